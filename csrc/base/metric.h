@@ -1,0 +1,126 @@
+/* The list of metrics: one record kind per thing that is counted, one word per line. The words live
+ * in the shared counter segment (base/statseg.h); proxy/metrics.h writes them, the admin endpoint
+ * renders them from this same list.
+ *
+ * X(KIND, WORD, family, type, labels, help): <family> is the Prometheus name without the `pyproxy_`
+ * prefix; lines with the same family differ by <labels>. <type> is COUNTER or GAUGE; a new worker
+ * clears its gauges. ROUTE and UPSTREAM records also have a latency histogram after their words. */
+#ifndef PP_BASE_METRIC_H
+#define PP_BASE_METRIC_H
+
+#include "base/span.h"
+
+/* X(KIND, label): <label> is the Prometheus label that holds the record's name; "" for the worker
+ * kind. */
+#define PP_METRIC_KINDS(X)                                                                         \
+    X(WORKER, "")                                                                                  \
+    X(LISTENER, "listener")                                                                        \
+    X(ROUTE, "route")                                                                              \
+    X(UPSTREAM, "upstream")                                                                        \
+    X(ENDPOINT, "endpoint")
+
+#define PP_METRIC_LIST(X)                                                                          \
+    X(WORKER, TURNS, "loop_turns_total", COUNTER, "", "Event loop turns.")                         \
+    X(WORKER, EVENTS, "loop_events_total", COUNTER, "", "Readiness events handled.")               \
+    X(WORKER, EXCHANGES, "exchanges_active", GAUGE, "", "Exchanges in progress.")                  \
+    X(WORKER, FILTER_ERRORS, "filter_errors_total", COUNTER, "", "Filters that raised.")           \
+    X(WORKER, FILTER_TIMEOUTS, "filter_timeouts_total", COUNTER, "",                               \
+      "Async filters that passed their deadline.")                                                 \
+    X(WORKER, LOG_LINES, "access_log_lines_total", COUNTER, "", "Access log lines written.")       \
+    X(WORKER, LOG_DROPPED, "access_log_dropped_total", COUNTER, "",                                \
+      "Access log lines dropped because the sink was slow.")                                       \
+    X(WORKER, NO_MEMORY, "allocation_failures_total", COUNTER, "",                                 \
+      "Allocations that failed at run time.")                                                      \
+    X(WORKER, EXPECT_FAILED, "expectations_failed_total", COUNTER, "",                             \
+      "Internal expectations that did not hold (bugs).")                                           \
+    X(LISTENER, CONNECTIONS, "connections_total", COUNTER, "", "Client connections accepted.")     \
+    X(LISTENER, ACTIVE, "connections_active", GAUGE, "", "Client connections open.")               \
+    X(LISTENER, REJECTED, "connections_rejected_total", COUNTER, "",                               \
+      "Connections closed at the connection limit.")                                               \
+    X(LISTENER, BAD_REQUESTS, "bad_requests_total", COUNTER, "",                                   \
+      "Requests refused by the parser or its rules.")                                              \
+    X(LISTENER, TIMEOUTS, "client_timeouts_total", COUNTER, "",                                    \
+      "Connections closed by a client-side deadline.")                                             \
+    X(LISTENER, BYTES_IN, "received_bytes_total", COUNTER, "", "Bytes read from clients.")         \
+    X(LISTENER, BYTES_OUT, "sent_bytes_total", COUNTER, "", "Bytes written to clients.")           \
+    X(ROUTE, STATUS_1XX, "requests_total", COUNTER, "code=\"1xx\"", "Requests, by final status.")  \
+    X(ROUTE, STATUS_2XX, "requests_total", COUNTER, "code=\"2xx\"", "")                            \
+    X(ROUTE, STATUS_3XX, "requests_total", COUNTER, "code=\"3xx\"", "")                            \
+    X(ROUTE, STATUS_4XX, "requests_total", COUNTER, "code=\"4xx\"", "")                            \
+    X(ROUTE, STATUS_5XX, "requests_total", COUNTER, "code=\"5xx\"", "")                            \
+    X(ROUTE, ACTIVE, "requests_active", GAUGE, "", "Requests in progress.")                        \
+    X(ROUTE, ABORTED, "requests_aborted_total", COUNTER, "", "Requests whose client went away.")   \
+    X(UPSTREAM, STATUS_1XX, "upstream_responses_total", COUNTER, "code=\"1xx\"",                   \
+      "Responses of origins, by status.")                                                          \
+    X(UPSTREAM, STATUS_2XX, "upstream_responses_total", COUNTER, "code=\"2xx\"", "")               \
+    X(UPSTREAM, STATUS_3XX, "upstream_responses_total", COUNTER, "code=\"3xx\"", "")               \
+    X(UPSTREAM, STATUS_4XX, "upstream_responses_total", COUNTER, "code=\"4xx\"", "")               \
+    X(UPSTREAM, STATUS_5XX, "upstream_responses_total", COUNTER, "code=\"5xx\"", "")               \
+    X(UPSTREAM, CONNECTS, "upstream_connects_total", COUNTER, "",                                  \
+      "Connections opened to endpoints.")                                                          \
+    X(UPSTREAM, REUSES, "upstream_reuses_total", COUNTER, "",                                      \
+      "Exchanges sent over a pooled connection.")                                                  \
+    X(UPSTREAM, CONNECT_FAILURES, "upstream_connect_failures_total", COUNTER, "",                  \
+      "Connects that failed or timed out.")                                                        \
+    X(UPSTREAM, TIMEOUTS, "upstream_timeouts_total", COUNTER, "",                                  \
+      "Upstream deadlines that passed.")                                                           \
+    X(UPSTREAM, RESETS, "upstream_resets_total", COUNTER, "",                                      \
+      "Connections that broke during an exchange.")                                                \
+    X(UPSTREAM, RETRIES, "upstream_retries_total", COUNTER, "", "Exchanges tried again.")          \
+    X(UPSTREAM, NO_ENDPOINT, "upstream_no_endpoint_total", COUNTER, "",                            \
+      "Exchanges for which no endpoint was usable.")                                               \
+    X(UPSTREAM, ACTIVE, "upstream_connections_active", GAUGE, "",                                  \
+      "Connections open to endpoints.")                                                            \
+    X(UPSTREAM, IDLE, "upstream_connections_idle", GAUGE, "", "Connections waiting in the pool.")  \
+    X(ENDPOINT, REQUESTS, "endpoint_requests_total", COUNTER, "",                                  \
+      "Exchanges sent to the endpoint.")                                                           \
+    X(ENDPOINT, FAILURES, "endpoint_failures_total", COUNTER, "",                                  \
+      "Exchanges that failed at the endpoint.")                                                    \
+    X(ENDPOINT, ACTIVE, "endpoint_requests_active", GAUGE, "",                                     \
+      "Exchanges in progress at the endpoint.")
+
+enum pp_metric_kind {
+#define PP_METRIC_KIND_ENUM(kind, label) PP_METRIC_##kind,
+    PP_METRIC_KINDS(PP_METRIC_KIND_ENUM)
+#undef PP_METRIC_KIND_ENUM
+        PP_METRIC_KIND_COUNT
+};
+
+/* Word numbers within a kind's record: PP_METRIC_ROUTE_STATUS_2XX and so on, each kind from 0
+ * (metric.c checks). */
+enum pp_metric_index {
+#define PP_METRIC_INDEX_ENUM(kind, word, family, type, labels, help)                               \
+    PP_METRIC_INDEX_##kind##_##word,
+    PP_METRIC_LIST(PP_METRIC_INDEX_ENUM)
+#undef PP_METRIC_INDEX_ENUM
+        PP_METRIC_INDEX_COUNT
+};
+#define PP_METRIC_WORD(kind, word) (PP_METRIC_INDEX_##kind##_##word - PP_METRIC_FIRST_##kind)
+#define PP_METRIC_FIRST_WORKER PP_METRIC_INDEX_WORKER_TURNS
+#define PP_METRIC_FIRST_LISTENER PP_METRIC_INDEX_LISTENER_CONNECTIONS
+#define PP_METRIC_FIRST_ROUTE PP_METRIC_INDEX_ROUTE_STATUS_1XX
+#define PP_METRIC_FIRST_UPSTREAM PP_METRIC_INDEX_UPSTREAM_STATUS_1XX
+#define PP_METRIC_FIRST_ENDPOINT PP_METRIC_INDEX_ENDPOINT_REQUESTS
+
+/* Latency histogram of routes (whole exchange) and upstreams (request sent to response head): after
+ * the kind's words come PP_METRIC_BUCKETS counts (the last is +Inf; not cumulative) and the sum in
+ * microseconds. */
+#define PP_METRIC_BUCKETS 16
+extern const uint32_t pp_metric_bucket_us[PP_METRIC_BUCKETS - 1]; /* upper bounds */
+/* Bucket of <us>. */
+unsigned pp_metric_bucket(uint64_t us);
+
+/* Words of one record of <kind>, histogram included. */
+uint32_t pp_metric_words(enum pp_metric_kind kind);
+/* Index of the first histogram word, or PP_ID_NONE-like UINT32_MAX when the kind has none. */
+uint32_t pp_metric_histogram(enum pp_metric_kind kind);
+
+/* Row <i> of the list, for renderers; false past the end. Static storage. */
+struct pp_metric_row {
+    uint32_t kind, word;
+    bool gauge;
+    const char *kind_label, *family, *labels, *help;
+};
+bool pp_metric_row(unsigned i, struct pp_metric_row *out);
+
+#endif

@@ -1,0 +1,45 @@
+#include "base/hash.c"
+
+#include "pp_test.h"
+
+/* CPython 3.11 hashes bytes with SipHash-1-3 and, under PYTHONHASHSEED=0, with the key zero: these
+ * are hash(bytes(range(n))). */
+PP_TEST_CASE(agrees_with_another_implementation)
+{
+    static const struct {
+        size_t n;
+        uint64_t want;
+    } rows[] = {
+        {1, 0x68a914128e01e473u},  {2, 0x10bac45c41e3669u},   {7, 0x2f098ab0c751325au},
+        {8, 0xead411e67ebe2eeau},  {9, 0x75927f9d95124362u},  {15, 0xf30eb725bb91c9eau},
+        {16, 0x8972188433a5c5b7u}, {63, 0x385d3e39e5f37359u},
+    };
+    const struct pp_hash_seed zero = {0, 0};
+    char text[64];
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)i;
+    for (size_t i = 0; i < PP_COUNT_OF(rows); i++)
+        PP_CHECK_EQ(pp_hash(&zero, pp_span(text, rows[i].n)), rows[i].want);
+}
+
+PP_TEST_CASE(every_seed_bit_and_every_byte_counts)
+{
+    const struct pp_hash_seed seed = {1, 2};
+    const struct pp_hash_seed other0 = {1ull << 63 | 1, 2}, other1 = {1, 3};
+    uint64_t h = pp_hash(&seed, PP_SPAN("example.com"));
+    PP_CHECK(h != pp_hash(&other0, PP_SPAN("example.com")));
+    PP_CHECK(h != pp_hash(&other1, PP_SPAN("example.com")));
+    PP_CHECK(h != pp_hash(&seed, PP_SPAN("example.coM")));
+    PP_CHECK(h != pp_hash(&seed, PP_SPAN("example.com\0")));
+    PP_CHECK_EQ(h, pp_hash(&seed, PP_SPAN("example.com")));
+}
+
+PP_TEST_CASE(empty_and_unaligned_spans)
+{
+    const struct pp_hash_seed seed = {1, 2};
+    char text[32] = "xabcdefghijklmno";
+    PP_CHECK_EQ(pp_hash(&seed, PP_SPAN_NONE), pp_hash(&seed, PP_SPAN("")));
+    PP_CHECK_EQ(pp_hash(&seed, pp_span(text + 1, 15)), pp_hash(&seed, PP_SPAN("abcdefghijklmno")));
+}
+
+PP_TEST_MAIN()
