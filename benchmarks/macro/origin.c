@@ -1,0 +1,552 @@
+/*
+ * A small HTTP/1.1 origin for benchmarks: cheap enough not to be what is measured.
+ *
+ *   origin PORT            (127.0.0.1; PORT 0 takes a free one; the port is printed)
+ *
+ *   /bytes/N               200 with N bytes of body
+ *   any other path         200 with a fixed body of 13 bytes
+ *
+ * for any method (HEAD gets the head alone). A request body, with Content-Length or chunked, is
+ * read and thrown away before the answer. Keep-alive, pipelining, Expect: 100-continue, HTTP/1.0.
+ * What it cannot read gets 400 and a close.
+ *
+ * One thread, one edge-triggered epoll set. Requests that arrived together are answered with one
+ * send; long request bodies are dropped in the kernel (MSG_TRUNC), long response bodies are sent
+ * from one block of memory.
+ *
+ *   in:  [ answered | being read ... | free ]      out: [ sent | waiting ... | free ], then
+ * body_left
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    EVENTS = 256,
+    BACKLOG = 4096,
+    IN_MAX = 32768,    /* longest request head */
+    OUT_MAX = 16384,   /* answers are collected until this much waits */
+    ANSWER_MAX = 8192, /* room that a head and a small body need */
+    SMALL_BODY = 4096, /* copied behind its head; longer ones are sent from <block> */
+    BLOCK_BYTES = 256 * 1024,
+    DROP_MIN = 65536, /* request bodies with so much to come are dropped in the kernel */
+    DROP_BYTES = 1 << 20,
+};
+
+enum state {
+    READ_HEAD = 0,
+    READ_LENGTH,      /* <left> bytes of body */
+    READ_CHUNK_SIZE,  /* the hexadecimal digits; <left> collects them */
+    READ_CHUNK_LINE,  /* the rest of that line */
+    READ_CHUNK_BYTES, /* <left> bytes */
+    READ_CHUNK_END,   /* CRLF after them */
+    READ_TRAILER,     /* lines up to an empty one; <left> counts the characters of a line */
+    SEND_ONLY,        /* the last answer is on its way: nothing more is read */
+};
+
+struct conn {
+    int fd;
+    enum state state;
+    bool readable, writable, rdhup, eof;
+    bool dead;
+    bool close;         /* after this answer */
+    bool head_only;     /* the request was HEAD */
+    uint64_t answer;    /* bytes of body to answer with; UINT64_MAX: the fixed one */
+    uint64_t left;      /* see <state> */
+    uint64_t body_left; /* of the answer, after <out> */
+    size_t in_at, in_n; /* in[in_at, in_n) is not yet read */
+    size_t out_at, out_n;
+    struct conn *next_dead;
+    char in[IN_MAX];
+    char out[OUT_MAX];
+};
+
+static int epoll_fd, listen_fd;
+static char block[BLOCK_BYTES];
+static char date[64];
+static struct conn *dead;
+
+static const char fixed_body[] = "Hello, world!";
+
+static void fatal(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void end_conn(struct conn *c)
+{
+    if (c->dead)
+        return;
+    close(c->fd);
+    c->dead = true;
+    c->next_dead = dead;
+    dead = c;
+}
+
+/* ---- answers ---- */
+
+static void put(struct conn *c, const void *p, size_t n)
+{
+    memcpy(c->out + c->out_n, p, n);
+    c->out_n += n;
+}
+
+static void put_text(struct conn *c, const char *text)
+{
+    put(c, text, strlen(text));
+}
+
+static void put_number(struct conn *c, uint64_t v)
+{
+    char digits[20], *p = digits + sizeof digits;
+
+    do {
+        *--p = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    put(c, p, (size_t)(digits + sizeof digits - p));
+}
+
+/* Queue the answer to the request that has just been read. There is room for it (see serve). */
+static void answer(struct conn *c)
+{
+    bool fixed = c->answer == UINT64_MAX;
+    uint64_t n = fixed ? sizeof fixed_body - 1 : c->answer;
+
+    put_text(c, "HTTP/1.1 200 OK\r\nServer: bench-origin\r\nDate: ");
+    put_text(c, date);
+    put_text(c, "\r\nContent-Type: text/plain\r\nCache-Control: no-cache\r\nContent-Length: ");
+    put_number(c, n);
+    put_text(c, c->close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n");
+    if (!c->head_only) {
+        if (fixed)
+            put(c, fixed_body, n);
+        else if (n <= SMALL_BODY)
+            put(c, block, n);
+        else
+            c->body_left = n;
+    }
+    c->state = c->close ? SEND_ONLY : READ_HEAD;
+}
+
+static void refuse(struct conn *c)
+{
+    put_text(c, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    c->close = true;
+    c->state = SEND_ONLY;
+}
+
+/* Send what waits, as far as it goes. false: the connection is broken. */
+static bool flush(struct conn *c)
+{
+    while (c->writable && (c->out_at < c->out_n || c->body_left > 0)) {
+        size_t n_out = c->out_n - c->out_at;
+        size_t n_body = c->body_left < BLOCK_BYTES ? (size_t)c->body_left : BLOCK_BYTES;
+        struct iovec iov[2] = {{c->out + c->out_at, n_out}, {block, n_body}};
+        struct msghdr msg = {.msg_iov = n_out > 0 ? iov : iov + 1};
+        ssize_t r;
+        if (n_body == 0) {
+            r = send(c->fd, c->out + c->out_at, n_out, MSG_NOSIGNAL);
+        } else {
+            msg.msg_iovlen = n_out > 0 ? 2 : 1;
+            r = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+        }
+        if (r < 0 && errno != EAGAIN)
+            return false;
+        size_t sent = r < 0 ? 0 : (size_t)r;
+        if (sent < n_out + n_body)
+            c->writable = false;
+        size_t of_out = sent < n_out ? sent : n_out;
+        c->out_at += of_out;
+        c->body_left -= sent - of_out;
+    }
+    if (c->out_at == c->out_n)
+        c->out_at = c->out_n = 0;
+    return true;
+}
+
+/* ---- requests ---- */
+
+/* Value of the decimal number at <p>; false when it is none, or not all of <n> bytes. */
+static bool parse_number(const char *p, size_t n, uint64_t *out)
+{
+    uint64_t v = 0;
+
+    if (n == 0 || n > 18)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] < '0' || p[i] > '9')
+            return false;
+        v = v * 10 + (uint64_t)(p[i] - '0');
+    }
+    *out = v;
+    return true;
+}
+
+static bool is_name(const char *line, size_t n, const char *name)
+{
+    return n == strlen(name) && strncasecmp(line, name, n) == 0;
+}
+
+/* Is <word> in the value [p, p + n), whatever its case? */
+static bool has_word(const char *p, size_t n, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (size_t i = 0; i + len <= n; i++) {
+        if (strncasecmp(p + i, word, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+struct head {
+    bool chunked, expects, has_length;
+    uint64_t length;
+};
+
+static bool read_field(struct conn *c, struct head *h, const char *line, const char *end)
+{
+    const char *colon = memchr(line, ':', (size_t)(end - line));
+
+    if (colon == NULL)
+        return false;
+    size_t name = (size_t)(colon - line);
+    const char *value = colon + 1;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    size_t n = (size_t)(end - value);
+    /* The first letter and the length sort out nearly all fields. */
+    switch (*line | 0x20) {
+    case 'c':
+        if (is_name(line, name, "content-length")) {
+            h->has_length = true;
+            return parse_number(value, n, &h->length);
+        }
+        if (is_name(line, name, "connection")) {
+            if (has_word(value, n, "close"))
+                c->close = true;
+            else if (has_word(value, n, "keep-alive"))
+                c->close = false;
+        }
+        break;
+    case 't':
+        if (is_name(line, name, "transfer-encoding"))
+            h->chunked = has_word(value, n, "chunked");
+        break;
+    case 'e':
+        if (is_name(line, name, "expect"))
+            h->expects = has_word(value, n, "100-continue");
+        break;
+    }
+    return true;
+}
+
+/* "GET /bytes/5 HTTP/1.1" */
+static bool read_request_line(struct conn *c, const char *line, const char *end)
+{
+    const char *path = memchr(line, ' ', (size_t)(end - line));
+    const char *version = path == NULL ? NULL : memchr(path + 1, ' ', (size_t)(end - path - 1));
+
+    if (version == NULL || end - version != 9 || memcmp(version, " HTTP/1.", 8) != 0)
+        return false;
+    path++;
+    c->head_only = path - line == 5 && memcmp(line, "HEAD", 4) == 0;
+    c->close = version[8] == '0';
+    c->answer = UINT64_MAX;
+    if (version - path > 7 && memcmp(path, "/bytes/", 7) == 0) {
+        const char *query = memchr(path, '?', (size_t)(version - path));
+        const char *stop = query == NULL ? version : query;
+        return parse_number(path + 7, (size_t)(stop - path - 7), &c->answer);
+    }
+    return true;
+}
+
+/* A head if it is there in full. false: not yet. */
+static bool read_head(struct conn *c)
+{
+    char *p = c->in + c->in_at;
+    char *stop = memmem(p, c->in_n - c->in_at, "\r\n\r\n", 4);
+    struct head h = {0};
+
+    if (stop == NULL) {
+        if (c->in_at == 0 && c->in_n == IN_MAX)
+            refuse(c);
+        return false;
+    }
+    c->in_at = (size_t)(stop + 4 - c->in);
+    char *end = memmem(p, (size_t)(stop + 2 - p), "\r\n", 2);
+    bool good = read_request_line(c, p, end);
+    while (good && end < stop) {
+        char *line = end + 2;
+        end = memmem(line, (size_t)(stop + 2 - line), "\r\n", 2);
+        good = read_field(c, &h, line, end);
+    }
+    if (!good || (h.chunked && h.has_length)) {
+        refuse(c);
+        return true;
+    }
+    if (!h.chunked && h.length == 0) {
+        answer(c);
+        return true;
+    }
+    if (h.expects && c->in_at == c->in_n)
+        put_text(c, "HTTP/1.1 100 Continue\r\n\r\n");
+    c->left = h.chunked ? 0 : h.length;
+    c->state = h.chunked ? READ_CHUNK_SIZE : READ_LENGTH;
+    return true;
+}
+
+/* Drop up to <left> of the bytes that were read. */
+static void skip(struct conn *c)
+{
+    size_t have = c->in_n - c->in_at;
+    size_t n = c->left < have ? (size_t)c->left : have;
+
+    c->in_at += n;
+    c->left -= n;
+}
+
+static int hex(char ch)
+{
+    if (ch >= '0' && ch <= '9')
+        return ch - '0';
+    ch |= 0x20;
+    return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
+}
+
+/* One step in a chunked body; there is at least one byte. */
+static void read_chunked(struct conn *c)
+{
+    if (c->state == READ_CHUNK_BYTES) {
+        skip(c);
+        if (c->left == 0)
+            c->state = READ_CHUNK_END;
+        return;
+    }
+    char ch = c->in[c->in_at++];
+    switch (c->state) {
+    case READ_CHUNK_SIZE:
+        if (hex(ch) < 0)
+            c->state =
+                ch == '\n' ? (c->left > 0 ? READ_CHUNK_BYTES : READ_TRAILER) : READ_CHUNK_LINE;
+        else if (c->left >> 56)
+            refuse(c);
+        else
+            c->left = c->left << 4 | (uint64_t)hex(ch);
+        break;
+    case READ_CHUNK_LINE:
+        if (ch == '\n')
+            c->state = c->left > 0 ? READ_CHUNK_BYTES : READ_TRAILER;
+        break;
+    case READ_CHUNK_END:
+        if (ch == '\n')
+            c->state = READ_CHUNK_SIZE;
+        else if (ch != '\r')
+            refuse(c);
+        break;
+    default: /* READ_TRAILER */
+        if (ch == '\n' && c->left == 0)
+            answer(c);
+        else if (ch == '\n')
+            c->left = 0;
+        else if (ch != '\r')
+            c->left++;
+        break;
+    }
+}
+
+/* Read requests out of <in> until it is used up, an answer has to wait for room, or all is said. */
+static void serve(struct conn *c)
+{
+    while (c->in_at < c->in_n && c->state != SEND_ONLY && c->body_left == 0 &&
+           OUT_MAX - c->out_n >= ANSWER_MAX) {
+        if (c->state == READ_HEAD) {
+            if (!read_head(c))
+                break;
+        } else if (c->state == READ_LENGTH) {
+            skip(c);
+            if (c->left == 0)
+                answer(c);
+        } else {
+            read_chunked(c);
+        }
+    }
+    if (c->in_at == c->in_n) {
+        c->in_at = c->in_n = 0;
+    } else if (c->in_at > 0 && c->in_n == IN_MAX) {
+        memmove(c->in, c->in + c->in_at, c->in_n - c->in_at);
+        c->in_n -= c->in_at;
+        c->in_at = 0;
+    }
+}
+
+/* One recv into <in>, or, of a long body, into nothing. false: the connection is broken. */
+static bool fill(struct conn *c)
+{
+    bool in_body = c->state == READ_LENGTH || c->state == READ_CHUNK_BYTES;
+    bool drop = in_body && c->in_n == 0 && c->left >= DROP_MIN;
+    size_t room = drop ? (c->left < DROP_BYTES ? (size_t)c->left : DROP_BYTES) : IN_MAX - c->in_n;
+    ssize_t r;
+
+    if (room == 0)
+        return true;
+    r = drop ? recv(c->fd, NULL, room, MSG_TRUNC) : recv(c->fd, c->in + c->in_n, room, 0);
+    if (r < 0 && errno != EAGAIN)
+        return false;
+    if (r < 0) {
+        c->readable = false;
+        return true;
+    }
+    if (r == 0) {
+        c->eof = true;
+        return true;
+    }
+    if ((size_t)r < room && !c->rdhup)
+        c->readable = false;
+    if (drop) {
+        c->left -= (uint64_t)r;
+        if (c->left == 0 && c->state == READ_LENGTH)
+            answer(c);
+        else if (c->left == 0)
+            c->state = READ_CHUNK_END;
+    } else {
+        c->in_n += (size_t)r;
+    }
+    return true;
+}
+
+/* Go on with <c> until the kernel has nothing for it. false: it is over. */
+static bool go_on(struct conn *c)
+{
+    for (;;) {
+        serve(c);
+        if (!flush(c))
+            return false;
+        if (c->out_n > 0 || c->body_left > 0)
+            return true; /* room will be an event */
+        if (c->state == SEND_ONLY)
+            return false;
+        if (c->in_n > c->in_at && c->state != READ_HEAD)
+            continue; /* stopped for want of room, which there is now */
+        if (c->in_n > c->in_at && memmem(c->in + c->in_at, c->in_n - c->in_at, "\r\n\r\n", 4))
+            continue;
+        if (c->eof)
+            return false;
+        if (!c->readable)
+            return true;
+        if (!fill(c))
+            return false;
+    }
+}
+
+static void on_event(struct conn *c, uint32_t events)
+{
+    if (c->dead)
+        return;
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        c->readable = true;
+    if (events & EPOLLOUT)
+        c->writable = true;
+    if (events & (EPOLLRDHUP | EPOLLHUP))
+        c->rdhup = true;
+    if ((events & EPOLLERR) || !go_on(c))
+        end_conn(c);
+}
+
+static void on_accept(void)
+{
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    struct conn *c = malloc(sizeof *c);
+    if (c == NULL)
+        fatal("malloc");
+    memset(c, 0, offsetof(struct conn, in));
+    c->fd = fd;
+    ev.data.ptr = c;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
+        fatal("epoll_ctl");
+}
+
+static void listen_on(uint16_t port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct epoll_event ev = {.events = EPOLLIN};
+    socklen_t len = sizeof at;
+    int one = 1;
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listen_fd < 0)
+        fatal("socket");
+    setsockopt(listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(listen_fd, IPPROTO_TCP, TCP_NODELAY, &one,
+               sizeof one); /* accepted ones inherit it */
+    if (bind(listen_fd, (struct sockaddr *)&at, sizeof at) < 0)
+        fatal("bind");
+    if (listen(listen_fd, BACKLOG) < 0 || getsockname(listen_fd, (struct sockaddr *)&at, &len) < 0)
+        fatal("listen");
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listen_fd, &ev) < 0)
+        fatal("epoll_ctl");
+    printf("%u\n", ntohs(at.sin_port));
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    struct epoll_event batch[EVENTS];
+    uint64_t port;
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if (argc != 2 || !parse_number(argv[1], strlen(argv[1]), &port) || port > UINT16_MAX) {
+        fputs("usage: origin PORT\n", stderr);
+        exit(2);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    memset(block, 'x', sizeof block);
+    /* Once: the answers of a run are the same length and the same bytes. */
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0)
+        fatal("epoll_create1");
+    listen_on((uint16_t)port);
+
+    for (;;) {
+        int n = epoll_wait(epoll_fd, batch, EVENTS, -1);
+        if (n < 0 && errno != EINTR)
+            fatal("epoll_wait");
+        for (int i = 0; i < n; i++) {
+            if (batch[i].data.ptr == NULL)
+                on_accept();
+            else
+                on_event(batch[i].data.ptr, batch[i].events);
+        }
+        while (dead != NULL) {
+            struct conn *c = dead;
+            dead = c->next_dead;
+            free(c);
+        }
+    }
+}
