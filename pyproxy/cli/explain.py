@@ -1,0 +1,164 @@
+"""`pyproxy explain`: which route a request takes and why, without sending it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NamedTuple
+
+from pyproxy.config.load import load
+from pyproxy.config.model import Config, Route, route_name
+from pyproxy.config.patterns import render
+from pyproxy.config.units import format_duration, format_size
+from pyproxy.errors import StartError
+
+EPILOG = """\
+examples:
+  pyproxy explain http://api.example.com/v1/ann/posts
+  pyproxy explain -c site.yaml -X POST https://example.com/login
+  pyproxy explain /healthz               a path alone: a request for no particular host
+
+exit status: 0 when a route takes the request, 1 when none does
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "-c", "--config", default="pyproxy.yaml", metavar="FILE", help="default: pyproxy.yaml"
+    )
+    parser.add_argument(
+        "-X", "--request", default="GET", metavar="METHOD", dest="method", help="default: GET"
+    )
+    parser.add_argument("url", metavar="URL", help="http://host/path, or a path alone")
+
+
+class Request(NamedTuple):
+    """What of a request decides its route."""
+
+    method: str
+    scheme: str
+    authority: str
+    host: str
+    path: str
+    query: str | None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What templates may name; {query} comes with its question mark."""
+        query = "" if self.query is None else f"?{self.query}"
+        return {"scheme": self.scheme, "host": self.authority, "path": self.path, "query": query}
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the decision."""
+    # Imported here: the other commands work where the extension is not built.
+    from pyproxy._wire import Router, WireError
+
+    config = load(args.config)
+    request = read_request(args.method, args.url)
+    router = Router()
+    for i, route in enumerate(config.routes):
+        match = route.match
+        for host in match.all_hosts or ("",):
+            for path in match.all_paths:
+                router.add(i, path, host=host, methods=match.methods, priority=route.priority)
+    lines = [
+        f"{request.method} {args.url}",
+        f"  host {request.host or '(none)'}, path {request.path}",
+        "",
+    ]
+    candidates = router.explain(request.host, request.path, request.method)
+    if candidates:
+        lines.append("candidates, in the order in which they are weighed:")
+    width = max((len(route_name(config, i)) for i, _, _ in candidates), default=0)
+    for i, chosen, reason in candidates:
+        lines.append(f"  {'->' if chosen else '  '} {route_name(config, i):<{width}}  {reason}")
+    status = 0
+    try:
+        index, captures = router.find(request.host, request.path, request.method)
+        lines += ["", *describe(config, index, captures, request)]
+    except KeyError:
+        lines += ["", "no route matches: 404"]
+        status = 1
+    except WireError as error:
+        allowed = ", ".join(getattr(error, "allowed", ()))
+        lines += ["", f"no route takes {request.method} here: 405; allowed: {allowed}"]
+        status = 1
+    sys.stdout.write("\n".join(lines).replace("\n\n\n", "\n\n") + "\n")
+    return status
+
+
+def read_request(method: str, url: str) -> Request:
+    """Take a URL apart and bring its path to the form on which routes are matched.
+
+    StartError: it is none.
+    """
+    from pyproxy._wire import WireError, normal_path, parse_authority, split_target
+
+    try:
+        if url.startswith("/"):
+            path, mark, query = url.partition("?")
+            scheme, authority, host, found = "http", "", "", query if mark else None
+        else:
+            if "://" not in url:
+                url = f"http://{url}"
+            scheme, authority, path, found = split_target(url)
+            host = parse_authority(authority)[0].lower()
+        return Request(method, scheme, authority, host, normal_path(path).decode("ascii"), found)
+    except WireError as error:
+        raise StartError(f'"{url}" would get 400: {error}') from None
+
+
+def describe(config: Config, index: int, captures: dict[str, str], request: Request) -> list[str]:
+    """The rows about the chosen route.
+
+    Where it stands, what it captures, what becomes of the request.
+    """
+    route = config.routes[index]
+    rows = [("route", route_name(config, index))]
+    if route.place.file:
+        rows[0] = ("route", f"{route_name(config, index)} ({route.place.file}:{route.place.line})")
+    rows += [
+        ("captures" if i == 0 else "", f"{name} = {value}")
+        for i, (name, value) in enumerate(captures.items())
+    ]
+    filters = [ref.name for ref in (*config.filters, *route.filters)]
+    if filters:
+        rows.append(("filters", ", ".join(filters)))
+    values = captures | request.variables
+    rows += _action(config, route, values)
+    if route.upstream is not None or not (route.respond or route.redirect):
+        rows += _upstream_request(route, request, values)
+        rows.append(
+            ("max body", format_size(route.max_body_bytes) if route.max_body_bytes else "unlimited")
+        )
+        if route.timeout_ms:
+            rows.append(("timeout", format_duration(route.timeout_ms)))
+    return [f"{label:<11}{text}".rstrip() for label, text in rows]
+
+
+def _action(config: Config, route: Route, values: dict[str, str]) -> list[tuple[str, str]]:
+    if route.upstream is not None:
+        rows = [("upstream", route.upstream)]
+        for endpoint in config.upstreams[route.upstream].endpoints:
+            weight = f" (weight {endpoint.weight})" if endpoint.weight != 1 else ""
+            rows.append(("", endpoint.address + weight))
+        return rows
+    if route.redirect:
+        return [("redirect", f"{route.redirect.status} {render(route.redirect.location, values)}")]
+    if route.respond:
+        return [("respond", f"{route.respond.status}, {len(route.respond.body.encode())} bytes")]
+    return [("action", "a filter answers or names where to connect")]
+
+
+def _upstream_request(
+    route: Route, request: Request, values: dict[str, str]
+) -> list[tuple[str, str]]:
+    """The request line and Host that the origin would get."""
+    path = request.path if route.rewrite.path is None else render(route.rewrite.path, values)
+    host = render(route.rewrite.host, values) if route.rewrite.host else request.authority
+    rows = [("sends", f"{request.method} {path}{request.variables['query']}")]
+    if host:
+        rows.append(("", f"Host: {host}"))
+    return rows

@@ -1,0 +1,348 @@
+"""The model as calls of the engine's SnapshotBuilder, as bind plan, and as counter records."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from pyproxy.config import addresses
+from pyproxy.config.faults import Report
+from pyproxy.config.model import (
+    AccessLog,
+    Config,
+    Endpoint,
+    Listener,
+    NoLog,
+    Route,
+    Section,
+    Upstream,
+    filter_refs,
+    route_name,
+)
+from pyproxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyproxy._engine import Snapshot, SnapshotBuilder
+    from pyproxy._wire import StatSegment
+
+UNLIMITED = 2**64 - 1
+_STD_STREAMS = {"stdout": 1, "stderr": 2}
+
+_T = TypeVar("_T")
+Resolver = Callable[..., Sequence[tuple[Any, ...]]]
+
+
+class BoundFilter(Protocol):
+    """A filter that is ready to run: what `SnapshotBuilder.add_filter` takes."""
+
+    @property
+    def name(self) -> str:
+        """What logs call it."""
+
+    @property
+    def phases(self) -> Mapping[str, Callable[..., Any]]:
+        """Phase name -> bound callable."""
+
+    @property
+    def timeout_ms(self) -> int:
+        """The deadline of one async call."""
+
+    @property
+    def buffer_request_body(self) -> int:
+        """Bytes of request body to collect; 0: the body phase sees chunks."""
+
+    @property
+    def buffer_response_body(self) -> int:
+        """The same for the response body."""
+
+
+class Bind(NamedTuple):
+    """One address to listen on.
+
+    `kind` is inet, inet6, unix or fd, `address` what the file says, and exactly one of `host`
+    (with `port`), `path`, `fd_name` is set.
+    """
+
+    listener: str
+    kind: str
+    address: str
+    host: str
+    port: int
+    path: str
+    fd_name: str
+    mode: int
+
+
+def bind_plan(config: Config) -> tuple[Bind, ...]:
+    """Every address that a checked configuration listens on, in the order of the file."""
+    plan = []
+    for name, listener in config.listeners.items():
+        for bind in listener.bind:
+            at = addresses.parse_bind(bind.address)
+            path, fd_name = ("", at.path) if at.kind == "fd" else (at.path, "")
+            plan.append(
+                Bind(name, at.kind, bind.address, at.host, at.port, path, fd_name, bind.mode)
+            )
+    return tuple(plan)
+
+
+def wants_demo(config: Config) -> bool:
+    """Does any upstream name the built-in demonstration origin?"""
+    every = (endpoint for upstream in config.upstreams.values() for endpoint in upstream.endpoints)
+    return any(endpoint.address == addresses.DEMO for endpoint in every)
+
+
+def resolve_endpoints(
+    config: Config, *, demo_address: str = "", resolver: Resolver = socket.getaddrinfo
+) -> Config:
+    """The configuration with the numeric addresses of every endpoint, host names looked up once.
+
+    For the process that starts the others, so that all of them connect to the same addresses; what
+    is resolved already stays. ConfigError tells every name that could not be resolved.
+    """
+    report = Report()
+    upstreams = {}
+    for name, upstream in config.upstreams.items():
+        resolved = []
+        for i, endpoint in enumerate(upstream.endpoints):
+            if endpoint.resolved:
+                resolved.append(endpoint)
+                continue
+            found = _resolve(
+                endpoint, f"upstreams.{name}.endpoints[{i}]", demo_address, resolver, report
+            )
+            resolved.append(msgspec.structs.replace(endpoint, resolved=found))
+        upstreams[name] = msgspec.structs.replace(upstream, endpoints=tuple(resolved))
+    if report.faults:
+        raise ConfigError(report.faults)
+    return msgspec.structs.replace(config, upstreams=upstreams)
+
+
+def _resolve(
+    endpoint: Endpoint, path: str, demo_address: str, resolver: Resolver, report: Report
+) -> tuple[str, ...]:
+    at = addresses.parse_endpoint(endpoint.address)
+    if at.kind == "demo":
+        if not demo_address:
+            report.add(endpoint, "address", "the demonstration origin is not running", path=path)
+        return (demo_address,)
+    if at.kind != "name":
+        return (at.text,)
+    try:
+        rows = resolver(at.host, at.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        message = f'the host "{at.host}" cannot be resolved: {error.strerror}'
+        report.add(endpoint, "address", message, "check the name, or write an address", path=path)
+        return ()
+    found: dict[str, None] = {}
+    for family, _type, _proto, _name, where in rows:
+        if family == socket.AF_INET:
+            found[f"{where[0]}:{where[1]}"] = None
+        elif family == socket.AF_INET6:
+            found[f"[{where[0]}]:{where[1]}"] = None
+    return tuple(found)
+
+
+def endpoint_name(upstream: str, endpoint: Endpoint) -> str:
+    """What metrics call an endpoint.
+
+    As the file writes it, so that it stays the same wherever the name leads.
+    """
+    return f"{upstream}/{endpoint.address}"
+
+
+def define_stats(config: Config, segment: StatSegment) -> None:
+    """Define the counter records of all that is counted, and the two shared by the rest."""
+    for kind, name in stat_records(config):
+        segment.define(kind, name)
+
+
+def stat_records(config: Config) -> list[tuple[str, str]]:
+    """(kind, name) of every record, each once: also what the size of a segment is reckoned from."""
+    shared = ("listener", "route", "upstream", "endpoint")
+    records: dict[tuple[str, str], None] = {("worker", ""): None}
+    records.update({(kind, "-"): None for kind in shared})
+    for name in config.listeners:
+        records["listener", name] = None
+    for i in range(len(config.routes)):
+        records["route", route_name(config, i)] = None
+    for name, upstream in config.upstreams.items():
+        records["upstream", name] = None
+        for endpoint in upstream.endpoints:
+            records["endpoint", endpoint_name(name, endpoint)] = None
+    return list(records)
+
+
+def compile_snapshot(
+    config: Config,
+    builder: SnapshotBuilder,
+    bound_filters: Mapping[str, BoundFilter],
+    *,
+    demo_address: str = "",
+) -> Snapshot:
+    """Build the snapshot of a checked configuration.
+
+    `bound_filters` has the filters by their key in `model.filter_refs`; KeyError when one is
+    missing. Endpoints that are not resolved yet are resolved here. ConfigError names the place of
+    whatever the builder refuses.
+    """
+    return _Compiler(resolve_endpoints(config, demo_address=demo_address), builder).run(
+        bound_filters
+    )
+
+
+class _Compiler:
+    """One run over one builder; ids of what has been added, by name."""
+
+    def __init__(self, config: Config, builder: SnapshotBuilder) -> None:
+        self.config = config
+        self.builder = builder
+        self.logs: dict[AccessLog, int] = {}
+        self.upstreams: dict[str, int] = {}
+        self.filters: dict[str, int] = {}
+
+    def run(self, bound_filters: Mapping[str, BoundFilter]) -> Snapshot:
+        config = self.config
+        logs = [
+            config.access_log,
+            *(x.access_log for x in config.listeners.values()),
+            *(x.access_log for x in config.routes),
+        ]
+        for log in logs:
+            if isinstance(log, AccessLog) and log not in self.logs:
+                self.logs[log] = _at(log, self.add_log, log)
+        for name, listener in config.listeners.items():
+            _at(listener, self.add_listener, name, listener)
+        for name, upstream in config.upstreams.items():
+            _at(upstream, self.add_upstream, name, upstream)
+        for key, ref in filter_refs(config):
+            self.filters[key] = _at(ref, self.add_filter, bound_filters[key])
+        self.builder.set_global_filters(
+            [self.filters[f"filters[{i}]"] for i in range(len(config.filters))]
+        )
+        for i, route in enumerate(config.routes):
+            _at(route, self.add_route, i, route)
+        return self.builder.finish()
+
+    def add_log(self, log: AccessLog) -> int:
+        form: dict[str, Any] = (
+            {"json": True} if log.format == "json" else {"json": False, "format": log.format}
+        )
+        if log.path in _STD_STREAMS:
+            return self.builder.add_access_log(path=None, fd=_STD_STREAMS[log.path], **form)
+        return self.builder.add_access_log(path=log.path, **form)
+
+    def log_id(self, choice: AccessLog | bool | None) -> int:
+        return self.logs[choice] if isinstance(choice, AccessLog) else -1
+
+    def add_listener(self, name: str, listener: Listener) -> None:
+        limits, timeouts = listener.limits, listener.timeouts
+        self.builder.add_listener(
+            name,
+            access_log=self.log_id(_or_else(listener.access_log, self.config.access_log)),
+            trusted_proxies=listener.trusted_proxies,
+            max_head_bytes=limits.max_head_bytes,
+            max_line_bytes=limits.max_line_bytes,
+            max_target_bytes=limits.max_target_bytes,
+            max_fields=limits.max_fields,
+            header_timeout_ms=timeouts.header_ms,
+            idle_timeout_ms=timeouts.idle_ms,
+            body_timeout_ms=timeouts.body_ms,
+            body_min_rate=limits.body_min_rate,
+            send_timeout_ms=timeouts.send_ms,
+            max_requests=limits.max_requests,
+            max_age_ms=limits.max_age_ms,
+            max_connections=limits.max_connections,
+            server_header=listener.server_header,
+            via=listener.via,
+        )
+
+    def add_upstream(self, name: str, upstream: Upstream) -> None:
+        timeouts, pool = upstream.timeouts, upstream.pool
+        number = self.upstreams[name] = self.builder.add_upstream(
+            name,
+            balance=upstream.balance,
+            connect_timeout_ms=timeouts.connect_ms,
+            send_timeout_ms=timeouts.send_ms,
+            first_byte_timeout_ms=timeouts.first_byte_ms,
+            read_timeout_ms=timeouts.read_ms,
+            total_timeout_ms=timeouts.total_ms,
+            max_idle=pool.max_idle,
+            idle_timeout_ms=pool.idle_timeout_ms,
+            max_age_ms=pool.max_age_ms,
+            max_requests=pool.max_requests,
+            retries=upstream.retries,
+            max_head_bytes=upstream.limits.max_head_bytes,
+            max_fields=upstream.limits.max_fields,
+        )
+        for endpoint in upstream.endpoints:
+            label = endpoint_name(name, endpoint)
+            for address in endpoint.resolved:
+                self.builder.add_endpoint(number, address, weight=endpoint.weight, name=label)
+
+    def add_filter(self, bound: BoundFilter) -> int:
+        return self.builder.add_filter(
+            bound.name,
+            bound.phases,
+            timeout_ms=bound.timeout_ms,
+            buffer_request_body=bound.buffer_request_body,
+            buffer_response_body=bound.buffer_response_body,
+        )
+
+    def add_route(self, index: int, route: Route) -> None:
+        config = self.config
+        chain = [self.filters[f"filters[{i}]"] for i in range(len(config.filters))]
+        chain += [self.filters[f"routes[{index}].filters[{i}]"] for i in range(len(route.filters))]
+        redirect = route.redirect
+        self.builder.add_route(
+            route_name(config, index),
+            hosts=route.match.all_hosts,
+            paths=route.match.all_paths,
+            methods=route.match.methods,
+            priority=route.priority,
+            filters=chain,
+            upstream=-1 if route.upstream is None else self.upstreams[route.upstream],
+            respond=response_of(route),
+            redirect=(redirect.status, redirect.location) if redirect else None,
+            rewrite_path=route.rewrite.path,
+            rewrite_host=route.rewrite.host,
+            max_body_bytes=route.max_body_bytes or UNLIMITED,
+            total_timeout_ms=route.timeout_ms,
+            access_log=self.log_id(route.access_log),
+        )
+
+
+def response_of(route: Route) -> tuple[int, list[tuple[str, str]], bytes] | None:
+    """Status, fields and body of a route that answers itself.
+
+    Content-Type is text/plain unless it is named.
+    """
+    respond = route.respond
+    if respond is None:
+        return None
+    fields = [
+        (name, value)
+        for name, given in respond.headers.items()
+        for value in ((given,) if isinstance(given, str) else given)
+    ]
+    if respond.body and not any(name.lower() == "content-type" for name, _ in fields):
+        fields.append(("content-type", "text/plain; charset=utf-8"))
+    return respond.status, fields, respond.body.encode()
+
+
+def _or_else(choice: NoLog, otherwise: NoLog) -> NoLog:
+    """None means: as one level up."""
+    return otherwise if choice is None else choice
+
+
+def _at(section: Section, add: Callable[..., _T], *args: Any) -> _T:
+    """Call the builder; what it refuses becomes a fault at the section."""
+    try:
+        return add(*args)
+    except ValueError as error:
+        report = Report()
+        report.refuse(section, "", error, path="")
+        raise ConfigError(report.faults) from error

@@ -1,0 +1,349 @@
+"""The configuration as frozen structs.
+
+What the file may say, its documentation, its defaults and the published JSON Schema all come from
+here.
+
+A field is named in the file as `name=` says (or as the attribute); attributes spell the unit.
+`place`, which every section has, is the node of the file that it was read from, or NOWHERE. It is
+no part of the value: sections that say the same are equal.
+
+No `from __future__ import annotations` here and in `sections`: the annotations are read at start,
+and are cheapest ready-made.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta, field
+
+from pyproxy.config.decode import BAD, nearest, reader_for
+from pyproxy.config.nodes import Node
+from pyproxy.config.sections import (
+    ONE_OR_NONE,
+    AccessLog,
+    Bind,
+    Endpoint,
+    Listener,
+    ListenerLimits,
+    ListenerTimeouts,
+    NoLog,
+    Pool,
+    Section,
+    Upstream,
+    UpstreamLimits,
+    UpstreamTimeouts,
+)
+from pyproxy.config.units import Duration, Size
+from pyproxy.errors import Fault
+
+__all__ = [
+    "FILTER_KINDS",
+    "AccessLog",
+    "Admin",
+    "Bind",
+    "Config",
+    "Endpoint",
+    "FilterRef",
+    "Listener",
+    "ListenerLimits",
+    "ListenerTimeouts",
+    "Log",
+    "Match",
+    "NoLog",
+    "Pool",
+    "PythonFilter",
+    "Redirect",
+    "Respond",
+    "Rewrite",
+    "Route",
+    "Section",
+    "Upstream",
+    "UpstreamLimits",
+    "UpstreamTimeouts",
+    "filter_refs",
+    "route_name",
+]
+
+
+class Match(Section, frozen=True, kw_only=True):
+    """Which requests a route takes."""
+
+    host: Annotated[
+        str | None,
+        Meta(description="Short for `hosts` with one entry.", examples=["api.example.com"]),
+    ] = None
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Host names without port, exact or `*.suffix`. Absent: any host.",
+            examples=[["example.com", "*.example.com"]],
+        ),
+    ] = ()
+    path: Annotated[
+        str | None,
+        Meta(description="Short for `paths` with one entry.", examples=["/v1/{user}/*rest"]),
+    ] = None
+    paths: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="`/a/b` exact; `{name}` one segment; `/a/*` or `/a/*rest` everything "
+            "after `/a/`; "
+            "`/a*` everything that begins with `/a`. Absent: every path.",
+            examples=[["/", "/index.html"]],
+        ),
+    ] = ()
+    methods: Annotated[
+        tuple[str, ...],
+        ONE_OR_NONE,
+        Meta(description="Methods, in upper case. Absent: any.", examples=[["GET", "HEAD"]]),
+    ] = ()
+
+    @property
+    def all_hosts(self) -> tuple[str, ...]:
+        """The hosts, in lower case; empty: any."""
+        hosts = self.hosts if self.host is None else (self.host,)
+        return tuple(host.lower() for host in hosts)
+
+    @property
+    def all_paths(self) -> tuple[str, ...]:
+        """The path patterns; never empty."""
+        return self.paths or ("/*" if self.path is None else self.path,)
+
+
+class Respond(Section, frozen=True, kw_only=True):
+    """An answer that needs no origin."""
+
+    status: Annotated[int, Meta(ge=200, le=599, description="The status code.")] = 200
+    headers: Annotated[
+        dict[str, str | tuple[str, ...]],
+        Meta(
+            description="Header fields; a list gives a field several times. Content-Type is "
+            "text/plain unless named.",
+            examples=[{"content-type": "application/json"}],
+        ),
+    ] = field(default_factory=dict)
+    body: Annotated[str, Meta(description="The body, sent as UTF-8.")] = ""
+
+
+class Redirect(Section, frozen=True, kw_only=True):
+    """An answer that sends the client elsewhere. One word stands for `{location: word}`."""
+
+    shorthand: ClassVar[str] = "location"
+
+    location: Annotated[
+        str,
+        Meta(
+            description="The new place: a template of {scheme}, {host}, {path}, {query} and the "
+            "captures of the path.",
+            examples=["https://{host}{path}"],
+        ),
+    ]
+    status: Annotated[Literal[301, 302, 303, 307, 308], Meta(description="The status code.")] = 302
+
+
+class Rewrite(Section, frozen=True, kw_only=True):
+    """What is changed in the request before it goes upstream."""
+
+    path: Annotated[
+        str | None,
+        Meta(
+            description="The new path: a template of {path} and the captures of the path. The "
+            "query stays.",
+            examples=["/{rest}", "/v2{path}"],
+        ),
+    ] = None
+    host: Annotated[
+        str | None,
+        Meta(
+            description="The new Host: a template of {host} and the captures. Absent: the "
+            "client's.",
+            examples=["app.internal"],
+        ),
+    ] = None
+
+
+class PythonFilter(Section, frozen=True, kw_only=True):
+    """A filter class of yours."""
+
+    use: Annotated[str, Meta(description="`module:Class`.", examples=["myapp.filters:Audit"])]
+    config: Annotated[
+        dict[str, Any],
+        Meta(
+            description="What its `Config` takes; checked against it.", examples=[{"level": "info"}]
+        ),
+    ] = field(default_factory=dict)
+    timeout_ms: Annotated[
+        Duration, Meta(description="How long one call of an async phase may take; 0: no limit.")
+    ] = field(name="timeout", default=30_000)
+    name: Annotated[str, Meta(description="What logs call it. Absent: the class.")] = ""
+
+
+FILTER_KINDS: dict[str, type[Section]] = {"python": PythonFilter}
+
+
+class FilterRef(Section, frozen=True, kw_only=True):
+    """A filter in its place in a chain.
+
+    `kind` is the word in the file, `use` and `config` are a Python filter's.
+    """
+
+    kind: str = "python"
+    use: str
+    config: dict[str, Any] = field(default_factory=dict)
+    timeout_ms: int = 30_000
+    name: str = ""
+
+    @classmethod
+    def from_node(cls, node: Node, faults: list[Fault]) -> Any:
+        """Read `{kind: options}`."""
+        if node.kind != "map" or len(node.value) != 1:
+            cure = 'such as "- python: {use: module:Class}"'
+            faults.append(node.fault("a filter is a mapping with one key, its kind", cure))
+            return BAD
+        ((kind, below),) = node.value.items()
+        if kind not in FILTER_KINDS:
+            faults.append(
+                below.fault(f'unknown filter "{kind}"', nearest(kind, FILTER_KINDS), on_key=True)
+            )
+            return BAD
+        options = reader_for(FILTER_KINDS[kind])(below, faults)
+        if options is BAD:
+            return BAD
+        return cls(
+            place=below,
+            kind=kind,
+            use=options.use,
+            config=options.config,
+            timeout_ms=options.timeout_ms,
+            name=options.name or options.use.partition(":")[2],
+        )
+
+
+class Route(Section, frozen=True, kw_only=True):
+    """Which requests, and what becomes of them.
+
+    One of `upstream`, `respond`, `redirect`; or none, when a filter answers or names the peer.
+    """
+
+    name: Annotated[
+        str,
+        Meta(
+            description="What metrics and logs call it. Absent: `route-N`, its place in the "
+            "list, from 0."
+        ),
+    ] = ""
+    match: Annotated[Match, Meta(description="Which requests. Absent: all.")] = field(
+        default_factory=Match
+    )
+    priority: Annotated[
+        int,
+        Meta(
+            ge=-1_000_000,
+            le=1_000_000,
+            description="Of the routes of a host that match, the highest goes first.",
+        ),
+    ] = 0
+    filters: Annotated[
+        tuple[FilterRef, ...],
+        Meta(description="Run in this order, after the filters of all routes."),
+    ] = ()
+    upstream: Annotated[
+        str | None,
+        Meta(description="Send the request to the upstream of this name.", examples=["app"]),
+    ] = None
+    respond: Annotated[Respond | None, Meta(description="Answer here.")] = None
+    redirect: Annotated[Redirect | None, Meta(description="Answer with a redirect.")] = None
+    rewrite: Annotated[Rewrite, Meta(description="Change the request before it goes upstream.")] = (
+        field(default_factory=Rewrite)
+    )
+    max_body_bytes: Annotated[
+        Size, Meta(description="Bytes of a request body, 413 beyond; `unlimited` for any.")
+    ] = field(name="max_body", default=1_048_576)
+    timeout_ms: Annotated[
+        Duration, Meta(description="For the whole exchange; 0: as the upstream's `timeouts.total`.")
+    ] = field(name="timeout", default=0)
+    access_log: NoLog = None
+
+
+class Admin(Section, frozen=True, kw_only=True):
+    """The admin server: metrics, readiness. One word stands for `{bind: word}`."""
+
+    shorthand: ClassVar[str] = "bind"
+
+    bind: Annotated[
+        str,
+        Meta(
+            description="`host:port`, `[v6]:port` or `unix:/path`. Keep it where only operators "
+            "reach it.",
+            examples=["127.0.0.1:9901"],
+        ),
+    ]
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """Diagnostics on standard error (not the access log). One word stands for `{level: word}`."""
+
+    shorthand: ClassVar[str] = "level"
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least that is told.")
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"], Meta(description="Lines for people or for machines.")
+    ] = "text"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole configuration."""
+
+    workers: Annotated[
+        Literal["auto"] | Annotated[int, Meta(ge=1, le=256)],
+        Meta(description="Worker processes; `auto` is one for each CPU that this process may use."),
+    ] = "auto"
+    user: Annotated[
+        str,
+        Meta(
+            description="`user` or `user:group` that workers become after the sockets are bound. "
+            "Empty: no change.",
+            examples=["www-data", "proxy:proxy"],
+        ),
+    ] = ""
+    pid_file: Annotated[
+        str,
+        Meta(
+            description="The file that holds the supervisor's process id.",
+            examples=["/run/pyproxy.pid"],
+        ),
+    ] = ""
+    drain_timeout_ms: Annotated[
+        Duration,
+        Meta(description="How long running requests may take to finish at SIGTERM; 0: no limit."),
+    ] = field(name="drain_timeout", default=300_000)
+    log: Annotated[Log, Meta(description="Diagnostics.")] = field(default_factory=Log)
+    access_log: NoLog = None
+    listeners: Annotated[dict[str, Listener], Meta(description="The entrances, by name.")] = field(
+        default_factory=dict
+    )
+    upstreams: Annotated[
+        dict[str, Upstream], Meta(description="The groups of endpoints, by name.")
+    ] = field(default_factory=dict)
+    filters: Annotated[
+        tuple[FilterRef, ...], Meta(description="Run on every route, before the route's own.")
+    ] = ()
+    routes: Annotated[tuple[Route, ...], Meta(description="Which request goes where.")] = ()
+    admin: Annotated[Admin | None, Meta(description="The admin server. Absent: none.")] = None
+
+
+def route_name(config: Config, index: int) -> str:
+    """The name of a route, given or made from its place in the list."""
+    return config.routes[index].name or f"route-{index}"
+
+
+def filter_refs(config: Config) -> list[tuple[str, FilterRef]]:
+    """Every filter of a configuration with its key, such as `routes[3].filters[1]`.
+
+    By these keys bound filters are known.
+    """
+    refs = [(f"filters[{i}]", ref) for i, ref in enumerate(config.filters)]
+    for i, route in enumerate(config.routes):
+        refs += [(f"routes[{i}].filters[{j}]", ref) for j, ref in enumerate(route.filters)]
+    return refs

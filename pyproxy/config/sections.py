@@ -1,0 +1,257 @@
+"""The sections of the configuration that both sides of the proxy are made of.
+
+Listeners and upstreams.
+
+How the structs are written, and why, is told in `model`.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from pyproxy.config.nodes import NOWHERE, Node
+from pyproxy.config.units import Duration, FileMode, Size
+
+Place = Annotated[Node, Meta(extra={"hidden": True})]
+ONE_OR_MORE = Meta(extra={"single": True}, min_length=1)
+ONE_OR_NONE = Meta(extra={"single": True})
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+HeadSize = Annotated[Size, Meta(ge=256, le=16 * 2**20)]
+Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every section has."""
+
+    place: Place = field(default_factory=lambda: NOWHERE)
+
+
+class AccessLog(Section, frozen=True, kw_only=True):
+    """Where access log lines go, and their form. One word stands for `{path: word}`."""
+
+    shorthand: ClassVar[str] = "path"
+
+    path: Annotated[
+        str,
+        Meta(
+            description="The file to append to, or `stdout` or `stderr`. SIGUSR1 opens it again.",
+            examples=["stdout", "/var/log/pyproxy/access.log"],
+        ),
+    ] = "stdout"
+    format: Annotated[
+        str,
+        Meta(
+            description="`json` for one object a line, or a line of text with {variables}.",
+            examples=["json", "{client.address} {request.method} {request.path} {response.status}"],
+        ),
+    ] = "json"
+
+
+NoLog = Annotated[
+    bool | AccessLog | None,
+    Meta(
+        description="The access log of this part alone; `off` writes none. Absent: as one level up."
+    ),
+]
+
+
+class Bind(Section, frozen=True, kw_only=True):
+    """One address to listen on. One word stands for `{address: word}`."""
+
+    shorthand: ClassVar[str] = "address"
+
+    address: Annotated[
+        str,
+        Meta(
+            description="`host:port` (numeric; port 0 takes a free one), `[v6]:port`, "
+            "`unix:/path`, or `fd:NAME` "
+            "for a socket that was passed in (LISTEN_FDNAMES).",
+            examples=["0.0.0.0:8080", "[::]:8080", "unix:/run/pyproxy/web.sock", "fd:web"],
+        ),
+    ]
+    mode: Annotated[
+        FileMode, Meta(description="Permission bits of a unix socket.", examples=["0660"])
+    ] = 0o666
+
+
+class ListenerLimits(Section, frozen=True, kw_only=True):
+    """What one client may ask for. 0 lifts a limit on a count or an age."""
+
+    max_head_bytes: Annotated[
+        HeadSize, Meta(description="Bytes of a request head; 431 beyond.")
+    ] = field(name="max_head", default=61_440)
+    max_line_bytes: Annotated[
+        HeadSize, Meta(description="Bytes of one header line; 431 beyond.")
+    ] = field(name="max_line", default=16_384)
+    max_target_bytes: Annotated[
+        HeadSize, Meta(description="Bytes of the request target; 414 beyond.")
+    ] = field(name="max_target", default=8192)
+    max_fields: Annotated[Positive, Meta(description="Header lines of a request; 431 beyond.")] = (
+        100
+    )
+    max_requests: Annotated[
+        Count, Meta(description="Requests on one connection; then it closes in order.")
+    ] = 0
+    max_age_ms: Annotated[
+        Duration, Meta(description="Age of a connection after which it closes in order.")
+    ] = field(name="max_age", default=3_600_000)
+    max_connections: Annotated[
+        Count, Meta(description="Client connections at once, in each worker.")
+    ] = 0
+    body_min_rate: Annotated[
+        Annotated[Size, Meta(le=2**31 - 1)],
+        Meta(description="Bytes a second that a request body must bring on average; 408 below."),
+    ] = 240
+
+
+class ListenerTimeouts(Section, frozen=True, kw_only=True):
+    """How long a client may take; 0: as long as it likes."""
+
+    header_ms: Annotated[
+        Duration, Meta(description="For the whole request head, not per read; 408.")
+    ] = field(name="header", default=60_000)
+    idle_ms: Annotated[Duration, Meta(description="Between two requests of a connection.")] = field(
+        name="idle", default=75_000
+    )
+    body_ms: Annotated[Duration, Meta(description="Between two reads of a request body; 408.")] = (
+        field(name="body", default=60_000)
+    )
+    send_ms: Annotated[Duration, Meta(description="Between two writes of a response.")] = field(
+        name="send", default=60_000
+    )
+
+
+class Listener(Section, frozen=True, kw_only=True):
+    """An entrance: addresses, and what is accepted on them."""
+
+    bind: Annotated[
+        tuple[Bind, ...],
+        ONE_OR_MORE,
+        Meta(
+            description="One address or a list of them.",
+            examples=["0.0.0.0:8080", ["[::]:8080", "fd:web"]],
+        ),
+    ]
+    protocol: Annotated[Literal["http"], Meta(description="What is spoken here.")] = "http"
+    limits: Annotated[ListenerLimits, Meta(description="What one client may ask for.")] = field(
+        default_factory=ListenerLimits
+    )
+    timeouts: Annotated[ListenerTimeouts, Meta(description="How long a client may take.")] = field(
+        default_factory=ListenerTimeouts
+    )
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        ONE_OR_NONE,
+        Meta(
+            description="Addresses and networks, or `unix`, whose X-Forwarded-* are believed; "
+            "replaced from all others.",
+            examples=[["10.0.0.0/8", "::1"]],
+        ),
+    ] = ()
+    server_header: Annotated[
+        str, Meta(description="Replaces the Server field of responses. Empty: the origin's stays.")
+    ] = ""
+    via: Annotated[
+        str, Meta(description="Our name in the Via field (RFC 9110 section 7.6.3). Empty: no Via.")
+    ] = "pyproxy"
+    access_log: NoLog = None
+
+
+class Endpoint(Section, frozen=True, kw_only=True):
+    """One address of an upstream. One word stands for `{address: word}`."""
+
+    shorthand: ClassVar[str] = "address"
+
+    address: Annotated[
+        str,
+        Meta(
+            description="`host:port`, `[v6]:port`, `unix:/path`, or `demo:` for the built-in "
+            "demonstration origin. "
+            "A host name is resolved once, at start.",
+            examples=["127.0.0.1:9000", "app.internal:80", "unix:/run/app.sock", "demo:"],
+        ),
+    ]
+    weight: Annotated[
+        int, Meta(ge=1, le=65_535, description="Its share of the requests, relative to the others.")
+    ] = 1
+    resolved: Annotated[tuple[str, ...], Meta(extra={"hidden": True})] = ()
+
+
+class UpstreamTimeouts(Section, frozen=True, kw_only=True):
+    """How long an origin may take; 0: as long as it likes."""
+
+    connect_ms: Annotated[Duration, Meta(description="To connect; 504.")] = field(
+        name="connect", default=5_000
+    )
+    send_ms: Annotated[Duration, Meta(description="Between two writes of a request; 504.")] = field(
+        name="send", default=60_000
+    )
+    first_byte_ms: Annotated[
+        Duration, Meta(description="From the end of the request to the response head; 504.")
+    ] = field(name="first_byte", default=60_000)
+    read_ms: Annotated[Duration, Meta(description="Between two reads of a response body.")] = field(
+        name="read", default=60_000
+    )
+    total_ms: Annotated[
+        Duration, Meta(description="For the whole exchange, retries included; 0: no limit.")
+    ] = field(name="total", default=0)
+
+
+class Pool(Section, frozen=True, kw_only=True):
+    """Connections that wait for their next request.
+
+    Each worker has its own pool for each endpoint.
+    """
+
+    max_idle: Annotated[Count, Meta(description="Connections kept at most; 0 keeps none.")] = 128
+    idle_timeout_ms: Annotated[Duration, Meta(description="How long one may wait.")] = field(
+        name="idle_timeout", default=60_000
+    )
+    max_age_ms: Annotated[
+        Duration, Meta(description="Age after which one is not used again; 0: no limit.")
+    ] = field(name="max_age", default=3_600_000)
+    max_requests: Annotated[Count, Meta(description="Requests on one connection; 0: no limit.")] = 0
+
+
+class UpstreamLimits(Section, frozen=True, kw_only=True):
+    """What an origin's response head may have."""
+
+    max_head_bytes: Annotated[
+        HeadSize, Meta(description="Bytes of a response head; 502 beyond.")
+    ] = field(name="max_head", default=61_440)
+    max_fields: Annotated[Positive, Meta(description="Header lines of a response; 502 beyond.")] = (
+        200
+    )
+
+
+class Upstream(Section, frozen=True, kw_only=True):
+    """A group of endpoints that serve the same."""
+
+    endpoints: Annotated[
+        tuple[Endpoint, ...],
+        ONE_OR_MORE,
+        Meta(
+            description="Where to connect.",
+            examples=[["127.0.0.1:9000", {"address": "127.0.0.1:9001", "weight": 2}]],
+        ),
+    ]
+    balance: Annotated[Literal["round_robin"], Meta(description="How an endpoint is chosen.")] = (
+        "round_robin"
+    )
+    timeouts: Annotated[UpstreamTimeouts, Meta(description="How long an origin may take.")] = field(
+        default_factory=UpstreamTimeouts
+    )
+    pool: Annotated[Pool, Meta(description="Idle connections.")] = field(default_factory=Pool)
+    limits: Annotated[UpstreamLimits, Meta(description="What a response head may have.")] = field(
+        default_factory=UpstreamLimits
+    )
+    retries: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=16,
+            description="Further tries after a failed connect or a dead reused connection, when "
+            "that is safe.",
+        ),
+    ] = 1

@@ -1,0 +1,281 @@
+"""The model as calls of the engine, as bind plan, and as counter records."""
+
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pyproxy._engine import Snapshot, SnapshotBuilder
+from pyproxy._wire import StatSegment, metric_words
+from pyproxy.config.compile import (
+    UNLIMITED,
+    bind_plan,
+    compile_snapshot,
+    define_stats,
+    resolve_endpoints,
+    stat_records,
+    wants_demo,
+)
+from pyproxy.config.load import load, loads
+from pyproxy.config.model import filter_refs
+from pyproxy.errors import ConfigError
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+CONFIG = """
+access_log: stdout
+listeners:
+  web:
+    bind: ["127.0.0.1:0", "[::1]:0", {address: "unix:/run/x", mode: "0600"}, "fd:web"]
+    limits: {max_head: 16KiB}
+    timeouts: {idle: 5s}
+  quiet: {bind: "127.0.0.1:0", access_log: off}
+upstreams:
+  app:
+    endpoints: [{address: "127.0.0.1:9000", weight: 3}, "[::1]:9000", "unix:/run/app"]
+filters: [{python: {use: "m:Global"}}]
+routes:
+  - {name: api, match: {hosts: [A.com], path: "/{id}", methods: [GET]}, upstream: app,
+     max_body: 1KiB, filters: [{python: {use: "m:Own"}}], rewrite: {path: "/x/{id}", host: b},
+     timeout: 2s, priority: 5}
+  - respond: {status: 201, headers: {X: [a, b]}, body: "hé"}
+    access_log: /var/log/x.log
+  - redirect: {location: "https://{host}{path}", status: 301}
+    max_body: unlimited
+  - {match: {path: /f}}
+"""
+
+
+class Recorder:
+    """Keeps every call; like the real builder, `add_*` returns ids from 0 for each kind."""
+
+    def __init__(self):
+        self.calls = []
+        self.ids = {}
+
+    def __getattr__(self, name):
+        def call(*args, **kwargs):
+            self.calls.append((name, args, kwargs))
+            number = self.ids.get(name, 0)
+            self.ids[name] = number + 1
+            return number
+
+        return call
+
+    def of(self, name):
+        return [(args, kwargs) for called, args, kwargs in self.calls if called == name]
+
+
+def bound(name):
+    return SimpleNamespace(
+        name=name,
+        phases={"request": print},
+        timeout_ms=7,
+        buffer_request_body=1,
+        buffer_response_body=2,
+    )
+
+
+FILTERS = {"filters[0]": bound("Global"), "routes[0].filters[0]": bound("Own")}
+
+
+@pytest.fixture
+def recorded():
+    recorder = Recorder()
+    compile_snapshot(loads(CONFIG), recorder, FILTERS)
+    return recorder
+
+
+def test_calls_come_in_the_order_that_the_builder_wants(recorded):
+    order = [
+        *("add_access_log", "add_listener", "add_upstream", "add_endpoint", "add_filter"),
+        *("set_global_filters", "add_route", "finish"),
+    ]
+    names = [name for name, _, _ in recorded.calls]
+    assert names == sorted(names, key=order.index)
+    assert set(names) == set(order)
+
+
+def test_the_filters_of_all_routes_are_named_to_the_builder(recorded):
+    assert recorded.of("set_global_filters") == [(([0],), {})]
+
+
+def test_listeners_get_their_limits_and_logs(recorded):
+    (web, web_options), (quiet, quiet_options) = recorded.of("add_listener")
+    assert (web, quiet) == (("web",), ("quiet",))
+    assert web_options["max_head_bytes"] == 16_384
+    assert web_options["idle_timeout_ms"] == 5000
+    assert web_options["access_log"] == 0
+    assert quiet_options["access_log"] == -1
+
+
+def test_equal_access_logs_are_one(recorded):
+    assert recorded.of("add_access_log") == [
+        ((), {"path": None, "fd": 1, "json": True}),
+        ((), {"path": "/var/log/x.log", "json": True}),
+    ]
+
+
+def test_endpoints_are_numeric_and_named_as_written(recorded):
+    assert recorded.of("add_endpoint") == [
+        ((0, "127.0.0.1:9000"), {"weight": 3, "name": "app/127.0.0.1:9000"}),
+        ((0, "[::1]:9000"), {"weight": 1, "name": "app/[::1]:9000"}),
+        ((0, "unix:/run/app"), {"weight": 1, "name": "app/unix:/run/app"}),
+    ]
+
+
+def test_filters_of_all_routes_come_before_the_routes_own(recorded):
+    assert [args[0] for args, _ in recorded.of("add_filter")] == ["Global", "Own"]
+    assert [options["filters"] for _, options in recorded.of("add_route")] == [
+        [0, 1],
+        [0],
+        [0],
+        [0],
+    ]
+
+
+def test_routes_are_passed_whole(recorded):
+    (name, api), (second, answer), (_, away), (_, bare) = recorded.of("add_route")
+    assert name == ("api",)
+    assert second == ("route-1",)
+    assert (api["hosts"], api["paths"], api["methods"]) == (("a.com",), ("/{id}",), ("GET",))
+    assert (api["upstream"], api["priority"], api["max_body_bytes"]) == (0, 5, 1024)
+    assert (api["rewrite_path"], api["rewrite_host"], api["total_timeout_ms"]) == (
+        "/x/{id}",
+        "b",
+        2000,
+    )
+    assert answer["respond"] == (
+        201,
+        [("X", "a"), ("X", "b"), ("content-type", "text/plain; charset=utf-8")],
+        "hé".encode(),
+    )
+    assert answer["access_log"] == 1
+    assert away["redirect"] == (301, "https://{host}{path}")
+    assert away["max_body_bytes"] == UNLIMITED
+    assert (bare["upstream"], bare["respond"], bare["redirect"]) == (-1, None, None)
+
+
+def test_the_engine_takes_every_call():
+    assert isinstance(compile_snapshot(loads(CONFIG), SnapshotBuilder(), FILTERS), Snapshot)
+
+
+def unfiltered_examples():
+    return [file for file in sorted(EXAMPLES.glob("*.yaml")) if not filter_refs(load(file))]
+
+
+@pytest.mark.parametrize("file", unfiltered_examples(), ids=lambda file: file.name)
+def test_the_engine_takes_every_example(file):
+    snapshot = compile_snapshot(load(file), SnapshotBuilder(), {}, demo_address="127.0.0.1:1")
+    assert isinstance(snapshot, Snapshot)
+
+
+def test_what_the_builder_refuses_has_a_place():
+    class Refuses(Recorder):
+        def add_upstream(self, *_args, **_kwargs):
+            raise ValueError("no such balance")
+
+    with pytest.raises(ConfigError) as caught:
+        compile_snapshot(loads(CONFIG, "f.yaml"), Refuses(), FILTERS)
+    assert str(caught.value) == "f.yaml:11:5: upstreams.app: no such balance"
+
+
+DEMO = """listeners: {w: {bind: '127.0.0.1:0'}}
+upstreams: {app: {endpoints: [%s]}}
+routes: [{upstream: app}]"""
+
+
+def test_the_demonstration_origin_is_replaced_by_its_address():
+    config = loads(DEMO % "'demo:'")
+    assert wants_demo(config)
+    resolved = resolve_endpoints(config, demo_address="127.0.0.1:5")
+    assert resolved.upstreams["app"].endpoints[0].resolved == ("127.0.0.1:5",)
+    assert not wants_demo(loads(DEMO % "'a:1'"))
+
+
+def test_the_demonstration_origin_must_be_running():
+    with pytest.raises(ConfigError, match="demonstration origin is not running"):
+        resolve_endpoints(loads(DEMO % "'demo:'"))
+
+
+def lookup(host, port, **_options):
+    if host == "gone.test":
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port)),
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", port, 0, 0)),
+    ]
+
+
+def test_a_host_name_becomes_each_of_its_addresses_once():
+    config = resolve_endpoints(loads(DEMO % "{address: 'app.test:80', weight: 2}"), resolver=lookup)
+    assert config.upstreams["app"].endpoints[0].resolved == ("192.0.2.1:80", "[2001:db8::1]:80")
+    recorder = Recorder()
+    compile_snapshot(config, recorder, {})
+    assert recorder.of("add_endpoint") == [
+        ((0, "192.0.2.1:80"), {"weight": 2, "name": "app/app.test:80"}),
+        ((0, "[2001:db8::1]:80"), {"weight": 2, "name": "app/app.test:80"}),
+    ]
+
+
+def test_every_name_that_does_not_resolve_is_a_fault_with_its_place():
+    config = loads(DEMO % "'gone.test:80', 'ok.test:80', 'gone.test:81'", "f.yaml")
+    with pytest.raises(ConfigError) as caught:
+        resolve_endpoints(config, resolver=lookup)
+    assert [fault.path for fault in caught.value.faults] == [
+        "upstreams.app.endpoints[0]",
+        "upstreams.app.endpoints[2]",
+    ]
+    assert (
+        'f.yaml:2:31: upstreams.app.endpoints[0]: the host "gone.test" cannot be resolved'
+        in str(caught.value)
+    )
+
+
+def test_the_bind_plan_has_every_address_in_order():
+    plan = bind_plan(loads(CONFIG))
+    assert [(b.listener, b.kind, b.address, b.mode) for b in plan] == [
+        ("web", "inet", "127.0.0.1:0", 0o666),
+        ("web", "inet6", "[::1]:0", 0o666),
+        ("web", "unix", "unix:/run/x", 0o600),
+        ("web", "fd", "fd:web", 0o666),
+        ("quiet", "inet", "127.0.0.1:0", 0o666),
+    ]
+    assert [(b.host, b.port, b.path, b.fd_name) for b in plan[:4]] == [
+        ("127.0.0.1", 0, "", ""),
+        ("::1", 0, "", ""),
+        ("", 0, "/run/x", ""),
+        ("", 0, "", "web"),
+    ]
+
+
+def test_every_counted_thing_has_a_record_of_its_own():
+    records = stat_records(loads(CONFIG))
+    assert records == [
+        ("worker", ""),
+        ("listener", "-"),
+        ("route", "-"),
+        ("upstream", "-"),
+        ("endpoint", "-"),
+        ("listener", "web"),
+        ("listener", "quiet"),
+        ("route", "api"),
+        ("route", "route-1"),
+        ("route", "route-2"),
+        ("route", "route-3"),
+        ("upstream", "app"),
+        ("endpoint", "app/127.0.0.1:9000"),
+        ("endpoint", "app/[::1]:9000"),
+        ("endpoint", "app/unix:/run/app"),
+    ]
+
+
+def test_records_are_defined_in_a_segment():
+    config = loads(CONFIG)
+    words = sum(metric_words(kind) for kind, _ in stat_records(config))
+    memory = bytearray(StatSegment.size(1, words, 4096))
+    segment = StatSegment.format(memory, slots=1, words=words, dir_bytes=4096)
+    define_stats(config, segment)
+    assert [(kind, name) for kind, name, _, _ in segment.records()] == stat_records(config)
