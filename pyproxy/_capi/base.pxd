@@ -1,0 +1,88 @@
+# C declarations of csrc/base: names as in C, only what is used.
+from libc.stdint cimport uint32_t, uint64_t
+
+
+cdef extern from "base/defs.h" nogil:
+    ctypedef bint pp_bool "bool"
+
+
+cdef extern from "base/span.h" nogil:
+    struct pp_span:
+        const char *p
+        size_t n
+
+
+cdef extern from "base/err.h" nogil:
+    enum:
+        PP_OK
+        PP_EMORE
+        PP_EEND
+        PP_ENOMEM
+        PP_EINVAL
+        PP_ELIMIT
+        PP_ENOENT
+        PP_EMETHOD
+    const char *pp_err_name(int code)
+    const char *pp_err_text(int code)
+    int pp_err_count()
+    int pp_err_code(int i)
+
+
+cdef extern from "base/ids.h" nogil:
+    enum:
+        PP_CAPTURES_MAX
+    const uint32_t PP_ID_NONE
+
+
+cdef extern from "base/mem.h" nogil:
+    void *pp_mem_alloc(size_t n)
+    void *pp_mem_resize(void *p, size_t n)
+    void pp_mem_free(void *p)
+
+
+cdef extern from "base/arena.h" nogil:
+    struct pp_arena:
+        pass
+    void pp_arena_init(pp_arena *a, void *first, size_t size, size_t limit)
+    void pp_arena_reset(pp_arena *a)
+    void pp_arena_fini(pp_arena *a)
+
+
+cdef extern from "base/metric.h" nogil:
+    enum:
+        PP_METRIC_KIND_COUNT
+        PP_METRIC_BUCKETS
+        PP_METRIC_WORKER
+        PP_METRIC_LISTENER
+        PP_METRIC_ROUTE
+        PP_METRIC_UPSTREAM
+        PP_METRIC_ENDPOINT
+    enum pp_metric_kind:
+        pass
+    const uint32_t pp_metric_bucket_us[]
+    uint32_t pp_metric_words(pp_metric_kind kind)
+    uint32_t pp_metric_histogram(pp_metric_kind kind)
+    struct pp_metric_row_s "pp_metric_row":
+        uint32_t kind
+        uint32_t word
+        pp_bool gauge
+        const char *kind_label
+        const char *family
+        const char *labels
+        const char *help
+    pp_bool pp_metric_row(unsigned i, pp_metric_row_s *out)
+
+
+cdef extern from "base/statseg.h" nogil:
+    struct pp_statseg:
+        uint32_t slots
+        uint32_t words
+    size_t pp_statseg_size(uint32_t slots, uint32_t words, uint32_t dir_bytes)
+    int pp_statseg_format(pp_statseg *s, void *mem, size_t size, uint32_t slots, uint32_t words,
+                          uint32_t dir_bytes)
+    int pp_statseg_open(pp_statseg *s, void *mem, size_t size)
+    int pp_statseg_define(pp_statseg *s, uint32_t kind, pp_span name, uint32_t n, uint32_t *base)
+    uint64_t *pp_statseg_words(const pp_statseg *s, uint32_t slot)
+    uint64_t pp_statseg_sum(const pp_statseg *s, uint32_t index)
+    pp_bool pp_statseg_next(const pp_statseg *s, uint32_t *pos, uint32_t *kind, pp_span *name,
+                            uint32_t *base, uint32_t *n)

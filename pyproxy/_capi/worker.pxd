@@ -1,0 +1,121 @@
+# C declarations of csrc/worker: names as in C, only what is used.
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from pyproxy._capi.base cimport pp_bool, pp_span
+from pyproxy._capi.proxy cimport (
+    pp_cluster_conf,
+    pp_exchange,
+    pp_hook_ops,
+    pp_phase,
+    pp_snapshot,
+)
+from pyproxy._capi.route cimport pp_router_methods
+
+
+cdef extern from "wire/http1_head.h" nogil:
+    struct pp_http1_limits:
+        uint32_t head_bytes
+        uint32_t line_bytes
+        uint32_t target_bytes
+        uint32_t fields
+
+
+cdef extern from "proxy/snapshot.h" nogil:
+    struct pp_listener_conf_s "pp_listener_conf":
+        pp_http1_limits limits
+        uint64_t header_timeout_ms
+        uint64_t idle_timeout_ms
+        uint64_t body_timeout_ms
+        uint64_t send_timeout_ms
+        uint64_t max_age_ms
+        uint32_t body_min_rate
+        uint32_t max_requests
+        uint32_t max_connections
+        uint32_t access_log
+    enum pp_route_action:
+        PP_ROUTE_ACTION_NONE
+        PP_ROUTE_ACTION_UPSTREAM
+        PP_ROUTE_ACTION_RESPOND
+        PP_ROUTE_ACTION_REDIRECT
+    struct pp_respond_field:
+        pp_span name
+        pp_span value
+
+
+cdef extern from "proxy/cluster.h" nogil:
+    struct pp_cluster_conf_s "pp_cluster_conf":
+        uint64_t connect_timeout_ms
+        uint64_t send_timeout_ms
+        uint64_t first_byte_timeout_ms
+        uint64_t read_timeout_ms
+        uint64_t total_timeout_ms
+        uint64_t idle_timeout_ms
+        uint64_t max_age_ms
+        uint32_t max_idle
+        uint32_t max_requests
+        uint32_t retries
+        pp_http1_limits limits
+
+
+cdef extern from "worker/builder.h" nogil:
+    struct pp_builder:
+        pass
+    struct pp_builder_route:
+        pp_span name
+        pp_route_action action
+        uint32_t upstream
+        unsigned status
+        pp_span body
+        pp_span location
+        pp_span rewrite_path
+        pp_span rewrite_host
+        const pp_respond_field *field
+        uint32_t n_field
+        const uint32_t *filter
+        uint32_t n_filter
+        uint64_t max_body
+        uint64_t total_timeout_ms
+        uint32_t access_log
+    pp_builder *pp_builder_new()
+    void pp_builder_free(pp_builder *b)
+    const char *pp_builder_why(const pp_builder *b)
+    int pp_builder_add_log(pp_builder *b, pp_span path, int fd, pp_bool json, pp_span format,
+                           uint32_t *id)
+    int pp_builder_add_listener(pp_builder *b, pp_span name, const pp_listener_conf_s *conf,
+                                pp_span via, pp_span server, uint32_t *id)
+    int pp_builder_add_trusted(pp_builder *b, uint32_t listener, pp_span range)
+    int pp_builder_add_upstream(pp_builder *b, pp_span name, pp_span balance,
+                                const pp_cluster_conf_s *conf, uint32_t n, uint32_t *id)
+    int pp_builder_set_endpoint(pp_builder *b, uint32_t upstream, uint32_t i, pp_span address,
+                                pp_span name, uint32_t weight)
+    int pp_builder_add_filter(pp_builder *b, pp_span name, uint32_t timeout_ms,
+                              uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
+    int pp_builder_bind(pp_builder *b, uint32_t filter, pp_phase phase, void *callable)
+    int pp_builder_add_route(pp_builder *b, const pp_builder_route *r, uint32_t *id)
+    int pp_builder_add_match(pp_builder *b, uint32_t route, pp_span host, pp_span path,
+                             pp_router_methods methods, int priority)
+    int pp_builder_set_early(pp_builder *b, const uint32_t *filter, uint32_t n)
+    int pp_builder_finish(pp_builder *b, void (*release)(void *arg) noexcept, void *arg,
+                          pp_snapshot **out)
+
+
+cdef extern from "worker/worker.h" nogil:
+    struct pp_metrics:
+        uint64_t *words
+    struct pp_core:
+        uint32_t n_down
+        uint32_t n_exchange
+    struct pp_worker:
+        pp_core core
+    int pp_worker_init(pp_worker *w, void *stats, size_t stats_size, uint32_t slot, uint64_t seed)
+    void pp_worker_fini(pp_worker *w)
+    void pp_worker_set_hook(pp_worker *w, const pp_hook_ops *ops, void *owner)
+    void pp_worker_count_filter(pp_worker *w, pp_bool timed_out)
+    int pp_worker_fd(const pp_worker *w)
+    int pp_worker_run_ready(pp_worker *w)
+    int pp_worker_install(pp_worker *w, pp_snapshot *sn)
+    int pp_worker_listen(pp_worker *w, int fd, pp_span listener)
+    void pp_worker_stop_listening(pp_worker *w)
+    void pp_worker_drain(pp_worker *w)
+    int pp_worker_reopen_logs(pp_worker *w)
+    void pp_worker_flush_logs(pp_worker *w)

@@ -1,0 +1,1001 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""One live worker: the C engine, the builder of its snapshots, and what filters see."""
+
+import asyncio
+import logging
+import os
+import select
+import time
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.unicode cimport PyUnicode_DecodeLatin1
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from pyproxy._capi.base cimport (PP_EINVAL, PP_ENOENT, PP_ENOMEM, PP_ID_NONE, PP_OK, pp_bool,
+                                 pp_err_text, pp_span)
+from pyproxy._capi.proxy cimport *
+from pyproxy._capi.route cimport PP_ROUTER_ANY_METHOD, pp_router_capture_name, pp_router_methods
+from pyproxy._capi.wire cimport pp_http_tok_method
+from pyproxy._capi.worker cimport *
+
+from pyproxy.filters.base import Reply
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object s, Py_ssize_t *size) except NULL
+    int PyUnicode_IS_ASCII(object s)
+    bint PyCoro_CheckExact(object o)
+    Py_ssize_t Py_REFCNT(object o)
+
+cdef object logger = logging.getLogger("pyproxy.filters")
+cdef pp_hook_ops hook_ops
+
+# Views of ended exchanges that are kept for the next ones.
+cdef int KEEP_VIEWS = 64
+
+
+class ExchangeOver(RuntimeError):
+    """Something of an exchange was used after the exchange had ended."""
+
+
+# ---- text and spans
+
+
+cdef inline object text_of(pp_span s):
+    return PyUnicode_DecodeLatin1(s.p, <Py_ssize_t>s.n, NULL) if s.n > 0 else ""
+
+
+cdef inline object pair_of(const pp_http_field *f):
+    return text_of(pp_span(f.name, f.name_n)), text_of(pp_span(f.value, f.value_n))
+
+
+cdef inline object borrow(object value, pp_span *out):
+    """Point <out> at the bytes of a str (as Latin-1) or bytes; keep what is returned meanwhile."""
+    cdef Py_ssize_t n
+    if isinstance(value, str):
+        if PyUnicode_IS_ASCII(value):
+            out.p = PyUnicode_AsUTF8AndSize(value, &n)
+            out.n = <size_t>n
+            return value
+        value = value.encode("latin-1")
+    if not isinstance(value, bytes):
+        raise TypeError(f"expected str or bytes, not {type(value).__name__}")
+    out.p = PyBytes_AS_STRING(value)
+    out.n = <size_t>PyBytes_GET_SIZE(value)
+    return value
+
+
+cdef int check(int rc) except -1:
+    """Raise what a negative result of the C core stands for."""
+    if rc == PP_OK:
+        return 0
+    if rc == PP_ENOMEM:
+        raise MemoryError
+    raise OSError(rc, pp_err_text(rc).decode())
+
+
+# ---- callbacks from C
+
+
+cdef int cb_run(void *owner, pp_exchange *x, const pp_hook *hook, pp_phase phase) noexcept with gil:
+    try:
+        return run_phase(<Engine>owner, x, hook, phase)
+    except BaseException as exc:
+        return (<Engine>owner)._failed(x, hook, phase, exc)
+
+
+cdef int cb_body(void *owner, pp_exchange *x, const pp_hook *hook, pp_phase phase,
+                 pp_span piece, pp_bool last, pp_span *out) noexcept with gil:
+    try:
+        return run_body(<Engine>owner, x, hook, phase, piece, last, out)
+    except BaseException as exc:
+        return (<Engine>owner)._failed(x, hook, phase, exc)
+
+
+cdef void cb_cancel(void *owner, pp_exchange *x, pp_park which) noexcept with gil:
+    try:
+        (<_Waiting><object>x.task[<int>which]).abandon()
+    except BaseException as exc:
+        (<Engine>owner)._report("cancel", exc)
+
+
+cdef void cb_end(void *owner, pp_exchange *x) noexcept with gil:
+    try:
+        (<Engine>owner)._end(x)
+    except BaseException as exc:
+        (<Engine>owner)._report("end", exc)
+
+
+cdef void cb_release(void *arg) noexcept with gil:
+    try:
+        Py_DECREF(<object>arg)
+    except BaseException:
+        pass
+
+
+memset(&hook_ops, 0, sizeof(hook_ops))
+hook_ops.run = cb_run
+hook_ops.body = cb_body
+hook_ops.cancel = cb_cancel
+hook_ops.end = cb_end
+
+
+cdef int run_phase(Engine engine, pp_exchange *x, const pp_hook *hook, pp_phase phase) except -1:
+    cdef Exchange view = engine._view(x)
+    result = (<object>hook.callable)(view)
+    if result is None:
+        return PP_NEXT
+    return engine._settle(view, hook, phase, result, <pp_park>PP_PARK_PHASE)
+
+
+cdef int run_body(Engine engine, pp_exchange *x, const pp_hook *hook, pp_phase phase,
+                  pp_span piece, bint last, pp_span *out) except -1:
+    cdef Exchange view = engine._view(x)
+    cdef int side = 0 if phase == PP_PHASE_REQUEST_BODY else 1
+    # A copy: the piece may be in scratch memory, which an async filter would outlast.
+    chunk = PyBytes_FromStringAndSize(piece.p, <Py_ssize_t>piece.n)
+    view._pieces[side] = chunk
+    result = (<object>hook.callable)(view, chunk, bool(last))
+    if result is None:
+        result = chunk
+    if type(result) is bytes:
+        view._pieces[side] = result
+        out.p = PyBytes_AS_STRING(result)
+        out.n = <size_t>PyBytes_GET_SIZE(result)
+        return PP_NEXT
+    return engine._settle(view, hook, phase, result, <pp_park>(PP_PARK_REQUEST_BODY + side))
+
+
+# ---- what filters see
+
+
+cdef class _Part:
+    """What belongs to one exchange and is emptied when it ends."""
+
+    cdef pp_exchange *_x
+
+    def __init__(self):
+        raise TypeError("exchanges and their parts are made by the engine")
+
+    cdef pp_exchange *_live(self) except NULL:
+        if self._x == NULL:
+            raise ExchangeOver("the exchange is over")
+        return self._x
+
+
+cdef class Headers(_Part):
+    """The fields of a message, in place: names in any case, values as `str` (Latin-1).
+
+    A mapping of the first value of each name; `get_all` and `add` are for repeated fields. Framing
+    and connection fields (Content-Length, Transfer-Encoding, Connection, ...) can be read but not
+    written: the proxy frames messages itself.
+    """
+
+    cdef pp_http_msg *_m
+
+    cdef pp_http_msg *_fields(self) except NULL:
+        self._live()
+        return self._m
+
+    cdef pp_http_field *_find(self, name) except? NULL:
+        cdef pp_span s
+        keep = borrow(name, &s)
+        return pp_http_msg_find(self._fields(), s)
+
+    def __contains__(self, name):
+        return self._find(name) != NULL
+
+    def __getitem__(self, name):
+        cdef pp_http_field *f = self._find(name)
+        if f == NULL:
+            raise KeyError(name)
+        return text_of(pp_span(f.value, f.value_n))
+
+    def get(self, name, default=None):
+        """The first value of `name`, or `default`."""
+        cdef pp_http_field *f = self._find(name)
+        return default if f == NULL else text_of(pp_span(f.value, f.value_n))
+
+    def get_all(self, name):
+        """All values of `name`, one for each field line."""
+        cdef pp_http_field *f = self._find(name)
+        values = []
+        while f != NULL:
+            values.append(text_of(pp_span(f.value, f.value_n)))
+            f = pp_http_msg_find_next(self._m, f)
+        return values
+
+    cdef int _check(self, int rc, name, value) except -1:
+        if rc == PP_EINVAL:
+            raise ValueError(f"not a header that can be set: {name!r}: {value!r}")
+        return check(rc)
+
+    def __setitem__(self, name, value):
+        cdef pp_span n, v
+        cdef pp_http_msg *m = self._fields()
+        keep_name = borrow(name, &n)
+        keep_value = borrow(value, &v)
+        self._check(pp_exchange_set_field(self._x, m, n, v), name, value)
+
+    def add(self, name, value):
+        """Append a field line, whether or not the name is there already."""
+        cdef pp_span n, v
+        cdef pp_http_msg *m = self._fields()
+        keep_name = borrow(name, &n)
+        keep_value = borrow(value, &v)
+        self._check(pp_exchange_add_field(self._x, m, n, v), name, value)
+
+    def __delitem__(self, name):
+        if not self.pop_all(name):
+            raise KeyError(name)
+
+    def pop_all(self, name):
+        """Remove every field of that name; returns how many there were."""
+        cdef pp_span n
+        cdef pp_http_msg *m = self._fields()
+        keep = borrow(name, &n)
+        cdef int id = pp_http_tok_name(n.p, n.n)
+        if not pp_exchange_may_write(id):
+            raise ValueError(f"not a header that can be removed: {name!r}")
+        return pp_http_msg_remove(m, n, id)
+
+    def items(self):
+        """A list of (name, value), one for each field line, in order."""
+        cdef pp_http_msg *m = self._fields()
+        cdef pp_http_field *f
+        cdef uint32_t i
+        pairs = []
+        for i in range(m.n_field):
+            f = &m.field[i]
+            if pp_http_field_is_live(f):
+                pairs.append(pair_of(f))
+        return pairs
+
+    def keys(self):
+        """The names, one for each field line."""
+        return [name for name, _ in self.items()]
+
+    def __iter__(self):
+        return iter(self.keys())
+
+    def __len__(self):
+        return len(self.items())
+
+    def __repr__(self):
+        return f"Headers({self.items() if self._x != NULL else 'over'})"
+
+
+cdef class Request(_Part):
+    """The client's request; `headers` and `path` can be changed until it is sent on."""
+
+    cdef readonly Headers headers
+
+    @property
+    def method(self):
+        return text_of(self._live().request.method)
+
+    @property
+    def target(self):
+        """The request target as it came."""
+        return text_of(self._live().request.target)
+
+    @property
+    def path(self):
+        """The path in normal form, without the query.
+
+        Assign to send another one on (and, in early_request, to route by it).
+        """
+        cdef pp_exchange *x = self._live()
+        return text_of(x.path if x.path.p != NULL else x.request.path)
+
+    @path.setter
+    def path(self, value):
+        cdef pp_span s
+        cdef pp_exchange *x = self._live()
+        keep = borrow(value, &s)
+        cdef int rc = pp_exchange_set_path(x, s)
+        if rc != PP_OK:
+            why = pp_err_text(rc).decode()
+            raise ValueError(f"not a path that can be sent on: {value!r}: {why}")
+
+    @property
+    def query(self):
+        """What follows the '?', or None."""
+        cdef pp_exchange *x = self._live()
+        return None if x.request.query.p == NULL else text_of(x.request.query)
+
+    @property
+    def host(self):
+        """Host and port as the client sent them."""
+        return text_of(self._live().request.authority)
+
+    @property
+    def scheme(self):
+        self._live()
+        return "http"
+
+    @property
+    def version(self):
+        return "1.0" if self._live().request.minor == 0 else "1.1"
+
+
+cdef class Response(_Part):
+    """The response on its way to the client; can be changed until it is sent."""
+
+    cdef readonly Headers headers
+
+    @property
+    def status(self):
+        return self._live().response.status
+
+    @status.setter
+    def status(self, int value):
+        cdef pp_exchange *x = self._live()
+        if not 200 <= value <= 599:
+            raise ValueError(f"status {value} is not between 200 and 599")
+        x.response.status = <unsigned short>value
+        x.response.reason = pp_http_tok_reason(<unsigned>value)
+
+    @property
+    def reason(self):
+        return text_of(self._live().response.reason)
+
+
+cdef class Exchange(_Part):
+    """One request and its response, as filters see them. Valid until the exchange ends."""
+
+    cdef readonly Request request
+    cdef readonly Response response
+    cdef dict _state
+    cdef list _pieces  # body bytes that C points into, by direction
+
+    cdef void _attach(self, pp_exchange *x) noexcept:
+        self._x = self.request._x = self.response._x = x
+        self.request.headers._x = self.response.headers._x = x
+        if x != NULL:
+            self.request.headers._m = &x.request
+            self.response.headers._m = &x.response
+
+    cdef bint _is_unshared(self) noexcept:
+        """Nobody but the caller's one variable holds this view or a part of it."""
+        return (Py_REFCNT(self) <= 2 and Py_REFCNT(self.request) <= 1 and
+                Py_REFCNT(self.response) <= 1 and Py_REFCNT(self.request.headers) <= 1 and
+                Py_REFCNT(self.response.headers) <= 1)
+
+    @property
+    def state(self):
+        """A dict of this exchange alone, for filters to pass things on."""
+        self._live()
+        if self._state is None:
+            self._state = {}
+        return self._state
+
+    @property
+    def id(self):
+        """Number of the exchange in this worker."""
+        return self._live().id
+
+    @property
+    def client_address(self):
+        """The IP address of the connection ("unix" for a unix socket)."""
+        cdef char text[PP_SOCK_TEXT]
+        cdef pp_exchange *x = self._live()
+        cdef size_t n = pp_sock_ip_text(&x.client, text)
+        return text[:n].decode("ascii")
+
+    @property
+    def client_port(self):
+        return self._live().client.port
+
+    @property
+    def listener(self):
+        return text_of(self._live().listener.name)
+
+    @property
+    def route(self):
+        """Name of the route ("-" before routing and when none matched)."""
+        return text_of(self._live().route.name)
+
+    @property
+    def captures(self):
+        """What the route's pattern captured: name -> text."""
+        cdef pp_exchange *x = self._live()
+        cdef unsigned i
+        found = {}
+        for i in range(x.hit.n_capture):
+            name = text_of(pp_router_capture_name(x.snapshot.router, x.hit.pattern, i))
+            found[name] = text_of(x.hit.capture[i])
+        return found
+
+    @property
+    def upstream(self):
+        """Name of the upstream in use, or None."""
+        cdef pp_exchange *x = self._live()
+        return None if x.cluster == NULL else text_of(x.cluster.name)
+
+    @property
+    def endpoint(self):
+        """The endpoint of the last attempt, or None."""
+        cdef pp_exchange *x = self._live()
+        return None if x.endpoint == NULL else text_of(x.endpoint.name)
+
+    @property
+    def attempts(self):
+        return self._live().attempts
+
+    @property
+    def fault(self):
+        """Machine-readable word for what went wrong, or None; in connect_failed: this attempt's."""
+        cdef pp_exchange *x = self._live()
+        if x.fault.code != PP_FAULT_NONE:
+            return pp_fault_word(&x.fault).decode("ascii")
+        if x.last_fault.code != PP_FAULT_NONE and x.upstream_status == 0:
+            return pp_fault_word(&x.last_fault).decode("ascii")
+        return None
+
+    @property
+    def status(self):
+        """Status that was sent to the client, 0 before."""
+        return self._live().status
+
+    @property
+    def upstream_status(self):
+        """Status that the endpoint sent, 0 before."""
+        return self._live().upstream_status
+
+    @property
+    def request_bytes(self):
+        """Body bytes sent on so far."""
+        return self._live().flow[0].bytes
+
+    @property
+    def response_bytes(self):
+        """Body bytes sent to the client so far."""
+        return self._live().flow[1].bytes
+
+    @property
+    def trailers(self):
+        """In response_trailers: the trailer fields as a list of pairs; else empty."""
+        cdef pp_http_msg *m = self._live().flow[1].trailers
+        cdef uint32_t i
+        if m == NULL:
+            return []
+        return [pair_of(&m.field[i]) for i in range(m.n_field)]
+
+
+cdef Exchange new_view():
+    cdef Exchange view = Exchange.__new__(Exchange)
+    view._pieces = [None, None]
+    view.request = Request.__new__(Request)
+    view.response = Response.__new__(Response)
+    view.request.headers = Headers.__new__(Headers)
+    view.response.headers = Headers.__new__(Headers)
+    return view
+
+
+cdef class _Waiting:
+    """An async filter at work: the link between its task and the exchange that waits for it."""
+
+    cdef pp_exchange *_x
+    cdef Engine _engine
+    cdef Exchange _view
+    cdef const pp_hook *_hook
+    cdef pp_phase _phase
+    cdef pp_park _which
+    cdef object _task
+    cdef object _timer
+
+    cdef void start(self, object loop, object coro) except *:
+        self._task = loop.create_task(coro)
+        self._task.add_done_callback(self.on_done)
+        if self._hook.timeout_ms > 0:
+            self._timer = loop.call_later(self._hook.timeout_ms / 1000, self.on_deadline)
+        Py_INCREF(self)
+        self._x.task[<int>self._which] = <void *>self
+
+    cdef pp_exchange *_let_go(self) noexcept:
+        """Cut the link; NULL when it was cut already."""
+        cdef pp_exchange *x = self._x
+        if x == NULL:
+            return NULL
+        self._x = NULL
+        x.task[<int>self._which] = NULL
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        Py_DECREF(self)
+        return x
+
+    cdef void abandon(self) except *:
+        """The exchange goes on without us."""
+        if self._let_go() != NULL:
+            self._task.cancel()
+
+    def on_deadline(self):
+        cdef pp_exchange *x = self._let_go()
+        cdef pp_span none
+        if x == NULL:
+            return
+        self._task.cancel()
+        none.p = NULL
+        none.n = 0
+        pp_worker_count_filter(&self._engine._w, True)
+        pp_exchange_fault(x, pp_fault_make(PP_FAULT_FILTER_TIMEOUT, 0, False, PP_OK))
+        pp_hook_resume(x, self._which, PP_REPLY, none)
+
+    def on_done(self, task):
+        cdef pp_exchange *x = self._let_go()
+        cdef int verdict = PP_NEXT
+        cdef pp_span piece
+        piece.p = NULL
+        piece.n = 0
+        error = None if task.cancelled() else task.exception()
+        if x == NULL:
+            return
+        try:
+            if task.cancelled():
+                raise asyncio.CancelledError("the filter was cancelled")
+            if error is not None:
+                raise error
+            result = task.result()
+            side = 0 if self._which == PP_PARK_REQUEST_BODY else 1
+            if self._which != PP_PARK_PHASE and (result is None or type(result) is bytes):
+                kept = self._view._pieces[side] if result is None else result
+                self._view._pieces[side] = kept
+                piece.p = PyBytes_AS_STRING(kept)
+                piece.n = <size_t>PyBytes_GET_SIZE(kept)
+            elif result is not None:
+                verdict = self._engine._settle(self._view, self._hook, self._phase, result,
+                                               self._which)
+        except BaseException as exc:
+            verdict = self._engine._failed(x, self._hook, self._phase, exc)
+        pp_hook_resume(x, self._which, verdict, piece)
+
+
+# ---- building a snapshot
+
+
+cdef class Snapshot:
+    """An immutable compiled configuration: from `SnapshotBuilder.finish` for `Engine.install`."""
+
+    cdef pp_snapshot *_p
+
+    def __init__(self):
+        raise TypeError("snapshots are made by SnapshotBuilder")
+
+    def __dealloc__(self):
+        pp_snapshot_unref(self._p)
+
+
+cdef class SnapshotBuilder:
+    """Flat calls that build one snapshot: see the type stub for their order and meaning."""
+
+    cdef pp_builder *_p
+    cdef list _callables
+    cdef list _upstreams
+    cdef bint _built
+    cdef bint _has_fallback
+
+    def __cinit__(self):
+        self._p = pp_builder_new()
+        if self._p == NULL:
+            raise MemoryError
+        self._callables = []
+        self._upstreams = []
+
+    def __dealloc__(self):
+        pp_builder_free(self._p)
+
+    cdef int _check(self, int rc) except -1:
+        if rc == PP_EINVAL:
+            raise ValueError(pp_builder_why(self._p).decode("utf-8", "replace"))
+        return check(rc)
+
+    def add_access_log(self, *, path=None, int fd=-1, bint json=True, str format=""):
+        cdef pp_span p, f
+        cdef uint32_t id
+        p.p = NULL
+        p.n = 0
+        keep_path = None if path is None else borrow(os.fsencode(path), &p)
+        keep_format = borrow(format, &f)
+        self._check(pp_builder_add_log(self._p, p, fd, json, f, &id))
+        return id
+
+    def add_listener(self, str name not None, *, int access_log=-1, trusted_proxies=(),
+                     uint32_t max_head_bytes=61440, uint32_t max_line_bytes=16384,
+                     uint32_t max_target_bytes=8192, uint32_t max_fields=100,
+                     uint64_t header_timeout_ms=60000, uint64_t idle_timeout_ms=75000,
+                     uint64_t body_timeout_ms=60000, uint32_t body_min_rate=240,
+                     uint64_t send_timeout_ms=60000, uint32_t max_requests=0,
+                     uint64_t max_age_ms=3600000, uint32_t max_connections=0,
+                     str server_header="", str via="pyproxy"):
+        cdef pp_listener_conf_s conf
+        cdef pp_span n, v, s, r
+        cdef uint32_t id
+        memset(&conf, 0, sizeof(conf))
+        conf.limits.head_bytes = max_head_bytes
+        conf.limits.line_bytes = max_line_bytes
+        conf.limits.target_bytes = max_target_bytes
+        conf.limits.fields = max_fields
+        conf.header_timeout_ms = header_timeout_ms
+        conf.idle_timeout_ms = idle_timeout_ms
+        conf.body_timeout_ms = body_timeout_ms
+        conf.body_min_rate = body_min_rate
+        conf.send_timeout_ms = send_timeout_ms
+        conf.max_requests = max_requests
+        conf.max_age_ms = max_age_ms
+        conf.max_connections = max_connections
+        conf.access_log = PP_ID_NONE if access_log < 0 else <uint32_t>access_log
+        keep = borrow(name, &n), borrow(via, &v), borrow(server_header, &s)
+        self._check(pp_builder_add_listener(self._p, n, &conf, v, s, &id))
+        for one in trusted_proxies:
+            keep = borrow(one, &r)
+            self._check(pp_builder_add_trusted(self._p, id, r))
+        return id
+
+    def add_upstream(self, str name not None, *, str balance="round_robin",
+                     uint64_t connect_timeout_ms=5000, uint64_t send_timeout_ms=60000,
+                     uint64_t first_byte_timeout_ms=60000, uint64_t read_timeout_ms=60000,
+                     uint64_t total_timeout_ms=0, uint32_t max_idle=128,
+                     uint64_t idle_timeout_ms=60000, uint64_t max_age_ms=3600000,
+                     uint32_t max_requests=0, uint32_t retries=1, uint32_t max_head_bytes=61440,
+                     uint32_t max_fields=200):
+        cdef pp_cluster_conf_s conf
+        memset(&conf, 0, sizeof(conf))
+        conf.connect_timeout_ms = connect_timeout_ms
+        conf.send_timeout_ms = send_timeout_ms
+        conf.first_byte_timeout_ms = first_byte_timeout_ms
+        conf.read_timeout_ms = read_timeout_ms
+        conf.total_timeout_ms = total_timeout_ms
+        conf.max_idle = max_idle
+        conf.idle_timeout_ms = idle_timeout_ms
+        conf.max_age_ms = max_age_ms
+        conf.max_requests = max_requests
+        conf.retries = retries
+        conf.limits.head_bytes = max_head_bytes
+        conf.limits.line_bytes = max_head_bytes
+        conf.limits.target_bytes = max_head_bytes
+        conf.limits.fields = max_fields
+        if self._built:
+            raise ValueError("upstreams come before routes")
+        packed = PyBytes_FromStringAndSize(<char *>&conf, sizeof(conf))
+        self._upstreams.append((name, balance, packed, []))
+        return len(self._upstreams) - 1
+
+    def add_endpoint(self, int upstream, str address not None, *, int weight=1, str name=""):
+        cdef list rows = self._upstreams[upstream][3]
+        rows.append((address, weight, name))
+        return len(rows) - 1
+
+    cdef int _build_upstreams(self) except -1:
+        """C wants to know the number of endpoints first: built when all are known."""
+        cdef pp_span n, b, a
+        cdef uint32_t id, i
+        cdef pp_cluster_conf_s *conf
+        if self._built:
+            return 0
+        self._built = True
+        for name, balance, packed, rows in self._upstreams:
+            keep = borrow(name, &n), borrow(balance, &b)
+            conf = <pp_cluster_conf_s *>PyBytes_AS_STRING(packed)
+            self._check(pp_builder_add_upstream(self._p, n, b, conf, <uint32_t>len(rows), &id))
+            i = 0
+            for address, weight, label in rows:
+                keep = borrow(address, &a), borrow(label, &n)
+                self._check(pp_builder_set_endpoint(self._p, id, i, a, n, weight))
+                i += 1
+        return 0
+
+    def add_filter(self, str name not None, phases, *, uint32_t timeout_ms=30000,
+                   uint32_t buffer_request_body=0, uint32_t buffer_response_body=0):
+        cdef pp_span n, p
+        cdef uint32_t id
+        keep = borrow(name, &n)
+        self._check(pp_builder_add_filter(self._p, n, timeout_ms, buffer_request_body,
+                                          buffer_response_body, &id))
+        for phase, callable_ in phases.items():
+            keep = borrow(phase, &p)
+            found = pp_snapshot_phase_find(p)
+            if found < 0:
+                raise ValueError(f"no such phase: {phase}")
+            self._callables.append(callable_)
+            self._check(pp_builder_bind(self._p, id, <pp_phase><int>found, <void *>callable_))
+        return id
+
+    def set_global_filters(self, filters):
+        cdef uint32_t ids[256]
+        if self._has_fallback:
+            raise ValueError("set_global_filters comes once, before the first route")
+        self._has_fallback = True
+        self._build_upstreams()
+        self._check(pp_builder_set_early(self._p, ids, self._ids(filters, ids)))
+        self.add_route("-", paths=(), filters=filters, max_body_bytes=0)
+
+    cdef uint32_t _ids(self, filters, uint32_t *out) except? 4294967295:
+        cdef uint32_t n = 0
+        for f in filters:
+            if n == 254:
+                raise ValueError("more than 254 filters in one place")
+            out[n] = f
+            n += 1
+        return n
+
+    cdef list _copy_fields(self, pairs, pp_builder_route *r):
+        """The response fields of a route as C wants them; the list keeps their bytes alive."""
+        cdef pp_respond_field *fields
+        cdef uint32_t i
+        packed = PyBytes_FromStringAndSize(NULL, len(pairs) * sizeof(pp_respond_field))
+        fields = <pp_respond_field *>PyBytes_AS_STRING(packed)
+        keep = [packed]
+        for i in range(<uint32_t>len(pairs)):
+            keep.append(borrow(pairs[i][0], &fields[i].name))
+            keep.append(borrow(pairs[i][1], &fields[i].value))
+        r.field = fields
+        r.n_field = <uint32_t>len(pairs)
+        return keep
+
+    def add_route(self, str name not None, *, hosts=(), paths=("/*",), methods=(), int priority=0,
+                  filters=(), int upstream=-1, respond=None, redirect=None, rewrite_path=None,
+                  rewrite_host=None, uint64_t max_body_bytes=1048576, uint64_t total_timeout_ms=0,
+                  int access_log=-1):
+        cdef pp_builder_route r
+        cdef pp_router_methods mask = 0
+        cdef pp_span h, p, m
+        cdef uint32_t ids[256]
+        cdef uint32_t id
+        if not self._has_fallback:
+            self.set_global_filters(())
+        memset(&r, 0, sizeof(r))
+        keep = [borrow(name, &r.name)]
+        r.action = PP_ROUTE_ACTION_NONE if upstream < 0 else PP_ROUTE_ACTION_UPSTREAM
+        r.upstream = PP_ID_NONE if upstream < 0 else <uint32_t>upstream
+        r.max_body = max_body_bytes if max_body_bytes > 0 else <uint64_t>-1
+        r.total_timeout_ms = total_timeout_ms
+        r.access_log = PP_ID_NONE if access_log < 0 else <uint32_t>access_log
+        r.filter = ids
+        r.n_filter = self._ids(filters, ids)
+        if rewrite_path is not None:
+            keep.append(borrow(rewrite_path, &r.rewrite_path))
+        if rewrite_host:
+            keep.append(borrow(rewrite_host, &r.rewrite_host))
+        if redirect is not None:
+            r.action = PP_ROUTE_ACTION_REDIRECT
+            r.status = redirect[0]
+            keep.append(borrow(redirect[1], &r.location))
+        if respond is not None:
+            r.action = PP_ROUTE_ACTION_RESPOND
+            r.status = respond[0]
+            keep.append(self._copy_fields(list(respond[1]), &r))
+            keep.append(borrow(respond[2], &r.body))
+        self._check(pp_builder_add_route(self._p, &r, &id))
+        for method in methods:
+            keep.append(borrow(method, &m))
+            mask |= <pp_router_methods>(1 << <int>pp_http_tok_method(m))
+        if mask == 0:
+            mask = PP_ROUTER_ANY_METHOD
+        for host in hosts or ("",):
+            for path in paths:
+                keep.append((borrow(host, &h), borrow(path, &p)))
+                self._check(pp_builder_add_match(self._p, id, h, p, mask, priority))
+        return id
+
+    def finish(self):
+        cdef Snapshot sn = Snapshot.__new__(Snapshot)
+        cdef pp_builder *p = self._p
+        if not self._has_fallback:
+            self.set_global_filters(())
+        self._p = NULL
+        Py_INCREF(self._callables)
+        check(pp_builder_finish(p, cb_release, <void *>self._callables, &sn._p))
+        return sn
+
+
+# ---- the engine
+
+
+cdef class Engine:
+    """One worker's data plane. Single-threaded; all calls from the thread that made it."""
+
+    cdef pp_worker _w
+    cdef Py_buffer _stats
+    cdef bint _open
+    cdef bint _has_stats
+    cdef object _loop
+    cdef object _on_error
+    cdef list _free_views
+    cdef object _snapshot
+
+    def __init__(self, *, loop=None, uint32_t slot=0, stats=None, on_error=None):
+        cdef void *mem = NULL
+        cdef size_t size = 0
+        if self._open:
+            raise RuntimeError("this engine is initialised already")
+        self._loop = loop
+        self._on_error = on_error
+        self._free_views = []
+        if stats is not None:
+            PyObject_GetBuffer(stats, &self._stats, PyBUF_SIMPLE | PyBUF_WRITABLE)
+            self._has_stats = True
+            mem = self._stats.buf
+            size = <size_t>self._stats.len
+        seed = int.from_bytes(os.urandom(8), "little")
+        cdef int rc = pp_worker_init(&self._w, mem, size, slot, seed)
+        if rc != PP_OK:
+            self._release_stats()
+            check(rc)
+        pp_worker_set_hook(&self._w, &hook_ops, <void *>self)
+        self._open = True
+
+    def __dealloc__(self):
+        # Ends every exchange, which empties every view.
+        if self._open:
+            pp_worker_fini(&self._w)
+            self._open = False
+        if self._has_stats:
+            PyBuffer_Release(&self._stats)
+
+    cdef int _release_stats(self) except -1:
+        if self._has_stats:
+            self._has_stats = False
+            PyBuffer_Release(&self._stats)
+        return 0
+
+    cdef int _ensure_open(self) except -1:
+        if not self._open:
+            raise RuntimeError("the engine is closed")
+        return 0
+
+    def fileno(self):
+        self._ensure_open()
+        return pp_worker_fd(&self._w)
+
+    def run_ready(self):
+        self._ensure_open()
+        return pp_worker_run_ready(&self._w)
+
+    def run_for(self, double seconds):
+        self._ensure_open()
+        poll = select.poll()
+        poll.register(pp_worker_fd(&self._w), select.POLLIN)
+        end = time.monotonic() + seconds
+        done = 0
+        while True:
+            done += pp_worker_run_ready(&self._w)
+            left = end - time.monotonic()
+            if left <= 0:
+                return done
+            poll.poll(left * 1000)
+
+    def install(self, Snapshot snapshot not None):
+        self._ensure_open()
+        cdef int rc = pp_worker_install(&self._w, snapshot._p)
+        if rc == PP_ENOENT:
+            raise ValueError("a listener that is in use is missing from the snapshot")
+        check(rc)
+
+    def listen(self, int fd, str listener not None):
+        cdef pp_span name
+        self._ensure_open()
+        keep = borrow(listener, &name)
+        copy = os.dup(fd)
+        cdef int rc = pp_worker_listen(&self._w, copy, name)
+        if rc != PP_OK:
+            os.close(copy)
+        if rc == PP_ENOENT:
+            raise ValueError(f"no such listener: {listener}")
+        check(rc)
+
+    def stop_listening(self):
+        self._ensure_open()
+        pp_worker_stop_listening(&self._w)
+
+    def drain(self):
+        self._ensure_open()
+        pp_worker_drain(&self._w)
+
+    @property
+    def connections(self):
+        return self._w.core.n_down if self._open else 0
+
+    @property
+    def exchanges(self):
+        return self._w.core.n_exchange if self._open else 0
+
+    def reopen_logs(self):
+        self._ensure_open()
+        check(pp_worker_reopen_logs(&self._w))
+
+    def flush_logs(self):
+        self._ensure_open()
+        pp_worker_flush_logs(&self._w)
+
+    def close(self):
+        if self._open:
+            pp_worker_fini(&self._w)
+            self._open = False
+            self._release_stats()
+
+    # Called by the callbacks above.
+
+    cdef Exchange _view(self, pp_exchange *x):
+        cdef Exchange view
+        if x.view != NULL:
+            return <Exchange>x.view
+        view = self._free_views.pop() if self._free_views else new_view()
+        view._attach(x)
+        Py_INCREF(view)
+        x.view = <void *>view
+        return view
+
+    cdef int _end(self, pp_exchange *x) except -1:
+        cdef Exchange view = <Exchange>x.view
+        x.view = NULL
+        view._attach(NULL)
+        view._state = None
+        view._pieces[0] = view._pieces[1] = None
+        if len(self._free_views) < KEEP_VIEWS and view._is_unshared():
+            self._free_views.append(view)
+        Py_DECREF(view)
+        return 0
+
+    cdef int _settle(self, Exchange view, const pp_hook *hook, pp_phase phase, object result,
+                     pp_park which) except -1:
+        """The verdict that a phase's result means, when it is not None."""
+        cdef pp_exchange *x = view._x
+        cdef pp_span s
+        if isinstance(result, Reply):
+            self._apply_reply(x, result)
+            return PP_REPLY
+        if phase == PP_PHASE_UPSTREAM_PEER and isinstance(result, str):
+            keep = borrow(result, &s)
+            check(pp_arena_dup(&x.arena, s, &x.peer))
+            return PP_NEXT
+        if PyCoro_CheckExact(result) and x.task[<int>which] == NULL:
+            return self._park(view, hook, phase, result, which)
+        name = pp_snapshot_phase_name(phase).decode()
+        raise TypeError(f"{name} returned {type(result).__name__}: not a result of this phase")
+
+    cdef int _park(self, Exchange view, const pp_hook *hook, pp_phase phase, object coro,
+                   pp_park which) except -1:
+        cdef _Waiting waiting = _Waiting.__new__(_Waiting)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        waiting._engine = self
+        waiting._view = view
+        waiting._x = view._x
+        waiting._hook = hook
+        waiting._phase = phase
+        waiting._which = which
+        waiting.start(self._loop, coro)
+        return PP_PARK
+
+    cdef int _apply_reply(self, pp_exchange *x, object reply) except -1:
+        cdef pp_span body, n, v
+        keep = borrow(reply.body, &body)
+        check(pp_exchange_reply(x, reply.status, body))
+        for name, value in reply.headers:
+            keep = borrow(name, &n), borrow(value, &v)
+            if pp_exchange_add_field(x, &x.response, n, v) != PP_OK:
+                raise ValueError(f"not a header a reply can have: {name!r}: {value!r}")
+        x.replied = True
+        return 0
+
+    cdef int _failed(self, pp_exchange *x, const pp_hook *hook, pp_phase phase,
+                     object exc) noexcept:
+        """A filter raised: note it, and answer 500 where an answer is still possible."""
+        x.replied = False
+        pp_worker_count_filter(&self._w, False)
+        pp_exchange_fault(x, pp_fault_make(PP_FAULT_FILTER_ERROR, 0, False, PP_OK))
+        self._report(f"{text_of(hook.name)}.{pp_snapshot_phase_name(phase).decode()}", exc)
+        return PP_REPLY
+
+    cdef void _report(self, str where, object exc) noexcept:
+        try:
+            if self._on_error is not None:
+                self._on_error(where, exc)
+            else:
+                logger.error("filter %s raised", where, exc_info=exc)
+        except Exception:
+            logger.exception("the error handler of filter %s raised", where)

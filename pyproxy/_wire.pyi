@@ -1,0 +1,196 @@
+"""Stateless C parts as Python objects: parser, router, URIs, counter segments.
+
+Safe in any process.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import final
+
+from typing_extensions import Buffer
+
+class WireError(ValueError):
+    """A verdict of the C core: `code` is the number, `name` the machine-readable word, `text` a
+    sentence (base/err.h). `allowed` is filled by `Router.find` only."""
+
+    code: int
+    name: str
+    text: str
+    allowed: tuple[str, ...]
+    def __init__(self, code: int, text: str = "", allowed: tuple[str, ...] = ()) -> None: ...
+
+def error_codes() -> list[tuple[int, str, str]]:
+    """(code, name, text) of every row of base/err.h."""
+
+@final
+class HeadParser:
+    """Parse HTTP/1 heads: feed bytes until a head is complete.
+
+    `rules` also applies wire/http_rules.h, which fills `path`, `query`, `authority`, `body`,
+    `content_length` and `keep_alive`. Responses are read as answers to GET. Attributes may be read
+    once `feed` has returned True and until `reset`; otherwise RuntimeError.
+    """
+
+    def __init__(
+        self,
+        *,
+        response: bool = False,
+        max_head_bytes: int = 61440,
+        max_line_bytes: int = 16384,
+        max_target_bytes: int = 8192,
+        max_fields: int = 100,
+        rules: bool = True,
+    ) -> None: ...
+    def feed(self, chunk: Buffer, /) -> bool:
+        """True when the head is complete. Bytes past the head are kept in `rest`.
+
+        Raises WireError on a verdict (and again at every later call), RuntimeError after a complete
+        head.
+        """
+    def reset(self) -> None:
+        """Forget everything: the next byte begins a head. `rest` is not kept."""
+    @property
+    def method(self) -> bytes: ...
+    @property
+    def target(self) -> bytes: ...
+    @property
+    def path(self) -> bytes: ...
+    @property
+    def query(self) -> bytes | None:
+        """None: the target has no '?'."""
+    @property
+    def authority(self) -> bytes: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> bytes: ...
+    @property
+    def minor(self) -> int: ...
+    @property
+    def fields(self) -> list[tuple[bytes, bytes]]: ...
+    @property
+    def body(self) -> str:
+        """none, length, chunked or close."""
+    @property
+    def content_length(self) -> int: ...
+    @property
+    def keep_alive(self) -> bool: ...
+    @property
+    def rest(self) -> bytes: ...
+
+@final
+class BodyDecoder:
+    """Undo HTTP/1 body framing of one body.
+
+    `kind` is what HeadParser.body says, `length` matters for "length" only; `limit` -1: none.
+    """
+
+    def __init__(self, kind: str, length: int = 0, *, limit: int = -1) -> None: ...
+    def feed(self, chunk: Buffer, /) -> bytes:
+        """The body bytes in `chunk`; afterwards see `done` and `rest`.
+
+        Raises WireError on a verdict, RuntimeError when the body was complete.
+        """
+    def feed_eof(self) -> None:
+        """The connection ended. Raises WireError when the body was not complete."""
+    @property
+    def done(self) -> bool: ...
+    @property
+    def rest(self) -> bytes:
+        """Bytes behind the body."""
+    @property
+    def trailers(self) -> list[tuple[bytes, bytes]]: ...
+
+@final
+class Router:
+    """The route table (precedence: csrc/route/router.h).
+
+    Routes may be added at any time; the table is compiled anew at the next look-up.
+    """
+
+    def __init__(self) -> None: ...
+    def add(
+        self,
+        route: int,
+        path: str,
+        *,
+        host: str = "",
+        methods: Sequence[str] = (),
+        priority: int = 0,
+    ) -> None:
+        """Add a route; no `methods`: any.
+
+        Raises WireError with a sentence for a bad host or path, ValueError for what is no method.
+        """
+    def find(self, host: str, path: str, method: str = "GET") -> tuple[int, dict[str, str]]:
+        """(route, captures) for a lower-case host without port and a path in normal form.
+
+        A nameless star is the capture "". Raises KeyError when nothing matches, and WireError
+        (method_not_allowed) with `allowed` when only other methods do; "*" there: every method
+        without a name in csrc/wire/http_tok.h.
+        """
+    def explain(self, host: str, path: str, method: str = "GET") -> list[tuple[int, bool, str]]:
+        """(route, chosen, reason) of every route that matches host and path, best first."""
+    def shadowed(self) -> list[tuple[int, int]]:
+        """(index, by): additions, counted from 0, that no request can take.
+
+        `by` is one that takes theirs first. Found among equal hosts and equal shapes of path only.
+        """
+    def freeze(self) -> None:
+        """Compile; done by the first `find` too."""
+    @property
+    def nbytes(self) -> int:
+        """Memory of the compiled table."""
+
+def normal_path(path: str | bytes) -> bytes:
+    """The one form of a path on which routing, filters and logs agree. Raises WireError."""
+
+def parse_authority(authority: str | bytes) -> tuple[str, int]:
+    """(host, port or 0) of host[:port]. Raises WireError."""
+
+def split_target(url: str | bytes) -> tuple[str, str, str, str | None]:
+    """(scheme, authority, path, query) of an absolute URL; query None: no '?'. Raises WireError."""
+
+@final
+class StatSegment:
+    """The shared counter segment over a writable buffer, e.g. an anonymous shared mmap.
+
+    Made by `format` or `open`; holds the buffer as long as it lives.
+    """
+
+    @staticmethod
+    def size(slots: int, words: int, dir_bytes: int) -> int:
+        """Bytes that `format` needs."""
+    @classmethod
+    def format(cls, memory: Buffer, *, slots: int, words: int, dir_bytes: int) -> StatSegment:
+        """Lay a segment out in zeroed memory. Raises WireError when it is too small."""
+    @classmethod
+    def open(cls, memory: Buffer) -> StatSegment:
+        """The segment that was laid out in `memory`. Raises WireError when there is none."""
+    def define(self, kind: str, name: str) -> int:
+        """Find or add a record; the index of its first word. Raises WireError (limit) when full."""
+    def records(self) -> Iterator[tuple[str, str, int, int]]:
+        """(kind, name, base, words)."""
+    def sum(self, index: int) -> int:
+        """Word `index` added up over all slots; IndexError past the end."""
+    def get(self, slot: int, index: int) -> int:
+        """Word `index` of one slot; IndexError past the ends."""
+    @property
+    def slots(self) -> int: ...
+
+def metric_rows() -> list[tuple[str, str, int, str, str, str, str]]:
+    """(kind, kind_label, word, type, family, labels, help) for every metric of base/metric.h."""
+
+def metric_words(kind: str) -> int:
+    """Words of one record of the kind, its histogram included."""
+
+def metric_histogram(kind: str) -> int | None:
+    """First histogram word of the kind; None when it has none."""
+
+def metric_buckets() -> list[int]:
+    """Upper bounds in microseconds, without +Inf."""
+
+def _bench_head(head: bytes, n: int, rules: bool = True) -> int:
+    """Parse the same request head `n` times with the C parser alone; the bytes parsed.
+
+    For benchmarks.
+    """

@@ -1,0 +1,826 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Stateless C parts as Python objects: parser, router, URIs, counter segments.
+
+Safe in any process.
+"""
+
+from cpython.buffer cimport (
+    PyBUF_SIMPLE,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport UINT64_MAX, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+from pyproxy._capi.base cimport (
+    PP_EEND,
+    PP_EINVAL,
+    PP_ELIMIT,
+    PP_EMETHOD,
+    PP_EMORE,
+    PP_ENOENT,
+    PP_ENOMEM,
+    PP_ID_NONE,
+    PP_METRIC_BUCKETS,
+    PP_METRIC_ENDPOINT,
+    PP_METRIC_KIND_COUNT,
+    PP_METRIC_LISTENER,
+    PP_METRIC_ROUTE,
+    PP_METRIC_UPSTREAM,
+    PP_METRIC_WORKER,
+    PP_OK,
+    pp_arena,
+    pp_arena_fini,
+    pp_arena_init,
+    pp_arena_reset,
+    pp_bool,
+    pp_err_code,
+    pp_err_count,
+    pp_err_name,
+    pp_err_text,
+    pp_mem_alloc,
+    pp_mem_free,
+    pp_mem_resize,
+    pp_metric_bucket_us,
+    pp_metric_histogram,
+    pp_metric_kind,
+    pp_metric_row,
+    pp_metric_row_s,
+    pp_metric_words,
+    pp_span,
+    pp_statseg,
+    pp_statseg_define,
+    pp_statseg_format,
+    pp_statseg_next,
+    pp_statseg_open,
+    pp_statseg_size,
+    pp_statseg_sum,
+    pp_statseg_words,
+)
+from pyproxy._capi.route cimport (
+    PP_ROUTER_ANY_METHOD,
+    pp_router,
+    pp_router_bytes,
+    pp_router_capture_name,
+    pp_router_count,
+    pp_router_draft,
+    pp_router_draft_add,
+    pp_router_draft_free,
+    pp_router_draft_new,
+    pp_router_explain,
+    pp_router_find,
+    pp_router_free,
+    pp_router_hit,
+    pp_router_methods,
+    pp_router_new,
+    pp_router_query,
+    pp_router_route,
+    pp_router_shadowed,
+)
+from pyproxy._capi.wire cimport (
+    PP_HTTP1_REQUEST,
+    PP_HTTP1_RESPONSE,
+    PP_HTTP_BODY_CHUNKED,
+    PP_HTTP_BODY_CLOSE,
+    PP_HTTP_BODY_LENGTH,
+    PP_HTTP_BODY_NONE,
+    PP_HTTP_GET,
+    PP_HTTP_METHOD_COUNT,
+    PP_HTTP_OTHER,
+    PP_NAME_COUNT,
+    pp_http1_body,
+    pp_http1_body_eof,
+    pp_http1_body_init,
+    pp_http1_body_next,
+    pp_http1_head,
+    pp_http1_head_feed,
+    pp_http1_head_init,
+    pp_http1_head_kind,
+    pp_http1_limits,
+    pp_http_body,
+    pp_http_field,
+    pp_http_field_is_live,
+    pp_http_method,
+    pp_http_msg,
+    pp_http_msg_init,
+    pp_http_rules_request,
+    pp_http_rules_response,
+    pp_http_tok_is_token,
+    pp_http_tok_method,
+    pp_http_tok_method_text,
+    pp_uri_authority,
+    pp_uri_authority_parse,
+    pp_uri_normal_path,
+    pp_uri_split,
+    pp_uri_split_absolute,
+)
+
+
+class WireError(ValueError):
+    """A verdict of the C core: `code` is the number, `name` the machine-readable word.
+
+    `allowed` holds the methods that would have matched; only Router.find fills it.
+    """
+
+    def __init__(self, code: int, text: str = "", allowed: tuple = ()) -> None:
+        super().__init__(code, text, allowed)
+        self.code = code
+        self.name = pp_err_name(code).decode("ascii")
+        self.text = text or pp_err_text(code).decode("ascii")
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def error_codes() -> list:
+    """(code, name, text) of every row of base/err.h."""
+    cdef int i, code
+    rows = []
+    for i in range(pp_err_count()):
+        code = pp_err_code(i)
+        rows.append((code, pp_err_name(code).decode("ascii"), pp_err_text(code).decode("ascii")))
+    return rows
+
+
+cdef inline bytes _bytes(pp_span s):
+    return PyBytes_FromStringAndSize(s.p, <Py_ssize_t>s.n)
+
+
+cdef inline pp_span _span(bytes text) noexcept:
+    cdef pp_span s
+    s.p = <const char *>text
+    s.n = <size_t>len(text)
+    return s
+
+
+cdef bytes _as_bytes(object text):
+    if isinstance(text, bytes):
+        return text
+    if isinstance(text, str):
+        return (<str>text).encode("utf-8", "surrogateescape")
+    raise TypeError(f"str or bytes expected, not {type(text).__name__}")
+
+
+cdef str _as_str(pp_span s):
+    return _bytes(s).decode("utf-8", "surrogateescape")
+
+
+cdef object _error(int code):
+    """The exception for a result code, to be raised by the caller."""
+    return MemoryError() if code == PP_ENOMEM else WireError(code)
+
+
+# The last spelling seen of every field name that has an id: nearly always the next one too, and an
+# object that is there already costs no allocation.
+cdef list _NAMES = [b""] * PP_NAME_COUNT
+
+
+cdef inline bytes _field_name(const pp_http_field *f):
+    cdef bytes name
+    if f.id:
+        name = <bytes>_NAMES[f.id]
+        if PyBytes_GET_SIZE(name) == f.name_n and not memcmp(<char *>name, f.name, f.name_n):
+            return name
+    name = PyBytes_FromStringAndSize(f.name, f.name_n)
+    if f.id:
+        _NAMES[f.id] = name
+    return name
+
+
+cdef list _fields(const pp_http_msg *m):
+    cdef const pp_http_field *f
+    cdef uint32_t i
+    cdef Py_ssize_t n = 0
+    for i in range(m.n_field):
+        n += pp_http_field_is_live(&m.field[i])
+    cdef list fields = PyList_New(n)
+    n = 0
+    for i in range(m.n_field):
+        f = &m.field[i]
+        if pp_http_field_is_live(f):
+            pair = (_field_name(f), PyBytes_FromStringAndSize(f.value, f.value_n))
+            Py_INCREF(pair)
+            PyList_SET_ITEM(fields, n, pair)
+            n += 1
+    return fields
+
+
+# By enum pp_http_body.
+cdef tuple _BODY_KINDS = ("none", "length", "chunked", "close")
+
+# Texts of the methods that have an id.
+cdef tuple _METHODS = tuple([
+    _bytes(pp_http_tok_method_text(<pp_http_method>i)) for i in range(PP_HTTP_METHOD_COUNT)
+])
+
+# Heads with more fields than a message has room for take it from their arena.
+cdef enum:
+    _ARENA_BYTES = 1 << 20
+
+
+cdef class HeadParser:
+    """Parse HTTP/1 heads: feed bytes until a head is complete.
+
+    `rules` also applies csrc/wire/http_rules.h, which fills `path`, `query`, `authority`, `body`,
+    `content_length` and `keep_alive`. Responses are read as answers to GET. Attributes may be read
+    once `feed` has returned True and until `reset`; otherwise RuntimeError.
+    """
+
+    cdef pp_http1_head _head
+    cdef pp_http1_limits _limits
+    cdef pp_arena _arena
+    cdef pp_http_msg _msg
+    cdef pp_http1_head_kind _kind
+    cdef bint _rules
+    cdef bint _done
+    cdef int _verdict
+    cdef char *_mem
+    cdef size_t _n, _cap, _used
+
+    def __cinit__(self, *, bint response=False, uint32_t max_head_bytes=61440,
+                  uint32_t max_line_bytes=16384, uint32_t max_target_bytes=8192,
+                  uint32_t max_fields=100, bint rules=True):
+        self._kind = PP_HTTP1_RESPONSE if response else PP_HTTP1_REQUEST
+        self._limits.head_bytes = max_head_bytes
+        self._limits.line_bytes = max_line_bytes
+        self._limits.target_bytes = max_target_bytes
+        self._limits.fields = max_fields
+        self._rules = rules
+        pp_arena_init(&self._arena, NULL, 0, _ARENA_BYTES)
+        self._start()
+
+    def __dealloc__(self):
+        pp_arena_fini(&self._arena)
+        pp_mem_free(self._mem)
+
+    cdef void _start(self) noexcept:
+        pp_arena_reset(&self._arena)
+        pp_http_msg_init(&self._msg, &self._arena)
+        pp_http1_head_init(&self._head, self._kind)
+        self._n = 0
+        self._used = 0
+        self._done = False
+        self._verdict = PP_OK
+
+    cdef int _append(self, const char *p, size_t n) noexcept:
+        cdef size_t cap
+        cdef void *mem
+        if n > self._cap - self._n:
+            cap = max(self._cap * 2, self._n + n, 1024)
+            mem = pp_mem_resize(self._mem, cap)
+            if mem == NULL:
+                return PP_ENOMEM
+            self._mem = <char *>mem
+            self._cap = cap
+        memcpy(self._mem + self._n, p, n)
+        self._n += n
+        return PP_OK
+
+    cdef int _append_buffer(self, chunk) except? -1:
+        cdef Py_buffer view
+        PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
+        try:
+            return self._append(<const char *>view.buf, <size_t>view.len) if view.len else PP_OK
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef int _parse(self) noexcept:
+        cdef pp_bool declared = False
+        cdef int rc = pp_http1_head_feed(&self._head, self._mem, self._n, &self._limits,
+                                         &self._msg, &self._used)
+        if rc == PP_OK and self._rules:
+            if self._kind == PP_HTTP1_REQUEST:
+                rc = pp_http_rules_request(&self._msg)
+            else:
+                rc = pp_http_rules_response(&self._msg, PP_HTTP_GET, &declared)
+        return rc
+
+    def feed(self, chunk, /):
+        """Take more bytes; True when the head is complete.
+
+        Bytes past the head are kept in `rest`. Raises WireError on a verdict (and again at every
+        later call), RuntimeError after a complete head.
+        """
+        cdef int rc
+        if self._done:
+            raise RuntimeError("a head is complete: read it and call reset()")
+        if type(chunk) is bytes:
+            rc = self._append(<const char *><bytes>chunk, <size_t>PyBytes_GET_SIZE(chunk))
+        else:
+            rc = self._append_buffer(chunk)
+        if rc == PP_OK:
+            rc = self._verdict
+        if rc == PP_OK and self._n:
+            rc = self._parse()
+        elif rc == PP_OK:
+            rc = PP_EMORE
+        if rc == PP_EMORE:
+            return False
+        if rc != PP_OK:
+            self._verdict = rc
+            raise _error(rc)
+        self._done = True
+        return True
+
+    def reset(self):
+        """Forget everything: the next byte begins a head. `rest` is not kept."""
+        self._start()
+
+    cdef int _ensure_done(self) except -1:
+        if not self._done:
+            raise RuntimeError("no complete head")
+        return 0
+
+    @property
+    def method(self):
+        self._ensure_done()
+        if self._msg.method_id != PP_HTTP_OTHER:
+            return _METHODS[self._msg.method_id]
+        return _bytes(self._msg.method)
+
+    @property
+    def target(self):
+        self._ensure_done()
+        return _bytes(self._msg.target)
+
+    @property
+    def path(self):
+        self._ensure_done()
+        return _bytes(self._msg.path)
+
+    @property
+    def query(self):
+        self._ensure_done()
+        return None if self._msg.query.p == NULL else _bytes(self._msg.query)
+
+    @property
+    def authority(self):
+        self._ensure_done()
+        return _bytes(self._msg.authority)
+
+    @property
+    def status(self):
+        self._ensure_done()
+        return self._msg.status
+
+    @property
+    def reason(self):
+        self._ensure_done()
+        return _bytes(self._msg.reason)
+
+    @property
+    def minor(self):
+        self._ensure_done()
+        return self._msg.minor
+
+    @property
+    def fields(self):
+        self._ensure_done()
+        return _fields(&self._msg)
+
+    @property
+    def body(self):
+        self._ensure_done()
+        return _BODY_KINDS[self._msg.body]
+
+    @property
+    def content_length(self):
+        self._ensure_done()
+        return self._msg.content_length
+
+    @property
+    def keep_alive(self):
+        self._ensure_done()
+        return bool(self._msg.keep_alive)
+
+    @property
+    def rest(self):
+        self._ensure_done()
+        return PyBytes_FromStringAndSize(self._mem + self._used, <Py_ssize_t>(self._n - self._used))
+
+
+cdef class BodyDecoder:
+    """Undo HTTP/1 body framing of one body.
+
+    `kind` is what HeadParser.body says, `length` matters for "length" only, `limit` is the most
+    body bytes (-1: none).
+    """
+
+    cdef pp_http1_body _body
+    cdef pp_arena _arena
+    cdef pp_http_msg _trailers
+    cdef readonly bint done
+    cdef readonly bytes rest
+
+    def __cinit__(self, str kind not None, uint64_t length=0, *, object limit=-1):
+        cdef uint64_t most = UINT64_MAX if limit < 0 else <uint64_t>limit
+        if kind not in _BODY_KINDS:
+            raise ValueError(f"kind: one of {', '.join(_BODY_KINDS)}, not {kind!r}")
+        pp_arena_init(&self._arena, NULL, 0, _ARENA_BYTES)
+        pp_http_msg_init(&self._trailers, &self._arena)
+        pp_http1_body_init(&self._body, <pp_http_body><int>_BODY_KINDS.index(kind), length, most,
+                           &self._trailers)
+        self.rest = b""
+
+    def __dealloc__(self):
+        pp_arena_fini(&self._arena)
+
+    def feed(self, chunk, /):
+        """The body bytes in `chunk`; afterwards see `done` and `rest`.
+
+        Raises WireError on a verdict, RuntimeError when the body was complete.
+        """
+        cdef Py_buffer view
+        cdef const char *p
+        cdef size_t n, used
+        cdef pp_span piece
+        cdef int rc = PP_OK
+        if self.done:
+            raise RuntimeError("the body is complete")
+        pieces = []
+        PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
+        try:
+            p = <const char *>view.buf
+            n = <size_t>view.len
+            while rc == PP_OK:
+                used = 0
+                piece.p = NULL
+                piece.n = 0
+                rc = pp_http1_body_next(&self._body, p, n, &used, &piece)
+                if piece.n:
+                    pieces.append(_bytes(piece))
+                p += used
+                n -= used
+            if rc == PP_EEND:
+                self.done = True
+                self.rest = PyBytes_FromStringAndSize(p, <Py_ssize_t>n)
+        finally:
+            PyBuffer_Release(&view)
+        if rc != PP_EEND and rc != PP_EMORE:
+            raise _error(rc)
+        return b"".join(pieces)
+
+    def feed_eof(self):
+        """The connection ended. Raises WireError when the body was not complete."""
+        cdef int rc = PP_EEND if self.done else pp_http1_body_eof(&self._body)
+        if rc != PP_EEND:
+            raise _error(rc)
+        self.done = True
+
+    @property
+    def trailers(self):
+        """The trailer fields so far."""
+        return _fields(&self._trailers)
+
+
+cdef unsigned _method_id(str method) except? 0xffff:
+    cdef bytes token = _as_bytes(method)
+    if not pp_http_tok_is_token(_span(token)):
+        raise ValueError(f"not a method: {method!r}")
+    return <unsigned>pp_http_tok_method(_span(token))
+
+
+cdef tuple _method_names(uint32_t mask):
+    """Names of the methods of a mask; those without an id of their own are one "*"."""
+    cdef int i
+    names = []
+    for i in range(1, PP_HTTP_METHOD_COUNT):
+        if mask >> i & 1:
+            names.append(_as_str(pp_http_tok_method_text(<pp_http_method>i)))
+    if mask & 1:
+        names.append("*")
+    return tuple(names)
+
+
+cdef void cb_explain(void *arg, uint32_t route, pp_bool chosen, const char *reason) noexcept with gil:
+    cdef list found = <list>arg
+    try:
+        found.append((route, bool(chosen), reason.decode("utf-8", "replace")))
+    except BaseException as exc:
+        # The walk cannot be stopped: the caller finds the exception among the rows.
+        found[:] = [exc]
+
+
+cdef class Router:
+    """The route table; csrc/route/router.h states the order of precedence.
+
+    Routes may be added at any time; the table is compiled anew at the next look-up.
+    """
+
+    cdef pp_router_draft *_draft
+    cdef pp_router *_p
+
+    def __cinit__(self):
+        self._draft = pp_router_draft_new()
+        if self._draft == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        pp_router_draft_free(self._draft)
+        pp_router_free(self._p)
+
+    def add(self, uint32_t route, str path not None, *, str host not None="",
+            methods not None=(), int priority=0):
+        """Add a route; no `methods`: any. Raises WireError with a sentence for a bad host or path,
+        ValueError for a word that is no method."""
+        cdef char why[160]
+        cdef pp_router_methods mask = 0
+        cdef int rc
+        for method in methods:
+            mask |= <uint32_t>1 << _method_id(method)
+        if not mask:
+            mask = PP_ROUTER_ANY_METHOD
+        cdef bytes host_text = _as_bytes(host), path_text = _as_bytes(path)
+        rc = pp_router_draft_add(self._draft, _span(host_text), _span(path_text), mask, priority,
+                                 route, why)
+        if rc == PP_ENOMEM:
+            raise MemoryError
+        if rc != PP_OK:
+            raise WireError(rc, (<bytes>why).decode("utf-8", "replace"))
+        pp_router_free(self._p)
+        self._p = NULL
+
+    def freeze(self):
+        """Compile; done by the first `find` too."""
+        if self._p == NULL:
+            self._p = pp_router_new(self._draft)
+            if self._p == NULL:
+                raise MemoryError
+
+    def find(self, str host not None, str path not None, str method not None="GET"):
+        """(route, captures) for a lower-case host without port and a path in normal form.
+
+        A nameless star is the capture "". Raises KeyError when nothing matches, and WireError with
+        `allowed` (PP_EMETHOD) when only other methods do.
+        """
+        cdef pp_router_query q
+        cdef pp_router_hit hit
+        cdef pp_router_methods allowed = 0
+        cdef unsigned i
+        cdef bytes host_text = _as_bytes(host), path_text = _as_bytes(path)
+        self.freeze()
+        q.host = _span(host_text)
+        q.path = _span(path_text)
+        q.method = _method_id(method)
+        cdef int rc = pp_router_find(self._p, &q, &hit, &allowed)
+        if rc == PP_ENOENT:
+            raise KeyError(path)
+        if rc != PP_OK:
+            raise WireError(rc, "", _method_names(allowed))
+        captures = {}
+        for i in range(hit.n_capture):
+            name = _as_str(pp_router_capture_name(self._p, hit.pattern, i))
+            captures[name] = _as_str(hit.capture[i])
+        return hit.route, captures
+
+    def explain(self, str host not None, str path not None, str method not None="GET"):
+        """(route, chosen, reason) of every route that matches host and path, best first."""
+        cdef pp_router_query q
+        cdef list found = []
+        cdef bytes host_text = _as_bytes(host), path_text = _as_bytes(path)
+        self.freeze()
+        q.host = _span(host_text)
+        q.path = _span(path_text)
+        q.method = _method_id(method)
+        cdef int rc = pp_router_explain(self._p, &q, cb_explain, <void *>found)
+        if rc == PP_ENOMEM:
+            raise MemoryError
+        for row in found:
+            if isinstance(row, BaseException):
+                raise row
+        return found
+
+    def shadowed(self):
+        """(index, by): additions, counted from 0, that no request can take, and one that takes
+        theirs first. Found among equal hosts and equal shapes of path only."""
+        cdef uint32_t i, by
+        self.freeze()
+        found = []
+        for i in range(pp_router_count(self._p)):
+            by = pp_router_shadowed(self._p, i)
+            if by != PP_ID_NONE:
+                found.append((i, by))
+        return found
+
+    @property
+    def nbytes(self):
+        """Memory of the compiled table."""
+        self.freeze()
+        return pp_router_bytes(self._p)
+
+
+def normal_path(path):
+    """The one form of a path on which routing, filters and logs agree. Raises WireError."""
+    cdef bytes text = _as_bytes(path)
+    cdef size_t n = 0
+    cdef pp_bool changed = False
+    cdef char *mem = <char *>pp_mem_alloc(<size_t>len(text) + 1)
+    if mem == NULL:
+        raise MemoryError
+    try:
+        rc = pp_uri_normal_path(_span(text), mem, &n, &changed)
+        if rc != PP_OK:
+            raise WireError(rc)
+        return PyBytes_FromStringAndSize(mem, <Py_ssize_t>n)
+    finally:
+        pp_mem_free(mem)
+
+
+def parse_authority(authority):
+    """(host, port or 0) of host[:port]. Raises WireError."""
+    cdef bytes text = _as_bytes(authority)
+    cdef pp_uri_authority out
+    rc = pp_uri_authority_parse(_span(text), &out)
+    if rc != PP_OK:
+        raise WireError(rc)
+    return _as_str(out.host), out.port
+
+
+def split_target(url):
+    """(scheme, authority, path, query) of an absolute URL; query None: no '?'. Raises WireError."""
+    cdef bytes text = _as_bytes(url)
+    cdef pp_uri_split out
+    rc = pp_uri_split_absolute(_span(text), &out)
+    if rc != PP_OK:
+        raise WireError(rc)
+    query = None if out.query.p == NULL else _as_str(out.query)
+    return _as_str(out.scheme), _as_str(out.authority), _as_str(out.path), query
+
+
+cdef dict _METRIC_KINDS = {
+    "worker": PP_METRIC_WORKER,
+    "listener": PP_METRIC_LISTENER,
+    "route": PP_METRIC_ROUTE,
+    "upstream": PP_METRIC_UPSTREAM,
+    "endpoint": PP_METRIC_ENDPOINT,
+}
+cdef dict _METRIC_NAMES = {number: name for name, number in _METRIC_KINDS.items()}
+assert sorted(_METRIC_NAMES) == list(range(PP_METRIC_KIND_COUNT))
+
+
+cdef uint32_t _kind(str kind) except? 0xffff:
+    if kind not in _METRIC_KINDS:
+        raise ValueError(f"not a kind of record: {kind!r}")
+    return _METRIC_KINDS[kind]
+
+
+cdef class StatSegment:
+    """The shared counter segment over a writable buffer, e.g. an anonymous shared mmap.
+
+    Made by `format` or `open`; holds the buffer as long as it lives.
+    """
+
+    cdef pp_statseg _seg
+    cdef Py_buffer _view
+    cdef bint _held
+
+    def __init__(self):
+        raise TypeError("StatSegment.format() or StatSegment.open() make one")
+
+    def __dealloc__(self):
+        if self._held:
+            PyBuffer_Release(&self._view)
+
+    @staticmethod
+    cdef StatSegment _over(object memory):
+        cdef StatSegment self = StatSegment.__new__(StatSegment)
+        PyObject_GetBuffer(memory, &self._view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        self._held = True
+        return self
+
+    @staticmethod
+    def size(uint32_t slots, uint32_t words, uint32_t dir_bytes):
+        """Bytes that `format` needs."""
+        return pp_statseg_size(slots, words, dir_bytes)
+
+    @classmethod
+    def format(cls, memory, *, uint32_t slots, uint32_t words, uint32_t dir_bytes):
+        """Lay a segment out in zeroed memory. Raises WireError when it is too small."""
+        cdef StatSegment self = StatSegment._over(memory)
+        cdef int rc = pp_statseg_format(&self._seg, self._view.buf, <size_t>self._view.len, slots,
+                                        words, dir_bytes)
+        if rc != PP_OK:
+            raise WireError(rc, "memory too small or not aligned, or no slots or words")
+        return self
+
+    @classmethod
+    def open(cls, memory):
+        """The segment that was laid out in `memory`. Raises WireError when there is none."""
+        cdef StatSegment self = StatSegment._over(memory)
+        cdef int rc = pp_statseg_open(&self._seg, self._view.buf, <size_t>self._view.len)
+        if rc != PP_OK:
+            raise WireError(rc, "not a counter segment")
+        return self
+
+    def define(self, str kind not None, str name not None):
+        """Find or add a record; the index of its first word. WireError (PP_ELIMIT) when full."""
+        cdef bytes text = _as_bytes(name)
+        cdef uint32_t number = _kind(kind), base = 0
+        cdef int rc = pp_statseg_define(&self._seg, number, _span(text),
+                                        pp_metric_words(<pp_metric_kind>number), &base)
+        if rc != PP_OK:
+            raise WireError(rc)
+        return base
+
+    def records(self):
+        """Iterate (kind, name, base, words)."""
+        cdef uint32_t pos = 0, kind = 0, base = 0, n = 0
+        cdef pp_span name
+        found = []
+        while pp_statseg_next(&self._seg, &pos, &kind, &name, &base, &n):
+            # Kinds that a newer version has defined are none of ours.
+            if kind in _METRIC_NAMES:
+                found.append((_METRIC_NAMES[kind], _as_str(name), base, n))
+        return iter(found)
+
+    def sum(self, uint32_t index):
+        """Word `index` added up over all slots; IndexError past the end."""
+        if index >= self._seg.words:
+            raise IndexError(index)
+        return pp_statseg_sum(&self._seg, index)
+
+    def get(self, uint32_t slot, uint32_t index):
+        """Word `index` of one slot; IndexError past the ends."""
+        cdef uint64_t *words = pp_statseg_words(&self._seg, slot)
+        if words == NULL or index >= self._seg.words:
+            raise IndexError((slot, index))
+        return words[index]
+
+    @property
+    def slots(self):
+        return self._seg.slots
+
+
+def metric_rows():
+    """(kind, kind_label, word, type, family, labels, help) for every metric of base/metric.h."""
+    cdef pp_metric_row_s row
+    cdef unsigned i = 0
+    rows = []
+    while pp_metric_row(i, &row):
+        rows.append((_METRIC_NAMES[row.kind], row.kind_label.decode("utf-8"), row.word,
+                     "gauge" if row.gauge else "counter", row.family.decode("utf-8"),
+                     row.labels.decode("utf-8"), row.help.decode("utf-8")))
+        i += 1
+    return rows
+
+
+def metric_words(str kind not None):
+    """Words of one record of the kind, its histogram included."""
+    return pp_metric_words(<pp_metric_kind>_kind(kind))
+
+
+def metric_histogram(str kind not None):
+    """First histogram word of the kind; None when it has none."""
+    cdef uint32_t first = pp_metric_histogram(<pp_metric_kind>_kind(kind))
+    return None if first == PP_ID_NONE else first
+
+
+def metric_buckets():
+    """Upper bounds in microseconds, without +Inf."""
+    cdef int i
+    return [pp_metric_bucket_us[i] for i in range(PP_METRIC_BUCKETS - 1)]
+
+
+def _bench_head(bytes head not None, uint64_t n, bint rules=True):
+    """Parse the same request head `n` times with the C parser alone; the bytes parsed.
+
+    Every round does what a connection does: fresh parser and message, parse, rules. For benchmarks.
+    Raises WireError when `head` is not exactly one valid head.
+    """
+    cdef pp_http1_head h
+    cdef pp_http1_limits limits
+    cdef pp_arena arena
+    cdef pp_http_msg *m = <pp_http_msg *>pp_mem_alloc(sizeof(pp_http_msg))
+    cdef pp_span s = _span(head)
+    cdef size_t used = 0
+    cdef uint64_t i, total = 0
+    cdef int rc = PP_OK
+    if m == NULL:
+        raise MemoryError
+    limits.head_bytes = 61440
+    limits.line_bytes = 16384
+    limits.target_bytes = 8192
+    limits.fields = 100
+    pp_arena_init(&arena, NULL, 0, _ARENA_BYTES)
+    for i in range(n):
+        pp_arena_reset(&arena)
+        pp_http_msg_init(m, &arena)
+        pp_http1_head_init(&h, PP_HTTP1_REQUEST)
+        rc = pp_http1_head_feed(&h, s.p, s.n, &limits, m, &used)
+        if rc == PP_OK and rules:
+            rc = pp_http_rules_request(m)
+        if rc != PP_OK or used != s.n:
+            break
+        total += used
+    pp_arena_fini(&arena)
+    pp_mem_free(m)
+    if rc != PP_OK:
+        raise _error(rc)
+    if n and total != n * s.n:
+        raise ValueError("bytes after the head")
+    return total
