@@ -917,8 +917,6 @@ cdef class Engine:
             self._open = False
             self._release_stats()
 
-    # Called by the callbacks above.
-
     cdef Exchange _view(self, pp_exchange *x):
         cdef Exchange view
         if x.view != NULL:

@@ -1,0 +1,38 @@
+/* One line per exchange: a format compiled once, filled from the exchange, written to its sink in
+ * batches.
+ *
+ * Format strings are text with {variables}; "{{" and "}}" are braces. JSON lines have a fixed set
+ * of keys. Variables:
+ *
+ *   time                 2026-01-31T12:00:00.123Z, when the exchange ended
+ *   client.address client.port
+ *   request.method request.target request.path request.query request.host request.protocol
+ * request.bytes request.header.NAME  first value of that field, "-" when absent response.status
+ * response.bytes response.header.NAME listener route upstream endpoint upstream.status
+ * upstream.attempts upstream.connect_ms upstream.first_byte_ms duration_ms          first byte of
+ * the request to the end, with microseconds fault                machine-readable reason
+ * (proxy/fault.h), "-" when all went well id                   number of the exchange in this
+ * worker
+ *
+ * Values are escaped: control characters, quotes, backslashes and bytes above 0x7e as \xHH (\u00HH
+ * in JSON), so that no client can forge lines. A value longer than PP_ACCESSLOG_VALUE is cut. */
+#ifndef PP_PROXY_ACCESSLOG_H
+#define PP_PROXY_ACCESSLOG_H
+
+#include "proxy/exchange.h"
+
+#define PP_ACCESSLOG_VALUE 4096
+#define PP_ACCESSLOG_LINE 32768 /* one line at most; the rest of it is cut */
+
+struct pp_accesslog;
+
+/* Compile a format into <arena>. <json>: <text> is ignored. *bad gets the offending variable on
+ * PP_EINVAL. PP_OK, PP_EINVAL or PP_ENOMEM. */
+int pp_accesslog_compile(struct pp_arena *arena, struct pp_span text, bool json,
+                         const struct pp_accesslog **out, struct pp_span *bad) PP_MUST_USE;
+
+/* Write the line of an exchange that has ended to its route's log, or else its listener's; nothing
+ * when neither has one. */
+void pp_accesslog_write(const struct pp_exchange *x);
+
+#endif

@@ -1,0 +1,163 @@
+#include "proxy/cluster.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+struct pp_cluster_conf pp_cluster_default_conf(void)
+{
+    struct pp_cluster_conf conf = {
+        .connect_timeout_ms = 5000,
+        .send_timeout_ms = 60000,
+        .first_byte_timeout_ms = 60000,
+        .read_timeout_ms = 60000,
+        .idle_timeout_ms = 60000,
+        .max_age_ms = 3600000,
+        .max_idle = 128,
+        .retries = 1,
+        .limits = {.head_bytes = 61440, .line_bytes = 61440, .target_bytes = 61440, .fields = 200}};
+    return conf;
+}
+
+struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_conf *conf,
+                                  const struct pp_balance_ops *balance, uint32_t n)
+{
+    struct pp_cluster *cl = pp_mem_zalloc(sizeof(*cl) + n * sizeof(cl->endpoint[0]));
+    if (cl == NULL)
+        return NULL;
+    cl->conf = *conf;
+    cl->refs = 1;
+    cl->n = n;
+    for (uint32_t i = 0; i < n; i++) {
+        cl->endpoint[i].cluster = cl;
+        cl->endpoint[i].index = i;
+        pp_list_init(&cl->endpoint[i].idle);
+    }
+    char *text = pp_mem_dup(name.p, name.n);
+    cl->name = pp_span(text, name.n);
+    cl->view = pp_mem_zalloc((n + 1) * sizeof(cl->view[0]));
+    cl->balance = balance->create(n);
+    if (text == NULL || cl->view == NULL || cl->balance == NULL) {
+        pp_cluster_unref(cl);
+        return NULL;
+    }
+    return cl;
+}
+
+int pp_cluster_set_endpoint(struct pp_cluster *cl, uint32_t i, struct pp_span address,
+                            struct pp_span name, uint32_t weight)
+{
+    struct pp_endpoint *ep = &cl->endpoint[i];
+    int rc = pp_sock_dest_parse(address, &ep->dest);
+    if (rc != PP_OK)
+        return rc;
+    if (name.n == 0)
+        name = address;
+    char *text = pp_mem_dup(name.p, name.n);
+    if (text == NULL)
+        return PP_ENOMEM;
+    ep->name = pp_span(text, name.n);
+    ep->weight = weight == 0 ? 1 : weight;
+    return PP_OK;
+}
+
+void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core)
+{
+    cl->core = core;
+    cl->record = pp_metrics_record(&core->metrics, PP_METRIC_UPSTREAM, cl->name);
+    for (uint32_t i = 0; i < cl->n; i++)
+        cl->endpoint[i].record =
+            pp_metrics_record(&core->metrics, PP_METRIC_ENDPOINT, cl->endpoint[i].name);
+}
+
+void pp_cluster_unref(struct pp_cluster *cl)
+{
+    if (cl == NULL || --cl->refs > 0)
+        return;
+    for (uint32_t i = 0; i < cl->n; i++) {
+        PP_ASSERT(pp_list_is_empty(&cl->endpoint[i].idle));
+        pp_mem_free((void *)(uintptr_t)cl->endpoint[i].name.p);
+    }
+    if (cl->balance != NULL)
+        cl->balance->ops->free(cl->balance);
+    pp_mem_free(cl->view);
+    pp_mem_free((void *)(uintptr_t)cl->name.p);
+    pp_mem_free(cl);
+}
+
+static bool was_tried(uint64_t tried, uint32_t i)
+{
+    return i < 64 && (tried >> i & 1) != 0;
+}
+
+struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint64_t hash)
+{
+    if (cl->n == 1) /* nothing to choose, and a retry may only go to the same one */
+        return &cl->endpoint[0];
+    bool fresh = false;
+    for (uint32_t i = 0; i < cl->n; i++) {
+        const struct pp_endpoint *ep = &cl->endpoint[i];
+        cl->view[i].weight = ep->weight;
+        cl->view[i].active = ep->active;
+        cl->view[i].usable = !was_tried(tried, i);
+        fresh |= cl->view[i].usable;
+    }
+    for (uint32_t i = 0; i < cl->n && !fresh; i++)
+        cl->view[i].usable = true;
+    uint32_t i = cl->balance->ops->pick(cl->balance, cl->view, cl->n, hash, &cl->core->rng);
+    return i == PP_ID_NONE ? NULL : &cl->endpoint[i];
+}
+
+/* Room for one more address: drop one that no exchange uses. Its connections hold references of
+ * their own and end by their idle timeout. */
+static bool drop_one_address(struct pp_core *core)
+{
+    uint32_t pos = 0;
+    struct pp_span key;
+    void *value;
+    while (pp_map_next(&core->addresses, &pos, &key, &value)) {
+        struct pp_cluster *cl = value;
+        if (cl->endpoint[0].active == 0 && cl->endpoint[0].n_idle == 0) {
+            pp_map_take(&core->addresses, key);
+            pp_cluster_unref(cl);
+            return true;
+        }
+    }
+    return false;
+}
+
+struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span address,
+                                         const struct pp_cluster_conf *conf, int *rc)
+{
+    struct pp_cluster *cl = pp_map_get(&core->addresses, address);
+    if (cl != NULL)
+        return cl;
+    if (core->addresses.n >= PP_CLUSTER_ADDRESSES && !drop_one_address(core)) {
+        *rc = PP_ELIMIT;
+        return NULL;
+    }
+    struct pp_cluster_conf none = pp_cluster_default_conf();
+    *rc = PP_ENOMEM;
+    cl = pp_cluster_new(address, conf != NULL ? conf : &none, &pp_balance_rr_ops, 1);
+    if (cl == NULL)
+        return NULL;
+    *rc = pp_cluster_set_endpoint(cl, 0, address, PP_SPAN_NONE, 1);
+    if (*rc == PP_OK)
+        *rc = pp_map_put(&core->addresses, address, cl);
+    if (*rc != PP_OK) {
+        pp_cluster_unref(cl);
+        return NULL;
+    }
+    pp_cluster_attach(cl, core);
+    return cl;
+}
+
+void pp_cluster_forget_addresses(struct pp_core *core)
+{
+    uint32_t pos = 0;
+    struct pp_span key;
+    void *value;
+    while (pp_map_next(&core->addresses, &pos, &key, &value))
+        pp_cluster_unref(value);
+    pp_map_fini(&core->addresses);
+    pp_map_init(&core->addresses, core->seed);
+}

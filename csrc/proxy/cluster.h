@@ -1,0 +1,78 @@
+/* An upstream as one worker sees it: its endpoints, their live numbers, and the choice among them.
+ */
+#ifndef PP_PROXY_CLUSTER_H
+#define PP_PROXY_CLUSTER_H
+
+#include "io/sock.h"
+#include "proxy/core.h"
+#include "route/balance.h"
+
+struct pp_cluster_conf {
+    uint64_t connect_timeout_ms, send_timeout_ms, first_byte_timeout_ms, read_timeout_ms,
+        total_timeout_ms;
+    uint64_t idle_timeout_ms, max_age_ms; /* of pooled connections; age 0: none */
+    uint32_t max_idle;                    /* pooled connections per endpoint and worker */
+    uint32_t max_requests;                /* per connection, 0: no limit */
+    uint32_t retries;
+    struct pp_http1_limits limits; /* of response heads */
+};
+
+struct pp_endpoint {
+    struct pp_cluster *cluster;
+    struct pp_span name; /* address as configured: logs and metrics */
+    struct pp_sock_dest dest;
+    uint32_t weight, index;
+    uint32_t active; /* exchanges in progress */
+    uint32_t n_idle;
+    struct pp_list idle; /* pooled connections, last used first (proxy/pool.h) */
+    uint32_t record;     /* counters */
+};
+
+struct pp_cluster {
+    struct pp_core *core;
+    struct pp_span name;
+    struct pp_cluster_conf conf;
+    struct pp_balance *balance;
+    struct pp_balance_view *view; /* scratch of pick */
+    uint32_t record;
+    uint32_t refs; /* the snapshot, and every connection of the cluster */
+    uint32_t n;
+    struct pp_endpoint endpoint[];
+};
+
+/* A cluster of <n> endpoints that the caller fills (dest, name, weight) before the first pick.
+ * Names are copied by pp_cluster_set_endpoint. NULL when memory is out. */
+struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_conf *conf,
+                                  const struct pp_balance_ops *balance, uint32_t n);
+/* PP_OK, PP_EINVAL (address) or PP_ENOMEM. */
+int pp_cluster_set_endpoint(struct pp_cluster *cl, uint32_t i, struct pp_span address,
+                            struct pp_span name, uint32_t weight) PP_MUST_USE;
+
+/* Make it a part of this worker: finds its counters. Before the first pick. */
+void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core);
+
+static inline void pp_cluster_ref(struct pp_cluster *cl)
+{
+    cl->refs++;
+}
+/* The last one frees it; its pools must be empty by then, because every connection holds a
+ * reference. */
+void pp_cluster_unref(struct pp_cluster *cl);
+
+/* Choose an endpoint; those whose bit is in <tried> are left out as long as another is there. NULL:
+ * none. */
+struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint64_t hash);
+
+#define PP_CLUSTER_ADDRESSES 1024
+/* The one-endpoint cluster of an address that a filter has named, made at first use and kept by the
+ * worker (at most PP_CLUSTER_ADDRESSES; idle ones are dropped to make room). NULL: address
+ * malformed, memory out, or all busy; *rc tells. */
+struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span address,
+                                         const struct pp_cluster_conf *conf, int *rc);
+/* Forget all of those. */
+void pp_cluster_forget_addresses(struct pp_core *core);
+
+/* What an operator gets who says nothing. */
+struct pp_cluster_conf pp_cluster_default_conf(void);
+
+#endif

@@ -1,0 +1,69 @@
+/* What all exchanges of one worker share: the loop, the slabs, the counters, scratch memory and the
+ * installed snapshot. Exactly one per engine; a parameter everywhere, never a global.
+ *
+ * Scratch memory is good until the function that filled it returns to the loop: whatever a socket
+ * did not take is copied to that connection's own queue first (proxy/h1.h). This is why an idle or
+ * waiting connection owns no buffer. */
+#ifndef PP_PROXY_CORE_H
+#define PP_PROXY_CORE_H
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "base/rng.h"
+#include "io/loop.h"
+#include "io/splice.h"
+#include "proxy/metrics.h"
+#include "proxy/snapshot.h"
+
+#define PP_CORE_HEAD_BYTES 4096 /* first input buffer of a client: nearly every request head fits  \
+                                 */
+#define PP_CORE_INPUT_BYTES 16384 /* first input buffer of an endpoint: head and a small body */
+#define PP_CORE_BULK_BYTES (128 * 1024) /* one read of a body in progress */
+#define PP_CORE_SCRATCH_BYTES                                                                      \
+    (192 * 1024)          /* message heads being written: above every head limit times two */
+#define PP_CORE_GATHER 64 /* iovecs of one write */
+
+struct pp_hook_ops; /* proxy/hook.h */
+
+/* Bytes about to be written to one connection, collected for one system call. */
+struct pp_h1;
+struct pp_gather {
+    const struct pp_h1 *owner; /* whose they are, NULL: none collected */
+    struct iovec iov[PP_CORE_GATHER];
+    int n;
+    size_t bytes;
+    uint32_t used; /* of scratch */
+};
+
+struct pp_core {
+    struct pp_loop loop;
+    struct pp_slab down_slab, exchange_slab, up_slab, head_slab, input_slab, chunk_slab;
+    struct pp_splice_pool splice;
+    struct pp_metrics metrics;
+    struct pp_rng rng;
+    struct pp_hash_seed seed;
+    struct pp_snapshot *snapshot;   /* NULL before the first install */
+    const struct pp_hook_ops *hook; /* Python's half of filters; NULL in pure C tests */
+    void *hook_owner;
+    struct pp_map addresses; /* clusters of addresses that filters named (proxy/cluster.h) */
+    struct pp_list downs;    /* every client connection */
+    uint32_t n_down, n_exchange;
+    uint64_t next_exchange;
+    bool draining;
+    struct pp_gather gather;
+    char *scratch; /* PP_CORE_SCRATCH_BYTES */
+    char *bulk;    /* PP_CORE_BULK_BYTES */
+};
+
+/* Bytes of the objects that the slabs hold: their types are defined further up. */
+struct pp_core_sizes {
+    uint32_t down, exchange, up;
+};
+
+/* PP_OK or the error, with nothing left behind. <stats> as in pp_metrics_init. */
+int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *stats,
+                 size_t stats_size, uint32_t slot, uint64_t seed) PP_MUST_USE;
+/* Everything that uses the core must be closed, and the loop's deferred frees run, before. */
+void pp_core_fini(struct pp_core *core);
+
+#endif

@@ -1,0 +1,261 @@
+#include "proxy/down.h"
+
+#include "base/check.h"
+#include "io/fd.h"
+
+/* Lingering close: how long and how much is read and dropped for a client that still sends. */
+#define LINGER_MS 2000
+#define LINGER_BYTES (1024 * 1024)
+
+static void count(struct pp_down *d, unsigned word, int n)
+{
+    struct pp_metrics *m = &d->h.core->metrics;
+    m->words[d->door->conf->record + word] += (uint64_t)(int64_t)n;
+}
+
+static void free_now(struct pp_deferred *deferred)
+{
+    struct pp_down *d = PP_CONTAINER_OF(deferred, struct pp_down, deferred);
+    pp_slab_put(&d->h.core->down_slab, d);
+}
+
+void pp_down_close(struct pp_down *d, bool abort)
+{
+    struct pp_core *core = d->h.core;
+    if (d->state == PP_DOWN_CLOSED)
+        return;
+    d->gone = true;
+    if (d->x != NULL) {
+        /* The end of the exchange comes back here through its finish(). */
+        d->x->events->failed(d->x,
+                             pp_fault_make(PP_FAULT_CLIENT_ABORT, PP_SIDE_DOWN, false, PP_ERESET));
+        return;
+    }
+    d->state = PP_DOWN_CLOSED;
+    pp_list_detach(&d->link);
+    core->n_down--;
+    d->door->n_open--;
+    count(d, PP_METRIC_WORD(LISTENER, ACTIVE), -1);
+    pp_loop_stop(&core->loop, &d->timer);
+    pp_h1_close(&d->h, abort);
+    if (d->door->l.paused && !core->draining)
+        pp_listener_resume(&d->door->l);
+    d->deferred.fn = free_now;
+    pp_loop_defer_free(&core->loop, &d->deferred);
+}
+
+void pp_down_expect(struct pp_down *d, enum pp_down_wait wait, uint64_t ms)
+{
+    struct pp_loop *lp = &d->h.core->loop;
+    d->wait = (uint8_t)wait;
+    d->deadline_ms = ms == 0 ? UINT64_MAX : lp->now_ms + ms;
+    if (ms != 0)
+        pp_loop_no_later(lp, &d->timer, d->deadline_ms);
+}
+
+void pp_down_again(struct pp_down *d)
+{
+    d->again = true;
+    pp_loop_start(&d->h.core->loop, &d->timer, d->h.core->loop.now_ms);
+}
+
+/* Drop what the client sends until it ends, or has had its time. */
+static void read_linger(struct pp_down *d)
+{
+    size_t n;
+    while (d->h.ch.readable) {
+        int rc = pp_chan_read(&d->h.ch, d->h.core->bulk, PP_CORE_BULK_BYTES, &n);
+        if (rc == PP_EAGAIN)
+            return;
+        d->lingered += (uint32_t)n;
+        if (rc != PP_OK || d->lingered > LINGER_BYTES) {
+            pp_down_close(d, false);
+            return;
+        }
+    }
+}
+
+static void linger(struct pp_down *d)
+{
+    d->state = PP_DOWN_LINGER;
+    d->h.ch.ops->shutdown(&d->h.ch);
+    pp_down_expect(d, PP_DOWN_WAIT_LINGER, LINGER_MS);
+    read_linger(d); /* what has come already raises no further event */
+}
+
+void pp_down_end(struct pp_down *d)
+{
+    PP_ASSERT(d->x == NULL);
+    if (!pp_h1_is_flushed(&d->h)) {
+        d->state = PP_DOWN_FLUSH;
+        pp_down_expect(d, PP_DOWN_WAIT_SEND, d->door->conf->send_timeout_ms);
+    } else if (d->unread) {
+        linger(d);
+    } else {
+        pp_down_close(d, false);
+    }
+}
+
+static struct pp_fault timeout_fault(enum pp_fault_code code)
+{
+    return pp_fault_make(code, PP_SIDE_DOWN, false, PP_ETIMEDOUT);
+}
+
+/* The body is late: silent for too long, or slower than the minimum on average. */
+static bool body_is_late(const struct pp_down *d, uint64_t now)
+{
+    const struct pp_listener_conf *conf = d->door->conf;
+    if (conf->body_timeout_ms > 0 && now - d->body_seen_ms >= conf->body_timeout_ms)
+        return true;
+    uint64_t ms = now - d->body_from_ms;
+    return conf->body_min_rate > 0 && ms >= PP_DOWN_RATE_CHECK_MS &&
+           d->body_bytes * 1000 < conf->body_min_rate * ms;
+}
+
+void pp_down_expect_body(struct pp_down *d, bool fresh)
+{
+    if (fresh) {
+        d->body_from_ms = d->body_seen_ms = d->h.core->loop.now_ms;
+        d->body_bytes = 0;
+    }
+    const struct pp_listener_conf *conf = d->door->conf;
+    uint64_t ms = conf->body_timeout_ms;
+    if (conf->body_min_rate > 0 && (ms == 0 || ms > PP_DOWN_RATE_CHECK_MS))
+        ms = PP_DOWN_RATE_CHECK_MS;
+    pp_down_expect(d, PP_DOWN_WAIT_BODY, ms);
+}
+
+static void on_deadline(struct pp_down *d)
+{
+    uint64_t now = d->h.core->loop.now_ms;
+    if (d->wait == PP_DOWN_WAIT_BODY && !body_is_late(d, now)) {
+        pp_down_expect_body(d, false);
+        return;
+    }
+    d->deadline_ms = UINT64_MAX;
+    if (d->wait != PP_DOWN_WAIT_IDLE && d->wait != PP_DOWN_WAIT_LINGER)
+        count(d, PP_METRIC_WORD(LISTENER, TIMEOUTS), 1);
+    if (d->x == NULL) {
+        pp_down_close(d, d->wait == PP_DOWN_WAIT_SEND);
+        return;
+    }
+    enum pp_fault_code code = d->wait == PP_DOWN_WAIT_HEAD   ? PP_FAULT_HEADER_TIMEOUT
+                              : d->wait == PP_DOWN_WAIT_BODY ? PP_FAULT_BODY_TIMEOUT
+                                                             : PP_FAULT_SEND_TIMEOUT;
+    d->unread = true;
+    if (d->wait == PP_DOWN_WAIT_HEAD)
+        d->x->events->bad_request(d->x, timeout_fault(code));
+    else
+        d->x->events->failed(d->x, timeout_fault(code));
+}
+
+static void on_timer(struct pp_timer *t)
+{
+    struct pp_down *d = PP_CONTAINER_OF(t, struct pp_down, timer);
+    struct pp_loop *lp = &d->h.core->loop;
+    if (d->again) {
+        d->again = false;
+        if (d->deadline_ms != UINT64_MAX)
+            pp_loop_start(lp, t, d->deadline_ms);
+        pp_down_h1_on_readable(d);
+    } else if (d->deadline_ms == UINT64_MAX) {
+        return;
+    } else if (lp->now_ms < d->deadline_ms) {
+        pp_loop_start(lp, t, d->deadline_ms);
+    } else {
+        on_deadline(d);
+    }
+}
+
+static void on_event(struct pp_io *io, uint32_t events)
+{
+    struct pp_down *d =
+        PP_CONTAINER_OF(PP_CONTAINER_OF(io, struct pp_chan, io), struct pp_down, h.ch);
+    bool was_full = !d->h.ch.writable;
+    pp_chan_note(&d->h.ch, events);
+    if (d->state == PP_DOWN_LINGER) {
+        read_linger(d);
+        return;
+    }
+    /* A client that goes away while it waits for its answer: nothing is left to do for it. While it
+     * is still sending, the end of its bytes is for the reader to find. */
+    if (d->x != NULL &&
+        (d->h.ch.broken ||
+         ((events & EPOLLRDHUP) != 0 && d->x->state > PP_EXCHANGE_HEAD &&
+          (d->x->request.body == PP_HTTP_BODY_NONE || d->x->flow[PP_DIR_REQUEST].source_ended)))) {
+        pp_down_close(d, false);
+        return;
+    }
+    if (was_full && d->h.ch.writable)
+        pp_down_h1_on_writable(d);
+    if (d->h.ch.readable &&
+        (d->state == PP_DOWN_IDLE || d->state == PP_DOWN_HEAD || d->state == PP_DOWN_EXCHANGE))
+        pp_down_h1_on_readable(d);
+}
+
+static bool is_full(const struct pp_door *door)
+{
+    return door->conf->max_connections > 0 && door->n_open >= door->conf->max_connections;
+}
+
+void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
+{
+    struct pp_door *door = l->owner;
+    struct pp_core *core = door->core;
+    struct pp_down *d = pp_slab_get(&core->down_slab);
+    if (d != NULL)
+        memset(d, 0, sizeof(*d));
+    if (d == NULL || pp_chan_tcp_open(&d->h.ch, &core->loop, fd, on_event, true) != PP_OK) {
+        if (d == NULL)
+            pp_fd_close(&fd);
+        pp_slab_put(&core->down_slab, d);
+        PP_COUNT(&core->metrics, door->conf->record, LISTENER, REJECTED, 1);
+        return;
+    }
+    d->h.core = core;
+    d->h.first = &core->head_slab;
+    d->h.ch.writable = true;
+    d->door = door;
+    d->born_ms = core->loop.now_ms;
+    pp_sock_addr_from(&d->client, from);
+    pp_timer_init(&d->timer, on_timer);
+    pp_list_attach_back(&core->downs, &d->link);
+    core->n_down++;
+    door->n_open++;
+    count(d, PP_METRIC_WORD(LISTENER, CONNECTIONS), 1);
+    count(d, PP_METRIC_WORD(LISTENER, ACTIVE), 1);
+    if (is_full(door))
+        pp_listener_hold(l);
+    pp_down_expect(d, PP_DOWN_WAIT_HEAD, door->conf->header_timeout_ms);
+}
+
+void pp_down_drain(struct pp_core *core)
+{
+    core->draining = true;
+    struct pp_list *next;
+    for (struct pp_list *at = core->downs.next; at != &core->downs; at = next) {
+        struct pp_down *d = PP_CONTAINER_OF(at, struct pp_down, link);
+        next = at->next;
+        /* Bytes may be waiting in the socket: look before closing, so that no request on the wire
+         * is lost. */
+        if (d->state == PP_DOWN_IDLE) {
+            d->h.ch.readable = true;
+            pp_down_h1_on_readable(d);
+        }
+        if (d->state == PP_DOWN_IDLE)
+            pp_down_close(d, false);
+    }
+}
+
+void pp_down_close_all(struct pp_core *core)
+{
+    while (!pp_list_is_empty(&core->downs)) {
+        struct pp_down *d = PP_CONTAINER_OF(core->downs.next, struct pp_down, link);
+        d->gone = true;
+        if (d->x != NULL)
+            d->x->events->failed(d->x,
+                                 pp_fault_make(PP_FAULT_SHUTDOWN, PP_SIDE_DOWN, false, PP_OK));
+        else
+            pp_down_close(d, true);
+    }
+}

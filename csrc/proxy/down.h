@@ -1,0 +1,105 @@
+/* A connection from a client.
+ *
+ *   IDLE -> HEAD -> EXCHANGE -> IDLE ...
+ *              \________________-> FLUSH -> [LINGER] -> CLOSED
+ *
+ * IDLE      nothing read of the next request: no buffer, no exchange
+ * HEAD      a request head is arriving
+ * EXCHANGE  an exchange is running; its request body may still be arriving
+ * FLUSH     the last response waits for the socket; then the connection closes
+ * LINGER    our side is shut; what the client still sends is read and dropped for a short time, so
+ * that it gets to see the answer instead of a reset (RFC 9112 section 9.6)
+ *
+ * down.c keeps the connection, its door and its deadlines; down_h1.c speaks HTTP/1 on it. */
+#ifndef PP_PROXY_DOWN_H
+#define PP_PROXY_DOWN_H
+
+#include "io/listener.h"
+#include "proxy/body.h"
+#include "proxy/drive.h"
+#include "proxy/h1.h"
+
+/* Where connections come in: an adopted listening socket and the configuration that now belongs to
+ * it. */
+struct pp_door {
+    struct pp_listener l;
+    struct pp_core *core;
+    const struct pp_listener_conf *conf; /* of the installed snapshot */
+    struct pp_span name;
+    uint32_t n_open; /* connections */
+    struct pp_door *next;
+};
+
+enum pp_down_state {
+    PP_DOWN_IDLE = 0,
+    PP_DOWN_HEAD = 1,
+    PP_DOWN_EXCHANGE = 2,
+    PP_DOWN_FLUSH = 3,
+    PP_DOWN_LINGER = 4,
+    PP_DOWN_CLOSED = 5
+};
+
+/* What passes when the deadline does. */
+enum pp_down_wait {
+    PP_DOWN_WAIT_NONE = 0,
+    PP_DOWN_WAIT_IDLE = 1,
+    PP_DOWN_WAIT_HEAD = 2,
+    PP_DOWN_WAIT_BODY = 3,
+    PP_DOWN_WAIT_SEND = 4,
+    PP_DOWN_WAIT_LINGER = 5,
+    PP_DOWN_WAIT_AGAIN = 6 /* not a deadline: the connection gave way to others and goes on now */
+};
+
+struct pp_down {
+    struct pp_h1 h;
+    struct pp_exchange *x;
+    struct pp_door *door;
+    struct pp_list link; /* in core->downs */
+    struct pp_http1_head head;
+    struct pp_timer timer;
+    uint64_t deadline_ms;
+    uint64_t born_ms;
+    uint64_t body_from_ms, body_seen_ms; /* since when the body is awaited, and when it last came */
+    uint64_t body_bytes;
+    struct pp_sock_addr client;
+    uint32_t n_request;
+    uint32_t lingered; /* bytes dropped */
+    uint8_t state;     /* enum pp_down_state */
+    uint8_t wait;      /* enum pp_down_wait */
+    bool again;        /* the timer goes on with reading */
+    bool in_read;      /* reading is on the stack: it goes on with the next request by itself */
+    bool gone;         /* close as soon as the exchange is over */
+    bool unread;       /* close with lingering: the client may still be sending */
+    struct pp_deferred deferred;
+};
+
+/* How often a body in progress is held against the minimum rate, and the time it has to get going.
+ */
+#define PP_DOWN_RATE_CHECK_MS 5000
+
+/* Listener callback: a connection of <l>->owner, a struct pp_door. */
+void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from);
+
+/* Deadline in <ms> from now; 0: none. */
+void pp_down_expect(struct pp_down *d, enum pp_down_wait wait, uint64_t ms);
+/* The client owes a body: wait for it. <fresh>: the clock starts now. */
+void pp_down_expect_body(struct pp_down *d, bool fresh);
+/* Go on reading in the next turn: others first. */
+void pp_down_again(struct pp_down *d);
+/* Say goodbye: flush, then linger or close. No exchange is attached any more. */
+void pp_down_end(struct pp_down *d);
+/* Close now and free at the end of the turn. Aborts the exchange, if there is one. */
+void pp_down_close(struct pp_down *d, bool abort);
+
+/* Close what is idle and let the others end after their exchange. */
+void pp_down_drain(struct pp_core *core);
+/* Close everything. */
+void pp_down_close_all(struct pp_core *core);
+
+/* The HTTP/1 side (down_h1.c). */
+extern const struct pp_side_ops pp_down_h1_ops;
+/* Bytes may have come, or reading may go on. */
+void pp_down_h1_on_readable(struct pp_down *d);
+void pp_down_h1_on_writable(struct pp_down *d);
+
+#endif

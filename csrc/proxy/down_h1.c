@@ -1,0 +1,382 @@
+/* HTTP/1 towards a client: request heads come in one after the other, responses go out in that
+ * order. */
+#include "base/check.h"
+#include "proxy/accesslog.h"
+#include "proxy/down.h"
+#include "wire/http_rules.h"
+
+/* Requests of one connection handled in a row before others get their turn. */
+#define REQUESTS_IN_A_ROW 32
+
+static struct pp_down *down_of(const struct pp_exchange *x)
+{
+    return x->side[PP_SIDE_DOWN];
+}
+
+static void count_bytes(struct pp_down *d, size_t n, bool in)
+{
+    struct pp_metrics *m = &d->h.core->metrics;
+    if (in)
+        PP_COUNT(m, d->door->conf->record, LISTENER, BYTES_IN, n);
+    else
+        PP_COUNT(m, d->door->conf->record, LISTENER, BYTES_OUT, n);
+}
+
+/* Must this connection end after the present response? */
+static bool wants_close(const struct pp_down *d, const struct pp_exchange *x)
+{
+    const struct pp_listener_conf *conf = d->door->conf;
+    const struct pp_core *core = d->h.core;
+    return x->close_down || !x->request.keep_alive || core->draining ||
+           (conf->max_requests > 0 && d->n_request + 1 >= conf->max_requests) ||
+           (conf->max_age_ms > 0 && core->loop.now_ms - d->born_ms >= conf->max_age_ms);
+}
+
+static int send_head(struct pp_exchange *x)
+{
+    struct pp_down *d = down_of(x);
+    struct pp_http1_framing *fr = &x->flow[PP_DIR_RESPONSE].framing;
+    if (x->response.status >= 200) {
+        x->close_down = wants_close(d, x);
+        x->status = x->response.status;
+        fr->close = x->close_down;
+        fr->keep_alive = !fr->close && x->request.minor == 0;
+    }
+    size_t cap, n;
+    char *p = pp_h1_room(&d->h, 1, &cap);
+    if (p == NULL)
+        return PP_ELIMIT;
+    int rc = pp_http1_emit_response(p, cap, &x->response, fr, &n);
+    return rc == PP_OK ? pp_h1_add_room(&d->h, p, n) : rc;
+}
+
+static int send_body(struct pp_exchange *x, struct pp_span piece)
+{
+    return pp_h1_add_piece(&down_of(x)->h, piece,
+                           x->flow[PP_DIR_RESPONSE].framing.body == PP_HTTP_BODY_CHUNKED);
+}
+
+static int send_end(struct pp_exchange *x)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    bool none = x->request.method_id == PP_HTTP_HEAD;
+    return flow->framing.body == PP_HTTP_BODY_CHUNKED && !none
+               ? pp_h1_add_last_chunk(&down_of(x)->h, flow->trailers)
+               : PP_OK;
+}
+
+static bool reads_body(const struct pp_exchange *x)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    if (x->request.body == PP_HTTP_BODY_NONE || flow->source_ended)
+        return false;
+    return x->state == PP_EXCHANGE_COLLECT || (flow->head_sent && x->state <= PP_EXCHANGE_BODY) ||
+           x->state == PP_EXCHANGE_AWAIT;
+}
+
+/* Which deadline applies: the client must take what is queued; while it owes a body, it must send
+ * it. */
+static void settle_deadline(struct pp_down *d)
+{
+    const struct pp_listener_conf *conf = d->door->conf;
+    if (!pp_h1_is_flushed(&d->h) || (d->x != NULL && pp_body_is_piped(d->x, PP_DIR_RESPONSE)))
+        pp_down_expect(d, PP_DOWN_WAIT_SEND, conf->send_timeout_ms);
+    else if (d->wait == PP_DOWN_WAIT_SEND)
+        pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
+}
+
+static int flush(struct pp_exchange *x)
+{
+    struct pp_down *d = down_of(x);
+    size_t sent;
+    int rc = pp_h1_flush(&d->h, &sent);
+    count_bytes(d, sent, false);
+    if (rc == PP_OK && (sent == 0 || !pp_h1_is_flushed(&d->h) || d->wait == PP_DOWN_WAIT_SEND))
+        settle_deadline(d);
+    return rc;
+}
+
+static bool can_take(const struct pp_exchange *x)
+{
+    const struct pp_down *d = down_of(x);
+    return pp_h1_is_flushed(&d->h) && d->h.ch.writable;
+}
+
+/* The client waits for leave to send its body (RFC 9110 section 10.1.1): it gets it when somebody
+ * wants to read, so a request that is refused never has its body sent. */
+static int send_continue(struct pp_exchange *x)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct pp_down *d = down_of(x);
+    x->continue_sent = true;
+    if (!x->request.expect_continue || x->request.minor == 0 || pp_h1_unread(&d->h) > 0 ||
+        x->flow[PP_DIR_RESPONSE].head_sent)
+        return PP_OK;
+    int rc = pp_h1_add(&d->h, text, sizeof(text) - 1);
+    return rc == PP_OK ? flush(x) : rc;
+}
+
+static void pump(struct pp_exchange *x)
+{
+    struct pp_down *d = down_of(x);
+    struct pp_loop *lp = &d->h.core->loop;
+    if (!reads_body(x))
+        return;
+    if (!x->continue_sent) {
+        /* What waits in the gather is of the other side: it leaves first. */
+        int rc = pp_exchange_is_attached(x, PP_SIDE_UP) ? x->ops[PP_SIDE_UP]->flush(x) : PP_OK;
+        if (rc != PP_OK) {
+            x->events->failed(x, pp_body_sink_fault(PP_DIR_REQUEST, rc));
+            return;
+        }
+        rc = send_continue(x);
+        if (rc != PP_OK) {
+            x->events->failed(x, pp_body_sink_fault(PP_DIR_RESPONSE, rc));
+            return;
+        }
+    }
+    uint64_t before = x->flow[PP_DIR_REQUEST].received;
+    pp_body_pump(x, PP_DIR_REQUEST, &d->h);
+    if (d->x != x || !reads_body(x)) {
+        if (d->x == x && d->wait == PP_DOWN_WAIT_BODY)
+            pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
+        return;
+    }
+    bool stalled = x->flow[PP_DIR_REQUEST].parked ||
+                   (x->flow[PP_DIR_REQUEST].hold == 0 && pp_exchange_is_attached(x, PP_SIDE_UP) &&
+                    !x->ops[PP_SIDE_UP]->can_take(x));
+    if (stalled) { /* not the client's fault: its clock stands still */
+        if (d->wait == PP_DOWN_WAIT_BODY)
+            pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
+        return;
+    }
+    if (d->wait != PP_DOWN_WAIT_BODY) {
+        pp_down_expect_body(d, true);
+    } else if (x->flow[PP_DIR_REQUEST].received != before) {
+        d->body_seen_ms = lp->now_ms;
+        d->body_bytes += x->flow[PP_DIR_REQUEST].received - before;
+    }
+}
+
+static void yield(struct pp_exchange *x)
+{
+    pp_down_again(down_of(x));
+}
+
+static void moved(struct pp_exchange *x, size_t n, bool read)
+{
+    struct pp_down *d = down_of(x);
+    count_bytes(d, n, read);
+    if (!read && d->wait == PP_DOWN_WAIT_SEND)
+        pp_down_expect(d, PP_DOWN_WAIT_SEND, d->door->conf->send_timeout_ms);
+}
+
+static bool has_buffered(const struct pp_exchange *x)
+{
+    const struct pp_down *d = down_of(x);
+    return pp_h1_unread(&d->h) > 0;
+}
+
+static struct pp_chan *plain_channel(const struct pp_exchange *x)
+{
+    struct pp_down *d = down_of(x);
+    return d->h.ch.ops == &pp_chan_tcp_ops && pp_h1_is_flushed(&d->h) ? &d->h.ch : NULL;
+}
+
+static bool discard(struct pp_exchange *x)
+{
+    struct pp_down *d = down_of(x);
+    bool whole = pp_body_discard(x, PP_DIR_REQUEST, &d->h);
+    if (!whole)
+        d->unread = true;
+    return whole;
+}
+
+static void finish(struct pp_exchange *x, bool reusable)
+{
+    struct pp_down *d = down_of(x);
+    d->x = NULL;
+    d->n_request++;
+    x->ops[PP_SIDE_DOWN] = NULL;
+    x->side[PP_SIDE_DOWN] = NULL;
+    if (d->gone || x->aborted) {
+        /* A response that ended early must not look whole to a client that reads until the end:
+         * reset it. */
+        bool cut = x->flow[PP_DIR_RESPONSE].head_sent && !x->flow[PP_DIR_RESPONSE].sink_ended;
+        d->gone = true;
+        pp_down_close(d, cut);
+        return;
+    }
+    if (!reusable) {
+        d->unread =
+            d->unread ||
+            (x->request.body != PP_HTTP_BODY_NONE && !x->flow[PP_DIR_REQUEST].source_ended) ||
+            x->request.method_id == PP_HTTP_OTHER || x->request.method_id == PP_HTTP_CONNECT ||
+            d->h.ch.readable;
+        pp_down_end(d);
+        return;
+    }
+    pp_h1_end_message(&d->h);
+    d->state = PP_DOWN_IDLE;
+    pp_down_expect(d, PP_DOWN_WAIT_IDLE, d->door->conf->idle_timeout_ms);
+    if (!d->in_read && (pp_h1_unread(&d->h) > 0 || d->h.ch.readable))
+        pp_down_again(d);
+}
+
+const struct pp_side_ops pp_down_h1_ops = {
+    .send_head = send_head,
+    .send_body = send_body,
+    .send_end = send_end,
+    .flush = flush,
+    .can_take = can_take,
+    .pump = pump,
+    .yield = yield,
+    .moved = moved,
+    .has_buffered = has_buffered,
+    .plain_channel = plain_channel,
+    .discard = discard,
+    .finish = finish,
+};
+
+/* The first byte of a request is there. */
+static bool begin(struct pp_down *d)
+{
+    struct pp_exchange *x = pp_exchange_new(d->h.core, d->door->conf, &pp_drive_events);
+    if (x == NULL) {
+        pp_down_close(d, false);
+        return false;
+    }
+    x->side[PP_SIDE_DOWN] = d;
+    x->ops[PP_SIDE_DOWN] = &pp_down_h1_ops;
+    x->client = d->client;
+    d->x = x;
+    pp_http1_head_init(&d->head, PP_HTTP1_REQUEST);
+    /* The first request has had its time since the connection was accepted. */
+    if (d->n_request > 0)
+        pp_down_expect(d, PP_DOWN_WAIT_HEAD, d->door->conf->header_timeout_ms);
+    d->state = PP_DOWN_HEAD;
+    return true;
+}
+
+static void refuse(struct pp_down *d, int rc)
+{
+    enum pp_fault_code code = rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY : PP_FAULT_BAD_REQUEST;
+    PP_COUNT(&d->h.core->metrics, d->door->conf->record, LISTENER, BAD_REQUESTS, 1);
+    d->state = PP_DOWN_EXCHANGE;
+    d->unread = true;
+    d->x->events->bad_request(d->x, pp_fault_make(code, PP_SIDE_DOWN, false, rc));
+}
+
+/* Parse what is buffered of the head. PP_OK: the exchange has begun (and may be over). PP_EMORE, or
+ * a verdict. */
+static int parse(struct pp_down *d)
+{
+    struct pp_exchange *x = d->x;
+    struct pp_h1 *h = &d->h;
+    size_t used;
+    int rc = pp_http1_head_feed(&d->head, h->mem + h->rd, pp_h1_unread(h), &x->listener->limits,
+                                &x->request, &used);
+    if (rc == PP_OK) {
+        h->rd += (uint32_t)used;
+        rc = pp_http_rules_request(&x->request);
+    }
+    if (rc != PP_OK)
+        return rc;
+    d->state = PP_DOWN_EXCHANGE;
+    d->wait = PP_DOWN_WAIT_NONE;
+    d->deadline_ms = UINT64_MAX;
+    x->events->request(x);
+    return PP_OK;
+}
+
+/* Read once. False: nothing to do now. */
+static bool fill(struct pp_down *d)
+{
+    size_t n;
+    if (!d->h.ch.readable)
+        return false;
+    int rc = pp_h1_fill(&d->h, d->door->conf->limits.head_bytes + PP_CORE_INPUT_BYTES, &n);
+    if (rc == PP_OK) {
+        count_bytes(d, n, true);
+        return true;
+    }
+    if (rc == PP_EAGAIN) {
+        if (d->x == NULL)
+            pp_h1_end_message(&d->h);
+        return false;
+    }
+    if (rc == PP_ELIMIT && d->x != NULL) {
+        refuse(d, PP_EHTTP_HEAD_BYTES);
+        return false;
+    }
+    if (rc == PP_ENOMEM)
+        PP_COUNT(&d->h.core->metrics, d->h.core->metrics.fallback[PP_METRIC_WORKER], WORKER,
+                 NO_MEMORY, 1);
+    pp_down_close(d, false);
+    return false;
+}
+
+/* Request after request, until the socket is dry or one of them takes longer. */
+static void read_requests(struct pp_down *d)
+{
+    int done = 0;
+    while (d->state == PP_DOWN_IDLE || d->state == PP_DOWN_HEAD) {
+        /* A client that does not read its answers gets no further ones. */
+        if (d->state == PP_DOWN_IDLE && !pp_h1_is_flushed(&d->h))
+            return;
+        if (pp_h1_unread(&d->h) == 0 && !fill(d))
+            return;
+        if (d->x == NULL) {
+            if (done++ == REQUESTS_IN_A_ROW) {
+                pp_down_again(d);
+                return;
+            }
+            if (!begin(d))
+                return;
+        }
+        int rc = parse(d);
+        if (rc == PP_EMORE) {
+            if (!fill(d))
+                return;
+        } else if (rc != PP_OK) {
+            refuse(d, rc);
+        }
+    }
+}
+
+void pp_down_h1_on_readable(struct pp_down *d)
+{
+    if (d->state == PP_DOWN_EXCHANGE) {
+        if (d->x != NULL)
+            pump(d->x);
+        return;
+    }
+    d->in_read = true;
+    read_requests(d);
+    d->in_read = false;
+}
+
+void pp_down_h1_on_writable(struct pp_down *d)
+{
+    size_t sent;
+    int rc = pp_h1_flush(&d->h, &sent);
+    count_bytes(d, sent, false);
+    if (rc != PP_OK) {
+        pp_down_close(d, false);
+        return;
+    }
+    if (sent > 0 && d->wait == PP_DOWN_WAIT_SEND)
+        pp_down_expect(d, PP_DOWN_WAIT_SEND, d->door->conf->send_timeout_ms);
+    if (!pp_h1_is_flushed(&d->h))
+        return;
+    if (d->state == PP_DOWN_FLUSH) {
+        pp_down_end(d);
+    } else if (d->x != NULL) {
+        settle_deadline(d);
+        d->x->events->drained(d->x, PP_DIR_RESPONSE);
+    } else if (d->state == PP_DOWN_IDLE) {
+        pp_down_expect(d, PP_DOWN_WAIT_IDLE, d->door->conf->idle_timeout_ms);
+        if (pp_h1_unread(&d->h) > 0)
+            pp_down_again(d);
+    }
+}

@@ -1,0 +1,46 @@
+#include "proxy/fault.h"
+
+#include "wire/http_rules.h"
+
+struct row {
+    unsigned status;
+    const char *word, *text;
+};
+
+static const struct row rows[PP_FAULT_COUNT] = {
+#define PP_FAULT_ROW(code, status, word, text) {(status), (word), (text)},
+    PP_FAULT_LIST(PP_FAULT_ROW)
+#undef PP_FAULT_ROW
+};
+
+struct pp_fault pp_fault_make(enum pp_fault_code code, enum pp_side side, bool retryable,
+                              int detail)
+{
+    struct pp_fault f = {
+        .code = (uint8_t)code, .side = (uint8_t)side, .retryable = retryable, .detail = detail};
+    return f;
+}
+
+unsigned pp_fault_status(const struct pp_fault *f)
+{
+    unsigned status = rows[f->code].status;
+    return status != 0 ? status : pp_http_rules_status(f->detail);
+}
+
+/* Codes from PP_EHTTP_METHOD down are verdicts about bytes: their own word says more than
+ * "bad_request". */
+static bool has_verdict(const struct pp_fault *f)
+{
+    return (f->code == PP_FAULT_BAD_REQUEST || f->code == PP_FAULT_UPSTREAM_BAD_RESPONSE) &&
+           f->detail <= PP_EHTTP_METHOD;
+}
+
+const char *pp_fault_word(const struct pp_fault *f)
+{
+    return has_verdict(f) && f->side == PP_SIDE_DOWN ? pp_err_name(f->detail) : rows[f->code].word;
+}
+
+const char *pp_fault_text(const struct pp_fault *f)
+{
+    return has_verdict(f) ? pp_err_text(f->detail) : rows[f->code].text;
+}

@@ -1,0 +1,42 @@
+/* The C half of Python filters: a filter kind whose work is done by a table of calls that Cython
+ * fills.
+ *
+ * A synchronous Python filter is called straight from its phase. An async one makes <run> answer
+ * PP_PARK; the exchange then waits while the worker serves others, and pp_hook_resume continues it.
+ * The deadline of an async filter is kept by the Python side, which resumes with PP_REPLY and a
+ * FILTER_TIMEOUT fault. */
+#ifndef PP_PROXY_HOOK_H
+#define PP_PROXY_HOOK_H
+
+#include "proxy/phase.h"
+
+/* One Python filter bound to one phase. */
+struct pp_hook {
+    void *callable; /* borrowed: the snapshot's clean-up releases it */
+    uint32_t timeout_ms;
+    struct pp_span name;
+};
+
+struct pp_hook_ops {
+    /* Results are verdicts. Never raise, never block. */
+    int (*run)(void *owner, struct pp_exchange *x, const struct pp_hook *hook, enum pp_phase phase);
+    int (*body)(void *owner, struct pp_exchange *x, const struct pp_hook *hook, enum pp_phase phase,
+                struct pp_span piece, bool last, struct pp_span *out);
+    /* Cancel the async filter that holds up <which>; it must not resume any more. */
+    void (*cancel)(void *owner, struct pp_exchange *x, enum pp_park which);
+    /* The exchange is over: cancel what runs and empty the view, if there is one. */
+    void (*end)(void *owner, struct pp_exchange *x);
+};
+
+/* The filter kind; <self> is a struct pp_hook. */
+extern const struct pp_filter_ops pp_hook_filter_ops;
+
+/* An async filter has finished. Called by Python outside or inside of a turn. */
+void pp_hook_resume(struct pp_exchange *x, enum pp_park which, int verdict, struct pp_span piece);
+
+/* Cancel whatever async filter runs for <which>; fine when there is none. */
+void pp_hook_cancel(struct pp_exchange *x, enum pp_park which);
+/* Part of every exchange's end. */
+void pp_hook_end(struct pp_exchange *x);
+
+#endif

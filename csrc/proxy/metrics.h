@@ -1,0 +1,36 @@
+/* The only writer of the shared counters (base/metric.h lists them, base/statseg.h lays them out).
+ *
+ * A record is an index into this worker's words; counting is one plain add. Without a shared
+ * segment the words are private memory, so callers never ask whether counting is on. */
+#ifndef PP_PROXY_METRICS_H
+#define PP_PROXY_METRICS_H
+
+#include "base/err.h"
+#include "base/metric.h"
+#include "base/statseg.h"
+
+struct pp_metrics {
+    uint64_t *words;                         /* this worker's slot */
+    uint64_t *own;                           /* private words when there is no segment, else NULL */
+    struct pp_statseg seg;                   /* mem NULL: no segment */
+    uint32_t fallback[PP_METRIC_KIND_COUNT]; /* record of things that have none of their own */
+};
+
+/* Count into <slot> of the segment at <mem> (borrowed, outlives this; NULL: private words). Clears
+ * the slot's gauges: they describe the worker that is gone. PP_OK, PP_EINVAL or PP_ENOMEM. */
+int pp_metrics_init(struct pp_metrics *m, void *mem, size_t size, uint32_t slot) PP_MUST_USE;
+void pp_metrics_fini(struct pp_metrics *m);
+
+/* Record of (<kind>, <name>): its first word, or the kind's shared record when the segment does not
+ * know it. */
+uint32_t pp_metrics_record(const struct pp_metrics *m, enum pp_metric_kind kind,
+                           struct pp_span name);
+
+#define PP_COUNT(m, record, kind, word, n)                                                         \
+    ((m)->words[(record) + PP_METRIC_WORD(kind, word)] += (uint64_t)(n))
+
+/* Put <us> into the histogram of a record of <kind>. */
+void pp_metrics_observe(struct pp_metrics *m, enum pp_metric_kind kind, uint32_t record,
+                        uint64_t us);
+
+#endif

@@ -1,0 +1,116 @@
+#include "proxy/reply.h"
+
+#include "base/num.h"
+#include "proxy/forward.h"
+
+/* A few pieces of text, one after the other, in the arena. */
+static int concat(struct pp_exchange *x, const struct pp_span *part, size_t n, struct pp_span *out)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < n; i++)
+        size += part[i].n;
+    char *p = pp_arena_alloc(&x->arena, size + 1), *at = p;
+    if (p == NULL)
+        return PP_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(at, part[i].p, part[i].n);
+        at += part[i].n;
+    }
+    *out = pp_span(p, size);
+    return PP_OK;
+}
+
+static struct pp_span span_of(const char *text)
+{
+    return pp_span(text, strlen(text));
+}
+
+static int add_allow(struct pp_exchange *x, pp_router_methods allowed)
+{
+    struct pp_span part[2 * PP_HTTP_METHOD_COUNT];
+    size_t n = 0;
+    for (unsigned m = 1; m < PP_HTTP_METHOD_COUNT; m++) {
+        if ((allowed >> m & 1) == 0)
+            continue;
+        if (n > 0)
+            part[n++] = PP_SPAN(", ");
+        part[n++] = pp_http_tok_method_text((enum pp_http_method)m);
+    }
+    struct pp_span value;
+    int rc = concat(x, part, n, &value);
+    return rc != PP_OK ? rc : pp_http_msg_add(&x->response, PP_SPAN("Allow"), PP_NAME_ALLOW, value);
+}
+
+int pp_reply_fault(struct pp_exchange *x, pp_router_methods allowed)
+{
+    const struct pp_fault *f = &x->fault;
+    unsigned status = pp_fault_status(f);
+    if (status == 499) /* never seen by the client, but a filter may ask why */
+        status = 400;
+    char digits[PP_NUM_U64_CHARS];
+    /* The words are ours: nothing in them needs escaping in JSON. */
+    struct pp_span part[] = {PP_SPAN("{\"status\":"),
+                             pp_span(digits, pp_num_format_u64(digits, status)),
+                             PP_SPAN(",\"error\":\""),
+                             span_of(pp_fault_word(f)),
+                             PP_SPAN("\",\"detail\":\""),
+                             span_of(pp_fault_text(f)),
+                             PP_SPAN("\"}\n")};
+    struct pp_span body;
+    int rc = concat(x, part, PP_COUNT_OF(part), &body);
+    if (rc == PP_OK)
+        rc = pp_exchange_reply(x, status, PP_SPAN_NONE);
+    if (rc != PP_OK)
+        return rc;
+    x->reply_body = body;
+    rc = pp_http_msg_add(&x->response, PP_SPAN("Content-Type"), PP_NAME_CONTENT_TYPE,
+                         PP_SPAN("application/json"));
+    if (rc == PP_OK && f->code == PP_FAULT_METHOD_NOT_ALLOWED)
+        rc = add_allow(x, allowed);
+    return rc;
+}
+
+int pp_reply_route(struct pp_exchange *x)
+{
+    const struct pp_route *route = x->route;
+    if (route->action == PP_ROUTE_ACTION_REDIRECT)
+        return pp_forward_redirect(x);
+    int rc = pp_exchange_reply(x, route->status, PP_SPAN_NONE);
+    x->reply_body = route->body; /* lives as long as the snapshot, which lives as long as we do */
+    for (uint32_t i = 0; rc == PP_OK && i < route->n_field; i++) {
+        const struct pp_respond_field *f = &route->field[i];
+        rc = pp_http_msg_add(&x->response, f->name, pp_http_tok_name(f->name.p, f->name.n),
+                             f->value);
+    }
+    return rc;
+}
+
+/* Statuses that never have a body (RFC 9110 sections 15.2, 15.3.5, 15.4.5). */
+static bool is_bodyless(unsigned status)
+{
+    return status < 200 || status == 204 || status == 304;
+}
+
+int pp_reply_send(struct pp_exchange *x)
+{
+    struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    const struct pp_side_ops *down = x->ops[PP_SIDE_DOWN];
+    struct pp_http1_framing *fr = &flow->framing;
+    memset(fr, 0, sizeof(*fr));
+    if (!is_bodyless(x->response.status)) {
+        fr->body = PP_HTTP_BODY_LENGTH;
+        fr->content_length = x->reply_body.n;
+    }
+    bool silent = fr->body == PP_HTTP_BODY_NONE || x->request.method_id == PP_HTTP_HEAD;
+    int rc = pp_forward_response(x);
+    if (rc == PP_OK)
+        rc = down->send_head(x);
+    if (rc == PP_OK && !silent && x->reply_body.n > 0) {
+        flow->bytes += x->reply_body.n;
+        rc = down->send_body(x, x->reply_body);
+    }
+    if (rc == PP_OK)
+        rc = down->send_end(x);
+    flow->sink_ended = true;
+    return rc == PP_OK ? down->flush(x) : rc;
+}

@@ -1,0 +1,31 @@
+#include "proxy/retry.h"
+
+static bool is_idempotent(unsigned method)
+{
+    switch (method) {
+    case PP_HTTP_GET:
+    case PP_HTTP_HEAD:
+    case PP_HTTP_OPTIONS:
+    case PP_HTTP_TRACE:
+    case PP_HTTP_PUT:
+    case PP_HTTP_DELETE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f, bool reused, bool silent)
+{
+    const struct pp_flow *request = &x->flow[PP_DIR_REQUEST];
+    if (x->cluster == NULL || x->attempts > x->cluster->conf.retries ||
+        x->flow[PP_DIR_RESPONSE].head_sent)
+        return false;
+    if (f->retryable)
+        return true;
+    /* A collected body is still there; a streamed one is gone once a byte of it was sent, or given to a filter. */
+    if (request->received > 0 && request->hold == 0)
+        return false;
+    return f->code == PP_FAULT_UPSTREAM_RESET && reused && silent &&
+           is_idempotent(x->request.method_id);
+}

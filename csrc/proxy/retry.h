@@ -1,0 +1,15 @@
+/* May an exchange that failed be tried again? Safe only: nothing the endpoint can have acted upon
+ * is sent twice (RFC 9110 section 9.2.2). */
+#ifndef PP_PROXY_RETRY_H
+#define PP_PROXY_RETRY_H
+
+#include "proxy/cluster.h"
+#include "proxy/exchange.h"
+
+/* Yes, when attempts are left, no byte of the response has reached the client, no byte of the
+ * request body is gone, and either the fault says that the request never reached the endpoint
+ * (connect failures), or a reused connection died before its first response byte and the method is
+ * idempotent. <reused>: the connection came from the pool; <silent>: no response byte arrived. */
+bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f, bool reused, bool silent);
+
+#endif

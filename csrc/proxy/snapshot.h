@@ -1,0 +1,148 @@
+/* One compiled configuration: immutable and reference-counted. An exchange keeps the snapshot with
+ * which it started, so a new one can be installed at any time.
+ *
+ * Everything lives in the snapshot's arena; what must be released (clusters, routers, Python
+ * objects) is registered there as a clean-up. */
+#ifndef PP_PROXY_SNAPSHOT_H
+#define PP_PROXY_SNAPSHOT_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/ids.h"
+#include "proxy/template.h"
+#include "route/cidr.h"
+#include "route/router.h"
+#include "wire/http1_head.h"
+
+/* Phases of an exchange in their order; X(PHASE, name). The names are those that filters are
+ * written with. */
+#define PP_PHASE_LIST(X)                                                                           \
+    X(EARLY_REQUEST, "early_request")                                                              \
+    X(REQUEST, "request")                                                                          \
+    X(REQUEST_BODY, "request_body")                                                                \
+    X(UPSTREAM_PEER, "upstream_peer")                                                              \
+    X(UPSTREAM_REQUEST, "upstream_request")                                                        \
+    X(CONNECTED, "connected")                                                                      \
+    X(CONNECT_FAILED, "connect_failed")                                                            \
+    X(UPSTREAM_RESPONSE, "upstream_response")                                                      \
+    X(RESPONSE, "response")                                                                        \
+    X(RESPONSE_BODY, "response_body")                                                              \
+    X(RESPONSE_TRAILERS, "response_trailers")                                                      \
+    X(PROXY_ERROR, "proxy_error")                                                                  \
+    X(LOG, "log")
+
+enum pp_phase {
+#define PP_PHASE_ENUM(phase, name) PP_PHASE_##phase,
+    PP_PHASE_LIST(PP_PHASE_ENUM)
+#undef PP_PHASE_ENUM
+        PP_PHASE_COUNT
+};
+
+struct pp_filter_ops; /* proxy/phase.h */
+
+/* A filter as it stands in a chain: its kind and its own state (configuration, or the Python
+ * callable). */
+struct pp_filter {
+    const struct pp_filter_ops *ops;
+    void *self;
+};
+
+/* The filters of one route, sorted by phase: a phase that nobody defines has n = 0 and costs one
+ * load. */
+struct pp_chain {
+    uint8_t n[PP_PHASE_COUNT];
+    const struct pp_filter *filter[PP_PHASE_COUNT];
+    uint32_t buffer_request; /* > 0: the request body is collected, at most so many bytes, before it
+                                is sent on */
+    uint32_t buffer_response; /* the same for the response body */
+};
+
+struct pp_listener_conf {
+    struct pp_span name;
+    struct pp_http1_limits limits;
+    uint64_t header_timeout_ms, idle_timeout_ms, body_timeout_ms, send_timeout_ms;
+    uint64_t max_age_ms;      /* 0: none; connection age, checked between exchanges */
+    uint32_t body_min_rate;   /* bytes per second, averaged; 0: none (slow-body attack) */
+    uint32_t max_requests;    /* per connection; 0: no limit */
+    uint32_t max_connections; /* per worker; 0: no limit */
+    uint32_t n_trusted;
+    const struct pp_cidr *trusted; /* whose X-Forwarded-* fields are believed */
+    bool trust_unix;               /* connections from unix sockets are believed too */
+    struct pp_span via;            /* "1.1 name", empty: no Via */
+    struct pp_span server;         /* replaces Server in responses unless empty */
+    uint32_t access_log;           /* index into logs, PP_ID_NONE: none */
+    uint32_t record;               /* counters (proxy/metrics.h), set at install */
+};
+
+enum pp_route_action {
+    PP_ROUTE_ACTION_NONE = 0, /* a filter answers or names the address to connect to */
+    PP_ROUTE_ACTION_UPSTREAM = 1,
+    PP_ROUTE_ACTION_RESPOND = 2,
+    PP_ROUTE_ACTION_REDIRECT = 3
+};
+
+struct pp_respond_field {
+    struct pp_span name, value;
+};
+
+struct pp_cluster; /* proxy/cluster.h */
+
+struct pp_route {
+    struct pp_span name;
+    uint8_t action;  /* enum pp_route_action */
+    uint16_t status; /* of respond and redirect */
+    struct pp_cluster *cluster;
+    struct pp_chain chain;
+    uint64_t max_body;         /* request body bytes -> 413; UINT64_MAX: no limit */
+    uint64_t total_timeout_ms; /* 0: none */
+    struct pp_span body;       /* respond */
+    const struct pp_respond_field *field;
+    uint32_t n_field;
+    const struct pp_template *location;     /* redirect */
+    const struct pp_template *rewrite_path; /* NULL: as the client sent it */
+    const struct pp_template *rewrite_host;
+    uint32_t access_log; /* PP_ID_NONE: the listener's */
+    uint32_t record;
+};
+
+struct pp_accesslog; /* proxy/accesslog.h */
+struct pp_sink;      /* io/sink.h */
+
+struct pp_log_conf {
+    const char *path; /* NULL: fd */
+    int fd;
+    const struct pp_accesslog *format;
+    struct pp_sink *sink; /* opened by the worker at install, closed by it after the last line */
+};
+
+struct pp_snapshot {
+    uint32_t refs;
+    struct pp_arena arena;
+    struct pp_router *router;
+    const struct pp_route *
+        *route; /* [0]: the fallback of requests that match nothing; it has the global filters */
+    uint32_t n_route;
+    struct pp_listener_conf **listener;
+    uint32_t n_listener;
+    struct pp_log_conf **log;
+    uint32_t n_log;
+    struct pp_cluster **cluster;
+    uint32_t n_cluster;
+    struct pp_chain early; /* the global filters' early_request */
+};
+
+/* Empty, with one reference. NULL when memory is out. */
+struct pp_snapshot *pp_snapshot_new(void);
+static inline struct pp_snapshot *pp_snapshot_ref(struct pp_snapshot *sn)
+{
+    sn->refs++;
+    return sn;
+}
+/* The last one frees it. NULL is fine. */
+void pp_snapshot_unref(struct pp_snapshot *sn);
+
+/* Name of a phase as filters write it; and the phase of a name, or -1. */
+const char *pp_snapshot_phase_name(enum pp_phase phase);
+int pp_snapshot_phase_find(struct pp_span name);
+
+#endif

@@ -1,0 +1,203 @@
+#include "proxy/up.h"
+
+#include "base/check.h"
+#include "io/sock.h"
+
+static void count(struct pp_up *up, int n)
+{
+    PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, ACTIVE, n);
+}
+
+static void free_now(struct pp_deferred *deferred)
+{
+    struct pp_up *up = PP_CONTAINER_OF(deferred, struct pp_up, deferred);
+    struct pp_core *core = up->h.core;
+    pp_cluster_unref(up->ep->cluster);
+    pp_slab_put(&core->up_slab, up);
+}
+
+void pp_up_close(struct pp_up *up)
+{
+    if (up->state == PP_UP_CLOSED)
+        return;
+    PP_ASSERT(up->x == NULL);
+    if (up->state == PP_UP_IDLE)
+        pp_pool_detach(up->ep, &up->pooled);
+    up->state = PP_UP_CLOSED;
+    count(up, -1);
+    pp_loop_stop(&up->h.core->loop, &up->timer);
+    pp_h1_close(&up->h, false);
+    up->deferred.fn = free_now;
+    pp_loop_defer_free(&up->h.core->loop, &up->deferred);
+}
+
+void pp_up_expect(struct pp_up *up, enum pp_fault_code why, uint64_t ms)
+{
+    struct pp_loop *lp = &up->h.core->loop;
+    up->why = (uint8_t)why;
+    up->deadline_ms = ms == 0 ? UINT64_MAX : lp->now_ms + ms;
+    if (ms != 0)
+        pp_loop_no_later(lp, &up->timer, up->deadline_ms);
+}
+
+static void on_timer(struct pp_timer *t)
+{
+    struct pp_up *up = PP_CONTAINER_OF(t, struct pp_up, timer);
+    struct pp_loop *lp = &up->h.core->loop;
+    if (up->again) {
+        up->again = false;
+        if (up->x != NULL) {
+            pp_up_h1_on_readable(up);
+            return;
+        }
+    }
+    if (up->deadline_ms == UINT64_MAX)
+        return;
+    if (lp->now_ms < up->deadline_ms) {
+        pp_loop_start(lp, t, up->deadline_ms);
+        return;
+    }
+    up->deadline_ms = UINT64_MAX;
+    if (up->state == PP_UP_IDLE) {
+        pp_up_close(up);
+        return;
+    }
+    PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, TIMEOUTS, 1);
+    up->x->events->failed(up->x, pp_fault_make((enum pp_fault_code)up->why, PP_SIDE_UP,
+                                               up->why == PP_FAULT_CONNECT_TIMEOUT, PP_ETIMEDOUT));
+}
+
+static struct pp_fault connect_fault(int rc)
+{
+    enum pp_fault_code code = rc == PP_EREFUSED    ? PP_FAULT_CONNECT_REFUSED
+                              : rc == PP_ETIMEDOUT ? PP_FAULT_CONNECT_TIMEOUT
+                                                   : PP_FAULT_CONNECT_FAILED;
+    return pp_fault_make(code, PP_SIDE_UP, true, rc);
+}
+
+static void on_connecting(struct pp_up *up)
+{
+    struct pp_exchange *x = up->x;
+    int rc = pp_sock_connect_result(up->h.ch.io.fd);
+    if (rc == PP_EAGAIN)
+        return;
+    if (rc != PP_OK) {
+        x->events->failed(x, connect_fault(rc));
+        return;
+    }
+    up->state = PP_UP_BUSY;
+    up->h.ch.writable = true;
+    pp_up_expect(up, PP_FAULT_NONE, 0);
+    x->events->connected(x);
+}
+
+static void on_event(struct pp_io *io, uint32_t events)
+{
+    struct pp_up *up = PP_CONTAINER_OF(PP_CONTAINER_OF(io, struct pp_chan, io), struct pp_up, h.ch);
+    bool was_full = !up->h.ch.writable;
+    pp_chan_note(&up->h.ch, events);
+    if (up->state == PP_UP_BUSY) {
+        struct pp_exchange *x = up->x;
+        if (was_full && up->h.ch.writable)
+            pp_up_h1_on_writable(up);
+        if (up->x == x && up->state == PP_UP_BUSY && up->h.ch.readable)
+            pp_up_h1_on_readable(up);
+    } else if (up->state == PP_UP_CONNECTING) {
+        if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0)
+            on_connecting(up);
+    } else if (up->state == PP_UP_IDLE && up->h.ch.readable) {
+        /* The endpoint closed it, or sent something nobody asked for: either way it is of no more
+         * use. */
+        pp_up_close(up);
+    }
+}
+
+static void lend(struct pp_up *up, struct pp_exchange *x)
+{
+    up->x = x;
+    x->side[PP_SIDE_UP] = up;
+    x->ops[PP_SIDE_UP] = &pp_up_h1_ops;
+    up->silent = true;
+    up->pooled.uses++;
+    up->ep->active++;
+    PP_COUNT(&x->core->metrics, up->ep->record, ENDPOINT, REQUESTS, 1);
+    PP_COUNT(&x->core->metrics, up->ep->record, ENDPOINT, ACTIVE, 1);
+}
+
+static bool reuse(struct pp_exchange *x, struct pp_endpoint *ep)
+{
+    struct pp_pooled *p = pp_pool_acquire(ep);
+    if (p == NULL)
+        return false;
+    struct pp_up *up = PP_CONTAINER_OF(p, struct pp_up, pooled);
+    up->state = PP_UP_BUSY;
+    up->reused = true;
+    lend(up, x);
+    PP_COUNT(&x->core->metrics, ep->cluster->record, UPSTREAM, REUSES, 1);
+    return true;
+}
+
+int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
+{
+    struct pp_core *core = x->core;
+    if (!fresh && reuse(x, ep))
+        return PP_OK;
+    struct pp_up *up = pp_slab_get(&core->up_slab);
+    if (up == NULL)
+        return PP_ENOMEM;
+    memset(up, 0, sizeof(*up));
+    int fd;
+    int rc = pp_sock_connect(&ep->dest, &fd);
+    bool done = rc == PP_OK;
+    if (done || rc == PP_EAGAIN)
+        rc = pp_chan_tcp_open(&up->h.ch, &core->loop, fd, on_event, false);
+    if (rc != PP_OK) {
+        pp_slab_put(&core->up_slab, up);
+        return rc;
+    }
+    up->h.core = core;
+    up->h.first = &core->input_slab;
+    up->ep = ep;
+    up->state = done ? PP_UP_BUSY : PP_UP_CONNECTING;
+    up->h.ch.writable = done;
+    pp_timer_init(&up->timer, on_timer);
+    pp_pool_init(&up->pooled, core->loop.now_ms);
+    pp_cluster_ref(ep->cluster);
+    count(up, 1);
+    PP_COUNT(&core->metrics, ep->cluster->record, UPSTREAM, CONNECTS, 1);
+    lend(up, x);
+    pp_up_expect(up, PP_FAULT_CONNECT_TIMEOUT, done ? 0 : ep->cluster->conf.connect_timeout_ms);
+    return done ? PP_OK : PP_EAGAIN;
+}
+
+/* A read that got just what it asked for leaves the flag: ask the socket itself. */
+static bool is_quiet(struct pp_h1 *h)
+{
+    char byte;
+    size_t n;
+    return !h->ch.readable || pp_chan_read(&h->ch, &byte, 1, &n) == PP_EAGAIN;
+}
+
+void pp_up_release(struct pp_up *up)
+{
+    struct pp_h1 *h = &up->h;
+    pp_h1_end_message(h);
+    bool clean = up->state == PP_UP_BUSY && h->mem == NULL && pp_h1_is_flushed(h) && !h->ch.rdhup &&
+                 is_quiet(h);
+    if (!clean || !pp_pool_release(up->ep, &up->pooled, h->core->loop.now_ms)) {
+        pp_up_close(up);
+        return;
+    }
+    up->state = PP_UP_IDLE;
+    pp_up_expect(up, PP_FAULT_NONE, up->ep->cluster->conf.idle_timeout_ms);
+}
+
+void pp_up_close_idle(struct pp_cluster *cl)
+{
+    for (uint32_t i = 0; i < cl->n; i++) {
+        struct pp_endpoint *ep = &cl->endpoint[i];
+        while (!pp_list_is_empty(&ep->idle))
+            pp_up_close(PP_CONTAINER_OF(PP_CONTAINER_OF(ep->idle.next, struct pp_pooled, link),
+                                        struct pp_up, pooled));
+    }
+}

@@ -1,0 +1,235 @@
+/* HTTP/1 towards an endpoint: the request goes out, the response head is parsed, its body is
+ * pumped. */
+#include "base/check.h"
+#include "proxy/up.h"
+#include "wire/http_rules.h"
+
+static int send_head(struct pp_exchange *x)
+{
+    struct pp_up *up = pp_up_of(x);
+    size_t cap, n;
+    char *p = pp_h1_room(&up->h, 1, &cap);
+    if (p == NULL)
+        return PP_ELIMIT;
+    int rc = pp_http1_emit_request(p, cap, &x->request, x->target, x->up_host,
+                                   &x->flow[PP_DIR_REQUEST].framing, &n);
+    if (rc != PP_OK)
+        return rc;
+    pp_http1_head_init(&up->head, PP_HTTP1_RESPONSE);
+    return pp_h1_add_room(&up->h, p, n);
+}
+
+static int send_body(struct pp_exchange *x, struct pp_span piece)
+{
+    return pp_h1_add_piece(&pp_up_of(x)->h, piece,
+                           x->flow[PP_DIR_REQUEST].framing.body == PP_HTTP_BODY_CHUNKED);
+}
+
+static int send_end(struct pp_exchange *x)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    return flow->framing.body == PP_HTTP_BODY_CHUNKED
+               ? pp_h1_add_last_chunk(&pp_up_of(x)->h, flow->trailers)
+               : PP_OK;
+}
+
+/* Which deadline applies now: the endpoint must take the request, then answer, then go on sending.
+ */
+static void settle_deadline(struct pp_up *up)
+{
+    struct pp_exchange *x = up->x;
+    const struct pp_cluster_conf *conf = &up->ep->cluster->conf;
+    if (!pp_h1_is_flushed(&up->h) || pp_body_is_piped(x, PP_DIR_REQUEST))
+        pp_up_expect(up, PP_FAULT_UPSTREAM_SEND_TIMEOUT, conf->send_timeout_ms);
+    else if (x->state == PP_EXCHANGE_BODY)
+        pp_up_expect(up, PP_FAULT_READ_TIMEOUT, conf->read_timeout_ms);
+    else if (x->flow[PP_DIR_REQUEST].sink_ended)
+        pp_up_expect(up, PP_FAULT_FIRST_BYTE_TIMEOUT, conf->first_byte_timeout_ms);
+    else
+        pp_up_expect(up, PP_FAULT_NONE, 0); /* the client is sending: its own deadlines hold */
+}
+
+static int flush(struct pp_exchange *x)
+{
+    struct pp_up *up = pp_up_of(x);
+    size_t sent;
+    int rc = pp_h1_flush(&up->h, &sent);
+    if (rc == PP_OK)
+        settle_deadline(up);
+    return rc;
+}
+
+static bool can_take(const struct pp_exchange *x)
+{
+    const struct pp_up *up = pp_up_of(x);
+    return pp_h1_is_flushed(&up->h) && up->h.ch.writable;
+}
+
+static struct pp_fault reset_fault(struct pp_up *up, int rc)
+{
+    PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, RESETS, 1);
+    return pp_fault_make(PP_FAULT_UPSTREAM_RESET, PP_SIDE_UP, false, rc);
+}
+
+static struct pp_fault response_fault(int rc)
+{
+    return pp_fault_make(rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY : PP_FAULT_UPSTREAM_BAD_RESPONSE,
+                         PP_SIDE_UP, false, rc);
+}
+
+/* Parse what is buffered. PP_OK: a valid head is in x->response. */
+static int parse_head(struct pp_up *up)
+{
+    struct pp_exchange *x = up->x;
+    struct pp_h1 *h = &up->h;
+    size_t used;
+    int rc = pp_http1_head_feed(&up->head, h->mem + h->rd, pp_h1_unread(h),
+                                &up->ep->cluster->conf.limits, &x->response, &used);
+    if (rc != PP_OK)
+        return rc;
+    h->rd += (uint32_t)used;
+    return pp_http_rules_response(&x->response, x->request.method_id, &x->declared_length);
+}
+
+/* Until a head is complete or the socket is dry. Interim responses come through here one after the
+ * other. */
+static void read_head(struct pp_up *up)
+{
+    struct pp_exchange *x = up->x;
+    struct pp_h1 *h = &up->h;
+    uint32_t most = up->ep->cluster->conf.limits.head_bytes + PP_CORE_INPUT_BYTES;
+    while (up->x == x && x->state == PP_EXCHANGE_AWAIT) {
+        int rc = PP_EMORE;
+        if (pp_h1_unread(h) > 0) {
+            rc = parse_head(up);
+            if (rc == PP_OK) {
+                x->events->response(x); /* an interim one leaves the state as it is */
+                continue;
+            }
+        }
+        if (rc == PP_EMORE) {
+            if (!h->ch.readable)
+                return;
+            size_t n;
+            rc = pp_h1_fill(h, most, &n);
+            if (rc == PP_OK) {
+                up->silent = false;
+                continue;
+            }
+            if (rc == PP_EAGAIN)
+                return;
+            if (rc == PP_EEOF || rc == PP_ERESET || rc == PP_EIO) {
+                x->events->failed(x, reset_fault(up, rc));
+                return;
+            }
+        }
+        x->events->failed(x, response_fault(rc));
+        return;
+    }
+}
+
+static void pump(struct pp_exchange *x)
+{
+    struct pp_up *up = pp_up_of(x);
+    if (x->state == PP_EXCHANGE_AWAIT) {
+        read_head(up);
+        return;
+    }
+    if (x->state != PP_EXCHANGE_BODY)
+        return;
+    pp_body_pump(x, PP_DIR_RESPONSE, &up->h);
+    if (up->x != x)
+        return;
+    /* While the client is slow the endpoint is not to blame for silence. */
+    bool stalled = x->flow[PP_DIR_RESPONSE].parked ||
+                   (pp_exchange_is_attached(x, PP_SIDE_DOWN) && !x->ops[PP_SIDE_DOWN]->can_take(x));
+    if (stalled)
+        pp_up_expect(up, PP_FAULT_NONE, 0);
+    else
+        settle_deadline(up);
+}
+
+void pp_up_h1_on_readable(struct pp_up *up)
+{
+    pump(up->x);
+}
+
+void pp_up_h1_on_writable(struct pp_up *up)
+{
+    struct pp_exchange *x = up->x;
+    size_t sent;
+    int rc = pp_h1_flush(&up->h, &sent);
+    if (rc != PP_OK) {
+        /* It may have answered before it stopped reading: that answer comes first. */
+        up->h.ch.readable = true;
+        pump(x);
+        if (up->x == x && x->state <= PP_EXCHANGE_AWAIT)
+            x->events->failed(x, reset_fault(up, rc));
+        return;
+    }
+    if (!pp_h1_is_flushed(&up->h))
+        return;
+    settle_deadline(up);
+    x->events->drained(x, PP_DIR_REQUEST);
+}
+
+static void yield(struct pp_exchange *x)
+{
+    /* A timer that is due fires at the end of this turn and before the next wait. */
+    struct pp_up *up = pp_up_of(x);
+    up->again = true;
+    pp_loop_start(&x->core->loop, &up->timer, x->core->loop.now_ms);
+}
+
+static void moved(struct pp_exchange *x, size_t n, bool read)
+{
+    struct pp_up *up = pp_up_of(x);
+    (void)n;
+    if (read)
+        up->silent = false;
+}
+
+static struct pp_chan *plain_channel(const struct pp_exchange *x)
+{
+    struct pp_up *up = pp_up_of(x);
+    return up->h.ch.ops == &pp_chan_tcp_ops && pp_h1_is_flushed(&up->h) ? &up->h.ch : NULL;
+}
+
+static bool has_buffered(const struct pp_exchange *x)
+{
+    return pp_h1_unread(&pp_up_of(x)->h) > 0;
+}
+
+static bool discard(struct pp_exchange *x)
+{
+    return pp_body_discard(x, PP_DIR_RESPONSE, &pp_up_of(x)->h);
+}
+
+static void finish(struct pp_exchange *x, bool reusable)
+{
+    struct pp_up *up = pp_up_of(x);
+    up->x = NULL;
+    up->ep->active--;
+    PP_COUNT(&x->core->metrics, up->ep->record, ENDPOINT, ACTIVE, -1);
+    x->ops[PP_SIDE_UP] = NULL;
+    x->side[PP_SIDE_UP] = NULL;
+    if (reusable)
+        pp_up_release(up);
+    else
+        pp_up_close(up);
+}
+
+const struct pp_side_ops pp_up_h1_ops = {
+    .send_head = send_head,
+    .send_body = send_body,
+    .send_end = send_end,
+    .flush = flush,
+    .can_take = can_take,
+    .pump = pump,
+    .yield = yield,
+    .moved = moved,
+    .has_buffered = has_buffered,
+    .plain_channel = plain_channel,
+    .discard = discard,
+    .finish = finish,
+};

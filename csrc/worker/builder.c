@@ -1,0 +1,343 @@
+#include "worker/builder.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "proxy/accesslog.h"
+
+/* One bound filter while the snapshot is being built. */
+struct draft_filter {
+    struct pp_span name;
+    uint32_t timeout_ms, buffer_request, buffer_response;
+    void *callable[PP_PHASE_COUNT];
+};
+
+/* A growing row of pointers or ids. */
+struct row {
+    void **at;
+    uint32_t n, cap;
+};
+
+struct pp_builder {
+    struct pp_snapshot *sn;
+    struct pp_router_draft *draft;
+    struct row logs, listeners, clusters, filters, routes;
+    char why[PP_BUILDER_WHY];
+};
+
+struct pp_builder *pp_builder_new(void)
+{
+    struct pp_builder *b = pp_mem_zalloc(sizeof(*b));
+    if (b == NULL)
+        return NULL;
+    b->sn = pp_snapshot_new();
+    b->draft = pp_router_draft_new();
+    if (b->sn == NULL || b->draft == NULL) {
+        pp_builder_free(b);
+        return NULL;
+    }
+    return b;
+}
+
+void pp_builder_free(struct pp_builder *b)
+{
+    if (b == NULL)
+        return;
+    pp_snapshot_unref(b->sn);
+    pp_router_draft_free(b->draft);
+    pp_mem_free(b->logs.at);
+    pp_mem_free(b->listeners.at);
+    pp_mem_free(b->clusters.at);
+    pp_mem_free(b->filters.at);
+    pp_mem_free(b->routes.at);
+    pp_mem_free(b);
+}
+
+const char *pp_builder_why(const struct pp_builder *b)
+{
+    return b->why;
+}
+
+static int bad(struct pp_builder *b, const char *what, struct pp_span text)
+{
+    snprintf(b->why, sizeof(b->why), "%s: %.*s", what, (int)PP_MIN(text.n, 128),
+             text.n > 0 ? text.p : "");
+    return PP_EINVAL;
+}
+
+static int push(struct row *r, void *p, uint32_t *id)
+{
+    if (r->n == r->cap) {
+        uint32_t cap = r->cap == 0 ? 16 : r->cap * 2;
+        void **at = pp_mem_resize(r->at, cap * sizeof(r->at[0]));
+        if (at == NULL)
+            return PP_ENOMEM;
+        r->at = at;
+        r->cap = cap;
+    }
+    *id = r->n;
+    r->at[r->n++] = p;
+    return PP_OK;
+}
+
+static void *zalloc(struct pp_builder *b, size_t n)
+{
+    void *p = pp_arena_alloc(&b->sn->arena, n);
+    if (p != NULL)
+        memset(p, 0, n);
+    return p;
+}
+
+static int dup(struct pp_builder *b, struct pp_span s, struct pp_span *out)
+{
+    return pp_arena_dup(&b->sn->arena, s, out);
+}
+
+int pp_builder_add_log(struct pp_builder *b, struct pp_span path, int fd, bool json,
+                       struct pp_span format, uint32_t *id)
+{
+    struct pp_log_conf *log = zalloc(b, sizeof(*log));
+    struct pp_span copy = PP_SPAN_NONE, wrong;
+    if (log == NULL)
+        return PP_ENOMEM;
+    int rc = path.n > 0 ? dup(b, path, &copy) : PP_OK;
+    log->path = copy.p;
+    log->fd = fd;
+    if (rc == PP_OK)
+        rc = pp_accesslog_compile(&b->sn->arena, format, json, &log->format, &wrong);
+    if (rc == PP_EINVAL)
+        return bad(b, "no such access log variable", wrong);
+    return rc == PP_OK ? push(&b->logs, log, id) : rc;
+}
+
+int pp_builder_add_listener(struct pp_builder *b, struct pp_span name,
+                            const struct pp_listener_conf *conf, struct pp_span via,
+                            struct pp_span server, uint32_t *id)
+{
+    struct pp_listener_conf *l = zalloc(b, sizeof(*l));
+    if (l == NULL)
+        return PP_ENOMEM;
+    *l = *conf;
+    l->trusted = NULL;
+    l->n_trusted = 0;
+    if (!pp_http_tok_is_value(server))
+        return bad(b, "not a valid Server value", server);
+    if (via.n > 0 && !pp_http_tok_is_token(via))
+        return bad(b, "not a valid Via pseudonym", via);
+    int rc = dup(b, name, &l->name);
+    if (rc == PP_OK)
+        rc = dup(b, server, &l->server);
+    if (rc == PP_OK && via.n > 0) {
+        char *p = pp_arena_alloc(&b->sn->arena, via.n + 4);
+        rc = p == NULL ? PP_ENOMEM : PP_OK;
+        if (rc == PP_OK) {
+            memcpy(p, "1.1 ", 4);
+            memcpy(p + 4, via.p, via.n);
+            l->via = pp_span(p, via.n + 4);
+        }
+    }
+    return rc == PP_OK ? push(&b->listeners, l, id) : rc;
+}
+
+int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_span range)
+{
+    struct pp_listener_conf *l = b->listeners.at[listener];
+    struct pp_cidr cidr;
+    if (pp_span_eq(range, PP_SPAN("unix"))) {
+        l->trust_unix = true;
+        return PP_OK;
+    }
+    if (pp_cidr_parse(range, &cidr) != PP_OK)
+        return bad(b, "not an address range (10.0.0.0/8, ::1, unix)", range);
+    struct pp_cidr *grown = pp_arena_alloc(&b->sn->arena, (l->n_trusted + 1) * sizeof(*grown));
+    if (grown == NULL)
+        return PP_ENOMEM;
+    if (l->n_trusted > 0)
+        memcpy(grown, l->trusted, l->n_trusted * sizeof(*grown));
+    grown[l->n_trusted++] = cidr;
+    l->trusted = grown;
+    return PP_OK;
+}
+
+static void unref_cluster(void *cl)
+{
+    pp_cluster_unref(cl);
+}
+
+int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp_span balance,
+                            const struct pp_cluster_conf *conf, uint32_t n, uint32_t *id)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "%.*s", (int)PP_MIN(balance.n, sizeof(text) - 1), balance.p);
+    const struct pp_balance_ops *ops = pp_balance_find(text);
+    if (ops == NULL)
+        return bad(b, "no such balance policy", balance);
+    struct pp_cluster *cl = pp_cluster_new(name, conf, ops, n);
+    if (cl == NULL)
+        return PP_ENOMEM;
+    if (pp_arena_on_reset(&b->sn->arena, unref_cluster, cl) != PP_OK) {
+        pp_cluster_unref(cl);
+        return PP_ENOMEM;
+    }
+    return push(&b->clusters, cl, id);
+}
+
+int pp_builder_set_endpoint(struct pp_builder *b, uint32_t upstream, uint32_t i,
+                            struct pp_span address, struct pp_span name, uint32_t weight)
+{
+    int rc = pp_cluster_set_endpoint(b->clusters.at[upstream], i, address, name, weight);
+    return rc == PP_EINVAL
+               ? bad(b, "not an endpoint address (127.0.0.1:80, [::1]:80, unix:/path)", address)
+               : rc;
+}
+
+int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t timeout_ms,
+                          uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
+{
+    struct draft_filter *f = zalloc(b, sizeof(*f));
+    if (f == NULL)
+        return PP_ENOMEM;
+    f->timeout_ms = timeout_ms;
+    f->buffer_request = buffer_request;
+    f->buffer_response = buffer_response;
+    int rc = dup(b, name, &f->name);
+    return rc == PP_OK ? push(&b->filters, f, id) : rc;
+}
+
+int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, void *callable)
+{
+    ((struct draft_filter *)b->filters.at[filter])->callable[phase] = callable;
+    return PP_OK;
+}
+
+/* Sort the filters by phase. */
+static int build_chain(struct pp_builder *b, const uint32_t *filter, uint32_t n,
+                       struct pp_chain *chain)
+{
+    memset(chain, 0, sizeof(*chain));
+    if (n > UINT8_MAX - 1)
+        return bad(b, "more than 254 filters on one route", PP_SPAN_NONE);
+    for (int phase = 0; phase < PP_PHASE_COUNT; phase++) {
+        struct pp_filter *row = NULL;
+        for (uint32_t i = 0; i < n; i++) {
+            struct draft_filter *f = b->filters.at[filter[i]];
+            if (f->callable[phase] == NULL)
+                continue;
+            if (row == NULL)
+                row = pp_arena_alloc(&b->sn->arena, n * sizeof(*row));
+            struct pp_hook *hook = pp_arena_alloc(&b->sn->arena, sizeof(*hook));
+            if (row == NULL || hook == NULL)
+                return PP_ENOMEM;
+            *hook = (struct pp_hook){
+                .callable = f->callable[phase], .timeout_ms = f->timeout_ms, .name = f->name};
+            row[chain->n[phase]++] = (struct pp_filter){.ops = &pp_hook_filter_ops, .self = hook};
+        }
+        chain->filter[phase] = row;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct draft_filter *f = b->filters.at[filter[i]];
+        chain->buffer_request = PP_MAX(chain->buffer_request, f->buffer_request);
+        chain->buffer_response = PP_MAX(chain->buffer_response, f->buffer_response);
+    }
+    return PP_OK;
+}
+
+static int copy_fields(struct pp_builder *b, const struct pp_builder_route *r,
+                       struct pp_route *route)
+{
+    struct pp_respond_field *f = pp_arena_alloc(&b->sn->arena, r->n_field * sizeof(*f) + 1);
+    if (f == NULL)
+        return PP_ENOMEM;
+    for (uint32_t i = 0; i < r->n_field; i++) {
+        struct pp_span name = r->field[i].name, value = r->field[i].value;
+        if (!pp_http_tok_is_token(name) || !pp_http_tok_is_value(value))
+            return bad(b, "not a valid response header", name);
+        if (dup(b, name, &f[i].name) != PP_OK || dup(b, value, &f[i].value) != PP_OK)
+            return PP_ENOMEM;
+    }
+    route->field = f;
+    route->n_field = r->n_field;
+    return PP_OK;
+}
+
+static int compile_template(struct pp_builder *b, struct pp_span text,
+                            const struct pp_template **out)
+{
+    if (text.p == NULL)
+        return PP_OK;
+    int rc = pp_template_new(&b->sn->arena, text, out);
+    return rc == PP_EINVAL ? bad(b, "not a valid template", text) : rc;
+}
+
+int pp_builder_add_route(struct pp_builder *b, const struct pp_builder_route *r, uint32_t *id)
+{
+    struct pp_route *route = zalloc(b, sizeof(*route));
+    if (route == NULL)
+        return PP_ENOMEM;
+    route->action = (uint8_t)r->action;
+    route->status = (uint16_t)r->status;
+    route->cluster = r->upstream == PP_ID_NONE ? NULL : b->clusters.at[r->upstream];
+    route->max_body = r->max_body;
+    route->total_timeout_ms = r->total_timeout_ms;
+    route->access_log = r->access_log;
+    int rc = dup(b, r->name, &route->name);
+    if (rc == PP_OK)
+        rc = dup(b, r->body, &route->body);
+    if (rc == PP_OK)
+        rc = copy_fields(b, r, route);
+    if (rc == PP_OK)
+        rc = compile_template(b, r->location, &route->location);
+    if (rc == PP_OK)
+        rc = compile_template(b, r->rewrite_path, &route->rewrite_path);
+    if (rc == PP_OK)
+        rc = compile_template(b, r->rewrite_host, &route->rewrite_host);
+    if (rc == PP_OK)
+        rc = build_chain(b, r->filter, r->n_filter, &route->chain);
+    return rc == PP_OK ? push(&b->routes, route, id) : rc;
+}
+
+int pp_builder_add_match(struct pp_builder *b, uint32_t route, struct pp_span host,
+                         struct pp_span path, pp_router_methods methods, int priority)
+{
+    return pp_router_draft_add(b->draft, host, path, methods, priority, route, b->why);
+}
+
+int pp_builder_set_early(struct pp_builder *b, const uint32_t *filter, uint32_t n)
+{
+    struct pp_chain chain;
+    int rc = build_chain(b, filter, n, &chain);
+    b->sn->early.n[PP_PHASE_EARLY_REQUEST] = chain.n[PP_PHASE_EARLY_REQUEST];
+    b->sn->early.filter[PP_PHASE_EARLY_REQUEST] = chain.filter[PP_PHASE_EARLY_REQUEST];
+    return rc;
+}
+
+/* Copy a row into the snapshot's arena. */
+static void **settle(struct pp_builder *b, const struct row *r, uint32_t *n)
+{
+    void **at = pp_arena_alloc(&b->sn->arena, r->n * sizeof(void *) + 1);
+    if (at != NULL && r->n > 0)
+        memcpy(at, r->at, r->n * sizeof(void *));
+    *n = r->n;
+    return at;
+}
+
+int pp_builder_finish(struct pp_builder *b, void (*release)(void *arg), void *arg,
+                      struct pp_snapshot **out)
+{
+    struct pp_snapshot *sn = b->sn;
+    int rc = PP_ENOMEM;
+    sn->log = (struct pp_log_conf **)settle(b, &b->logs, &sn->n_log);
+    sn->listener = (struct pp_listener_conf **)settle(b, &b->listeners, &sn->n_listener);
+    sn->cluster = (struct pp_cluster **)settle(b, &b->clusters, &sn->n_cluster);
+    sn->route = (const struct pp_route **)settle(b, &b->routes, &sn->n_route);
+    sn->router = pp_router_new(b->draft);
+    if (sn->log != NULL && sn->listener != NULL && sn->cluster != NULL && sn->route != NULL &&
+        sn->router != NULL && sn->n_route > 0)
+        rc = pp_arena_on_reset(&sn->arena, release, arg);
+    if (rc == PP_OK) {
+        *out = sn;
+        b->sn = NULL;
+    }
+    pp_builder_free(b);
+    return rc;
+}

@@ -1,0 +1,76 @@
+/* The flat calls that build one snapshot, for Cython: plain values in, ids out. The order is logs,
+ * listeners, upstreams, endpoints, filters, routes, finish. A snapshot that is not finished is
+ * given back with pp_builder_free.
+ *
+ * Errors: PP_EINVAL leaves a sentence in <why>; PP_ENOMEM says nothing more. After an error only
+ * pp_builder_free may follow. */
+#ifndef PP_WORKER_BUILDER_H
+#define PP_WORKER_BUILDER_H
+
+#include "proxy/cluster.h"
+#include "proxy/hook.h"
+#include "proxy/snapshot.h"
+
+#define PP_BUILDER_WHY 256
+
+struct pp_builder;
+
+/* NULL when memory is out. */
+struct pp_builder *pp_builder_new(void);
+/* Give up what was built; NULL is fine. */
+void pp_builder_free(struct pp_builder *b);
+/* The sentence about the last PP_EINVAL; "" when there is none. Borrowed. */
+const char *pp_builder_why(const struct pp_builder *b);
+
+/* <path> empty: write to <fd> (borrowed). <format> is used when <json> is false. */
+int pp_builder_add_log(struct pp_builder *b, struct pp_span path, int fd, bool json,
+                       struct pp_span format, uint32_t *id);
+
+/* <conf>: every plain member; name, via (pseudonym only), server and trusted are given apart and
+ * copied. */
+int pp_builder_add_listener(struct pp_builder *b, struct pp_span name,
+                            const struct pp_listener_conf *conf, struct pp_span via,
+                            struct pp_span server, uint32_t *id);
+/* A trusted address range of the listener: CIDR text, or "unix". */
+int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_span range);
+
+/* <n> endpoints follow, with pp_builder_set_endpoint. */
+int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp_span balance,
+                            const struct pp_cluster_conf *conf, uint32_t n, uint32_t *id);
+int pp_builder_set_endpoint(struct pp_builder *b, uint32_t upstream, uint32_t i,
+                            struct pp_span address, struct pp_span name, uint32_t weight);
+
+/* A Python filter; bind its callables with pp_builder_bind. The references are the caller's: see
+ * pp_builder_finish. */
+int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t timeout_ms,
+                          uint32_t buffer_request, uint32_t buffer_response, uint32_t *id);
+int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, void *callable);
+
+/* A route without matches yet; <filters> in order. The first route added is the fallback: it takes
+ * what matches nothing. */
+struct pp_builder_route {
+    struct pp_span name;
+    enum pp_route_action action;
+    uint32_t upstream; /* PP_ID_NONE */
+    unsigned status;
+    struct pp_span body, location, rewrite_path, rewrite_host; /* .p NULL: not given */
+    const struct pp_respond_field *field;
+    uint32_t n_field;
+    const uint32_t *filter;
+    uint32_t n_filter;
+    uint64_t max_body, total_timeout_ms;
+    uint32_t access_log;
+};
+int pp_builder_add_route(struct pp_builder *b, const struct pp_builder_route *r, uint32_t *id);
+/* One pattern of a route. Never called for the fallback. */
+int pp_builder_add_match(struct pp_builder *b, uint32_t route, struct pp_span host,
+                         struct pp_span path, pp_router_methods methods, int priority);
+/* The filters whose early_request runs for every request. */
+int pp_builder_set_early(struct pp_builder *b, const uint32_t *filter, uint32_t n);
+
+/* Compile. On PP_OK *out has one reference, and release(arg) will be called when the last one goes
+ * (it gives up the callables). The builder is freed in either case. */
+int pp_builder_finish(struct pp_builder *b, void (*release)(void *arg), void *arg,
+                      struct pp_snapshot **out);
+
+#endif

@@ -1,0 +1,274 @@
+"""One live worker: the C engine, and the builder of its configuration snapshot."""
+
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, final, overload
+
+from typing_extensions import Buffer
+
+_T = TypeVar("_T")
+
+@final
+class Snapshot:
+    """An immutable compiled configuration.
+
+    Made by `SnapshotBuilder.finish`, given to `Engine.install`.
+    """
+
+@final
+class SnapshotBuilder:
+    """Flat calls that build one snapshot: logs, listeners, upstreams, endpoints, filters, routes.
+
+    In this order; every `add_*` returns an id for the later calls. Values are checked again here; a
+    bad one raises `ValueError` with a sentence. Durations are milliseconds, 0 means "no limit"
+    where the word says so.
+    """
+
+    def __init__(self) -> None: ...
+    def add_access_log(
+        self, *, path: str | None = None, fd: int = -1, json: bool = True, format: str = ""
+    ) -> int:
+        """`path` None: write to `fd` (borrowed).
+
+        `format` is used when `json` is false (proxy/accesslog.h).
+        """
+    def add_listener(
+        self,
+        name: str,
+        *,
+        access_log: int = -1,
+        trusted_proxies: Sequence[str] = (),
+        max_head_bytes: int = 61440,
+        max_line_bytes: int = 16384,
+        max_target_bytes: int = 8192,
+        max_fields: int = 100,
+        header_timeout_ms: int = 60_000,
+        idle_timeout_ms: int = 75_000,
+        body_timeout_ms: int = 60_000,
+        body_min_rate: int = 240,
+        send_timeout_ms: int = 60_000,
+        max_requests: int = 0,
+        max_age_ms: int = 3_600_000,
+        max_connections: int = 0,
+        server_header: str = "",
+        via: str = "pyproxy",
+    ) -> int:
+        """`max_connections` is per worker.
+
+        `via` is the pseudonym of RFC 9110 section 7.6.3; empty: no Via. `server_header` replaces
+        the origin's Server field when it is not empty.
+        """
+    def add_upstream(
+        self,
+        name: str,
+        *,
+        balance: str = "round_robin",
+        connect_timeout_ms: int = 5_000,
+        send_timeout_ms: int = 60_000,
+        first_byte_timeout_ms: int = 60_000,
+        read_timeout_ms: int = 60_000,
+        total_timeout_ms: int = 0,
+        max_idle: int = 128,
+        idle_timeout_ms: int = 60_000,
+        max_age_ms: int = 3_600_000,
+        max_requests: int = 0,
+        retries: int = 1,
+        max_head_bytes: int = 61440,
+        max_fields: int = 200,
+    ) -> int: ...
+    def add_endpoint(self, upstream: int, address: str, *, weight: int = 1, name: str = "") -> int:
+        """`address` is numeric: "127.0.0.1:80", "[::1]:80" or "unix:/path".
+
+        `name` labels its metrics.
+        """
+    def add_filter(
+        self,
+        name: str,
+        phases: Mapping[str, Callable[..., Any]],
+        *,
+        timeout_ms: int = 30_000,
+        buffer_request_body: int = 0,
+        buffer_response_body: int = 0,
+    ) -> int:
+        """A Python filter: phase name -> bound callable.
+
+        `buffer_*_body` > 0: that body phase gets the whole body at once, at most so many bytes
+        (413 or 502 beyond).
+        """
+    def set_global_filters(self, filters: Sequence[int]) -> None:
+        """Filters whose `early_request` runs for every request; they also stand on the
+        fallback route "-", which takes what no route matches.
+
+        At most once, before the first route.
+        """
+    def add_route(
+        self,
+        name: str,
+        *,
+        hosts: Sequence[str] = (),
+        paths: Sequence[str] = ("/*",),
+        methods: Sequence[str] = (),
+        priority: int = 0,
+        filters: Sequence[int] = (),
+        upstream: int = -1,
+        respond: tuple[int, Sequence[tuple[str, str]], bytes] | None = None,
+        redirect: tuple[int, str] | None = None,
+        rewrite_path: str | None = None,
+        rewrite_host: str | None = None,
+        max_body_bytes: int = 1_048_576,
+        total_timeout_ms: int = 0,
+        access_log: int = -1,
+    ) -> int:
+        """Exactly one of `upstream`, `respond`, `redirect`; or none, when a filter answers or
+        names the peer.
+
+        `redirect` and `rewrite_*` are templates (proxy/template.h): {scheme} {host} {path}
+        {query} and captures. `rewrite_host` "" keeps the client's Host; None does too.
+        """
+    def finish(self) -> Snapshot: ...
+
+class ExchangeOver(RuntimeError):
+    """Something of an exchange was used after the exchange had ended."""
+
+class Headers:
+    """The fields of a message, in place: names in any case, values as `str` (Latin-1).
+
+    A mapping of the first value of each name; `get_all` and `add` are for repeated fields. Framing
+    and connection fields (Content-Length, Transfer-Encoding, Connection, ...) can be read but not
+    written: the proxy frames messages itself. ValueError: not a valid field, or one that may not be
+    written.
+    """
+
+    def __contains__(self, name: str | bytes) -> bool: ...
+    def __getitem__(self, name: str | bytes) -> str: ...
+    def __setitem__(self, name: str | bytes, value: str | bytes) -> None: ...
+    def __delitem__(self, name: str | bytes) -> None: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    @overload
+    def get(self, name: str | bytes, default: None = None) -> str | None: ...
+    @overload
+    def get(self, name: str | bytes, default: _T) -> str | _T: ...
+    def get_all(self, name: str | bytes) -> list[str]: ...
+    def add(self, name: str | bytes, value: str | bytes) -> None: ...
+    def pop_all(self, name: str | bytes) -> int: ...
+    def items(self) -> list[tuple[str, str]]: ...
+    def keys(self) -> list[str]: ...
+
+class Request:
+    """The client's request; `headers` and `path` can be changed until it is sent on."""
+
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @path.setter
+    def path(self, value: str) -> None: ...
+    @property
+    def query(self) -> str | None: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+
+class Response:
+    """The response on its way to the client; `status` and `headers` can be changed until it
+    is sent.
+    """
+
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def status(self) -> int: ...
+    @status.setter
+    def status(self, value: int) -> None: ...
+    @property
+    def reason(self) -> str: ...
+
+class Exchange:
+    """One request and its response, as filters see them. Valid until the exchange ends."""
+
+    @property
+    def request(self) -> Request: ...
+    @property
+    def response(self) -> Response: ...
+    @property
+    def state(self) -> dict[Any, Any]: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def client_address(self) -> str: ...
+    @property
+    def client_port(self) -> int: ...
+    @property
+    def listener(self) -> str: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def captures(self) -> dict[str, str]: ...
+    @property
+    def upstream(self) -> str | None: ...
+    @property
+    def endpoint(self) -> str | None: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def fault(self) -> str | None: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def upstream_status(self) -> int: ...
+    @property
+    def request_bytes(self) -> int: ...
+    @property
+    def response_bytes(self) -> int: ...
+    @property
+    def trailers(self) -> list[tuple[str, str]]: ...
+
+@final
+class Engine:
+    """One worker's data plane. Single-threaded; all calls from the thread that made it."""
+
+    def __init__(
+        self,
+        *,
+        loop: AbstractEventLoop | None = None,
+        slot: int = 0,
+        stats: Buffer | None = None,
+        on_error: Callable[[str, BaseException], None] | None = None,
+    ) -> None:
+        """`loop` runs async filters (default: the running loop at first use).
+
+        `stats`: a formatted, writable segment (`_wire.StatSegment`) shared with other processes;
+        None: private memory. `on_error(where, exc)` is told about exceptions in filters (default:
+        logging).
+        """
+    def fileno(self) -> int:
+        """The descriptor to watch for reading; when it is ready, call `run_ready`."""
+    def run_ready(self) -> int:
+        """Handle what is ready, bounded; returns the number of events."""
+    def run_for(self, seconds: float) -> int:
+        """Run without any other event loop: for tests and tools."""
+    def install(self, snapshot: Snapshot) -> None:
+        """New exchanges use it from now on; running ones keep theirs."""
+    def listen(self, fd: int, listener: str) -> None:
+        """Accept on a listening socket (a duplicate is taken; the caller keeps `fd`) as the
+        named listener.
+        """
+    def stop_listening(self) -> None: ...
+    def drain(self) -> None:
+        """Close idle connections, answer the rest with `Connection: close`."""
+    @property
+    def connections(self) -> int: ...
+    @property
+    def exchanges(self) -> int: ...
+    def reopen_logs(self) -> None: ...
+    def flush_logs(self) -> None: ...
+    def close(self) -> None:
+        """Abort every connection and free everything. Idempotent."""

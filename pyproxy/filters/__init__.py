@@ -1,0 +1,1 @@
+"""Filters: Python code that takes part in exchanges."""

@@ -1,0 +1,49 @@
+"""From the filters of a configuration to callables bound to phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyproxy.config.filters_check import decode_filters
+from pyproxy.config.model import Config
+from pyproxy.errors import ConfigError
+from pyproxy.filters.base import bound_phases
+
+
+@dataclass(frozen=True, slots=True)
+class BoundFilter:
+    """A filter that is ready to run: what `SnapshotBuilder.add_filter` takes."""
+
+    name: str
+    phases: Mapping[str, Callable[..., Any]]
+    timeout_ms: int = 30_000
+    buffer_request_body: int = 0
+    buffer_response_body: int = 0
+
+
+def bind(instance: object, *, name: str = "", timeout_ms: int = 30_000) -> BoundFilter:
+    """Bind one filter object: every phase it defines."""
+    return BoundFilter(
+        name or type(instance).__name__,
+        bound_phases(instance),
+        timeout_ms,
+        getattr(instance, "buffer_request_body", 0),
+        getattr(instance, "buffer_response_body", 0),
+    )
+
+
+def bind_filters(config: Config) -> dict[str, BoundFilter]:
+    """Import, configure and make every filter of a configuration; by their key in `filter_refs`.
+
+    Raises `ConfigError` with every fault of their classes and configurations; whatever a filter's
+    `__init__` raises goes through.
+    """
+    resolved = decode_filters(config)
+    if resolved.faults:
+        raise ConfigError(resolved.faults)
+    return {
+        key: bind(found.cls(found.config), name=found.ref.name, timeout_ms=found.ref.timeout_ms)
+        for key, found in resolved.filters.items()
+    }
