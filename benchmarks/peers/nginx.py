@@ -1,0 +1,94 @@
+"""nginx from Debian, with its Lua module for the filter scenario. One worker process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from benchmarks import install
+from benchmarks.contender import Contender, Setup, route_paths
+from benchmarks.errors import Unavailable
+from benchmarks.machine import output
+
+MODULES = (
+    "/usr/lib/nginx/modules/ndk_http_module.so",
+    "/usr/lib/nginx/modules/ngx_http_lua_module.so",
+)
+
+# The same work as filters/bench_filters.py: read a request header, set a request header, set a
+# response header. ngx.var is the fastest way that the module has to read one header.
+LUA = """
+        access_by_lua_block {
+            local user = ngx.var.http_x_user
+            if user then
+                ngx.req.set_header("x-bench-user", user)
+            end
+        }
+        header_filter_by_lua_block {
+            ngx.header["x-bench"] = "1"
+        }"""
+
+
+class Nginx(Contender):
+    name = "nginx"
+    label = "nginx"
+    flavours = frozenset({"plain", "log", "filter", "routes"})
+
+    def install(self) -> None:
+        install.packages("nginx-light", "libnginx-mod-http-lua", commands=("/usr/sbin/nginx",))
+
+    def version(self) -> str:
+        return output("/usr/sbin/nginx", "-v").rpartition("nginx/")[2]
+
+    def command(self, setup: Setup) -> Sequence[str]:
+        log = "off"
+        if setup.flavour == "log":
+            log = f"{setup.folder}/access.log combined buffer=64k flush=1s"
+        lua = setup.flavour == "filter"
+        if lua and not all(os.path.exists(m) for m in MODULES):
+            raise Unavailable("nginx's Lua module is not installed")
+        modules = "".join(f"load_module {m};\n" for m in MODULES) if lua else ""
+        paths = route_paths(setup.routes) if setup.flavour == "routes" else ["/"]
+        locations = "".join(location(path, LUA if lua else "") for path in paths)
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        config = f"""{modules}{user}daemon off;
+worker_processes 1;
+pid {setup.folder}/nginx.pid;
+error_log {setup.folder}/error.log warn;
+worker_rlimit_nofile 65536;
+events {{ worker_connections 16384; }}
+http {{
+    access_log {log};
+    client_body_temp_path {setup.folder}/body;
+    proxy_temp_path {setup.folder}/proxy;
+    fastcgi_temp_path {setup.folder}/fastcgi;
+    scgi_temp_path {setup.folder}/scgi;
+    uwsgi_temp_path {setup.folder}/uwsgi;
+    keepalive_requests 1000000000;
+    keepalive_timeout 600s;
+    client_max_body_size 0;
+    tcp_nodelay on;
+    upstream origin {{
+        server 127.0.0.1:{setup.origin};
+        keepalive 1024;
+        keepalive_requests 1000000000;
+    }}
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_request_buffering off;
+    proxy_max_temp_file_size 0;
+    proxy_buffers 16 32k;
+    proxy_busy_buffers_size 128k;
+    client_body_buffer_size 128k;
+    server {{
+        listen 127.0.0.1:{setup.port} backlog=4096;{locations}
+    }}
+}}
+"""
+        path = setup.write("nginx.conf", config)
+        return ["/usr/sbin/nginx", "-p", str(setup.folder), "-c", str(path)]
+
+
+def location(path: str, extra: str) -> str:
+    """One location block; every one forwards to the same upstream group."""
+    return f"\n        location {path} {{ proxy_pass http://origin;{extra} }}"

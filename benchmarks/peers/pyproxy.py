@@ -1,0 +1,87 @@
+"""pyproxy as a user runs it: `.venv/bin/pyproxy run -c FILE`, one worker.
+
+All its processes count: supervisor, worker and control.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.contender import Contender, Setup, route_paths
+from benchmarks.errors import Unavailable
+
+PROGRAM = machine.ROOT / ".venv" / "bin" / "pyproxy"
+QUICKSTART = machine.ROOT / "examples" / "quickstart.yaml"
+QUICKSTART_WEB = "127.0.0.1:8080"
+QUICKSTART_ADMIN = "127.0.0.1:9901"
+FILTERS = Path(__file__).resolve().parent / "filters"
+
+
+class Pyproxy(Contender):
+    name = "pyproxy"
+    label = "pyproxy"
+    flavours = frozenset({"plain", "log", "filter", "routes"})
+
+    def install(self) -> None:
+        if not PROGRAM.exists():
+            raise Unavailable(f"{PROGRAM.relative_to(machine.ROOT)} is missing: run `make build`")
+
+    def version(self) -> str:
+        text = (machine.ROOT / "pyproxy" / "_version.py").read_text()
+        found = re.search(r'__version__\s*(?::\s*\w+)?\s*=\s*"([^"]+)"', text)
+        return found[1] if found else ""
+
+    def environment(self, setup: Setup) -> Mapping[str, str]:
+        if setup.flavour != "filter":
+            return {}
+        above = os.environ.get("PYTHONPATH", "")
+        return {"PYTHONPATH": f"{FILTERS}:{above}" if above else str(FILTERS)}
+
+    def cold_command(self, setup: Setup) -> Sequence[str]:
+        text = QUICKSTART.read_text()
+        for line in (QUICKSTART_WEB, QUICKSTART_ADMIN):
+            if line not in text:
+                raise Unavailable(f"{QUICKSTART.name} has no {line}")
+        text = text.replace(QUICKSTART_WEB, f"127.0.0.1:{setup.port}")
+        path = setup.write("quickstart.yaml", text.replace(QUICKSTART_ADMIN, "127.0.0.1:0"))
+        return [str(PROGRAM), "run", "-c", str(path)]
+
+    def command(self, setup: Setup) -> Sequence[str]:
+        path = setup.write("pyproxy.yaml", json.dumps(configuration(setup), indent=1))
+        return [str(PROGRAM), "run", "-c", str(path)]
+
+
+def configuration(setup: Setup) -> dict[str, Any]:
+    """The file, as the JSON that is also YAML. Limits that a benchmark would hit are lifted."""
+    paths = route_paths(setup.routes) if setup.flavour == "routes" else ["/*"]
+    config: dict[str, Any] = {
+        "workers": setup.workers,
+        "drain_timeout": "1s",
+        "listeners": {
+            "web": {
+                "bind": f"127.0.0.1:{setup.port}",
+                "timeouts": {"idle": "10m"},
+            }
+        },
+        "upstreams": {
+            "origin": {
+                "endpoints": [f"127.0.0.1:{setup.origin}"],
+                "pool": {"max_idle": 1024, "idle_timeout": "10m"},
+            }
+        },
+        "routes": [
+            {"match": {"path": path}, "upstream": "origin", "max_body": "unlimited"}
+            for path in paths
+        ],
+    }
+    if setup.flavour == "log":
+        config["access_log"] = str(setup.folder / "access.log")
+    if setup.flavour == "filter":
+        config["filters"] = [{"python": {"use": "bench_filters:Stamp"}}]
+    return config
