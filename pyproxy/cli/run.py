@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from pathlib import Path
 
 DEFAULT_CONFIG = "pyproxy.yaml"
@@ -26,8 +27,11 @@ def main(args: argparse.Namespace) -> int:
     Raises `ConfigError` with all faults of the file, or `StartError` when an address, a user or a
     filter keeps the proxy from starting.
     """
+    # Nothing that is made from here to the fork is garbage, and looking for some takes a tenth of
+    # the start. `serve` switches the collector on again.
+    gc.disable()
     # Imported here: the other commands start without the engine and the event loop.
     from pyproxy.config.load import load
     from pyproxy.supervise.launch import serve
 
-    return serve(load(args.config))
+    return serve(load(args.config), before_fork=gc.enable)

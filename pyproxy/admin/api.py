@@ -1,0 +1,159 @@
+"""The admin endpoints. All are GET and change nothing.
+
+/                overview for people
+/healthz         200 while the control process runs
+/ready           200 while every worker serves; 503 with the reasons otherwise
+/metrics         Prometheus text
+/listeners       where the proxy can be reached, real ports included
+/config/summary  listeners, routes and upstreams in force; no filter configuration, no header values
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from pyproxy._version import __version__
+from pyproxy.config import model
+
+from . import metrics, page
+
+# The pages are pictures of the moment.
+_FRESH = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_PAGE_HEADERS = {
+    **_FRESH,
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+}
+
+
+@dataclass(slots=True)
+class Overview:
+    """What the endpoints show. `state` is the supervisor's last STATE message.
+
+    `listeners` never changes.
+    """
+
+    config: model.Config
+    segment: metrics.Segment
+    listeners: list[dict[str, Any]]
+    start_time: float
+    state: dict[str, Any] = field(
+        default_factory=lambda: {"phase": "starting", "pid": 0, "workers": []}
+    )
+    clock: Callable[[], float] = time.time
+
+    def not_ready(self) -> list[str]:
+        """Why the proxy should get no traffic now; empty: it should."""
+        phase = self.state["phase"]
+        reasons = [] if phase == "running" else [f"the service is {phase}"]
+        reasons += [
+            f"worker {w['slot']} is {w['state']}"
+            for w in self.state["workers"]
+            if w["state"] != "ready"
+        ]
+        return reasons
+
+    def page(self) -> str:
+        """The overview for people."""
+        summary = config_summary(self.config)
+        return page.render(self.not_ready(), summary, self.listeners, self.state["workers"])
+
+    def metrics_page(self) -> str:
+        """The Prometheus text."""
+        age = max(self.clock() - self.start_time, 0.0)
+        return metrics.render(
+            self.segment, metrics.process_families(self.state["workers"], age, self.start_time)
+        )
+
+
+def application(overview: Overview) -> Starlette:
+    """The ASGI application over <overview>, which the caller keeps up to date."""
+
+    async def healthz(request: Request) -> Response:
+        return PlainTextResponse("ok\n", headers=_FRESH)
+
+    async def ready(request: Request) -> Response:
+        reasons = overview.not_ready()
+        return JSONResponse(
+            {"ready": not reasons, "reasons": reasons}, 503 if reasons else 200, _FRESH
+        )
+
+    async def metrics_text(request: Request) -> Response:
+        return Response(
+            overview.metrics_page(), headers={**_FRESH, "content-type": metrics.CONTENT_TYPE}
+        )
+
+    async def listeners(request: Request) -> Response:
+        return JSONResponse({"listeners": overview.listeners}, headers=_FRESH)
+
+    async def summary(request: Request) -> Response:
+        return JSONResponse(config_summary(overview.config), headers=_FRESH)
+
+    async def index(request: Request) -> Response:
+        return HTMLResponse(overview.page(), headers=_PAGE_HEADERS)
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/healthz", healthz),
+            Route("/ready", ready),
+            Route("/metrics", metrics_text),
+            Route("/listeners", listeners),
+            Route("/config/summary", summary),
+        ]
+    )
+
+
+def config_summary(config: model.Config) -> dict[str, Any]:
+    """Names, addresses and order: enough to see what is in force.
+
+    And nothing that could be a secret.
+    """
+    return {
+        "version": __version__,
+        "listeners": {
+            name: {"bind": [bind.address for bind in listener.bind], "protocol": listener.protocol}
+            for name, listener in config.listeners.items()
+        },
+        "upstreams": {
+            name: {
+                "balance": upstream.balance,
+                "endpoints": [
+                    {"address": e.address, "weight": e.weight} for e in upstream.endpoints
+                ],
+            }
+            for name, upstream in config.upstreams.items()
+        },
+        "filters": [ref.name for ref in config.filters],
+        "routes": [_route_summary(config, i) for i in range(len(config.routes))],
+    }
+
+
+def _route_summary(config: model.Config, index: int) -> dict[str, Any]:
+    route = config.routes[index]
+    return {
+        "name": model.route_name(config, index),
+        "hosts": list(route.match.all_hosts),
+        "paths": list(route.match.all_paths),
+        "methods": list(route.match.methods),
+        "priority": route.priority,
+        "filters": [ref.name for ref in route.filters],
+        "action": _action(route),
+    }
+
+
+def _action(route: model.Route) -> str:
+    if route.upstream is not None:
+        return f"upstream {route.upstream}"
+    if route.respond is not None:
+        return f"respond {route.respond.status}"
+    if route.redirect is not None:
+        return f"redirect {route.redirect.status}"
+    return "filters"

@@ -1,0 +1,129 @@
+"""Messages between the supervisor and its children."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from pyproxy.supervise.channel import Channel, ChannelError, Kind, Message, encode
+
+
+@pytest.fixture
+def pair():
+    left, right = Channel.pair()
+    yield left, right
+    left.close()
+    right.close()
+
+
+def test_a_message_arrives_as_it_was_sent(pair) -> None:
+    left, right = pair
+    left.send(Kind.FAILED, {"error": "no such module: größe"})
+    assert right.receive() == [Message(Kind.FAILED, {"error": "no such module: größe"})]
+
+
+def test_both_directions_are_independent(pair) -> None:
+    left, right = pair
+    left.send(Kind.DRAIN, {"timeout": 1.5})
+    right.send(Kind.READY)
+    assert left.receive() == [Message(Kind.READY, {})]
+    assert right.receive() == [Message(Kind.DRAIN, {"timeout": 1.5})]
+
+
+def test_messages_keep_their_order_and_count(pair) -> None:
+    left, right = pair
+    for number in range(100):
+        left.send(Kind.STATE, {"n": number})
+    assert [m.body["n"] for m in right.receive()] == list(range(100))
+
+
+@pytest.mark.parametrize("split", range(1, len(encode(Kind.STATE, {"a": 1}))))
+def test_a_frame_may_come_in_two_pieces(split: int) -> None:
+    raw, end = socket.socketpair()
+    channel = Channel(end)
+    frame = encode(Kind.STATE, {"a": 1})
+    with raw:
+        raw.send(frame[:split])
+        assert channel.receive() == []
+        raw.send(frame[split:])
+        assert channel.receive() == [Message(Kind.STATE, {"a": 1})]
+    channel.close()
+
+
+def test_what_the_kernel_does_not_take_waits_for_flush(pair) -> None:
+    left, right = pair
+    text = "x" * 100_000
+    while not left.wants_write:
+        left.send(Kind.STATE, {"text": text})
+    received = 0
+    while left.wants_write:
+        received += len(right.receive())
+        left.flush()
+    received += len(right.receive())
+    assert received >= 2
+
+
+def test_an_end_that_is_never_read_is_given_up(pair) -> None:
+    left, _ = pair
+    for _ in range(200):
+        left.send(Kind.STATE, {"text": "x" * 100_000})
+    assert left.closed
+
+
+def test_last_words_are_read_before_the_end(pair) -> None:
+    left, right = pair
+    left.send(Kind.FAILED, {"error": "bye"})
+    left.close()
+    assert right.receive() == [Message(Kind.FAILED, {"error": "bye"})]
+    assert right.closed
+
+
+def test_sending_to_a_dead_end_raises_nothing(pair) -> None:
+    left, right = pair
+    right.close()
+    left.send(Kind.STOP)
+    left.send(Kind.STOP)
+    assert left.receive() == []
+    assert left.closed
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\0\0\0\0\1",  # a frame must hold its kind
+        b"\xff\xff\xff\xff\1",  # longer than any frame
+        b"\0\0\0\3\xfa{}",  # no such kind
+        b"\0\0\0\3\1{]",  # not JSON
+        b"\0\0\0\3\1\xff\xff",  # not UTF-8
+    ],
+)
+def test_garbage_is_refused(raw: bytes) -> None:
+    sender, end = socket.socketpair()
+    channel = Channel(end)
+    with sender:
+        sender.send(raw)
+        with pytest.raises(ChannelError):
+            channel.receive()
+    channel.close()
+
+
+def test_a_message_that_is_too_large_is_refused() -> None:
+    with pytest.raises(ValueError, match="too large"):
+        encode(Kind.STATE, {"text": "x" * (1 << 20)})
+
+
+def test_last_words_leave_even_when_the_buffer_is_full(pair) -> None:
+    left, right = pair
+    while not left.wants_write:
+        left.send(Kind.STATE, {"text": "x" * 100_000})
+    left.send(Kind.DRAINED)
+    pid = os.fork()
+    if pid == 0:
+        messages = []
+        while not messages or messages[-1].kind is not Kind.DRAINED:
+            messages += right.receive()
+        os._exit(0)
+    left.flush_blocking(10)
+    assert os.waitpid(pid, 0)[1] == 0
