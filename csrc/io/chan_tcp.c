@@ -90,8 +90,8 @@ static void tcp_close(struct pp_chan *ch, bool abort)
         return;
     if (abort)
         pp_sock_set_abort(fd);
-    /* Not left to close(): a child between fork and exec (a filter that starts a program) still holds
-     * the socket, and the set would go on naming memory that is freed. */
+    /* Not left to close(): a child between fork and exec (a filter that starts a program) still
+     * holds the socket, and the set would go on naming memory that is freed. */
     pp_loop_remove(ch->loop, &ch->io, false);
     pp_fd_close(&fd);
     ch->readable = ch->writable = false;

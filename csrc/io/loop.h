@@ -45,12 +45,12 @@ struct pp_deferred {
 
 struct pp_loop {
     int epoll_fd, timer_fd, wake_fd;
-    unsigned depth;  /* > 0: in a turn, or between enter and leave */
-    uint64_t now_us; /* monotonic, read once a turn */
-    uint64_t now_ms; /* the same in ms */
-    uint64_t wall_s; /* seconds since 1970, read once a turn (coarse clock) */
+    unsigned depth;   /* > 0: in a turn, or between enter and leave */
+    uint64_t now_us;  /* monotonic, read once a turn */
+    uint64_t now_ms;  /* the same in ms */
+    uint64_t wall_s;  /* seconds since 1970, read once a turn (coarse clock) */
     uint32_t wall_ms; /* and the milliseconds within that second */
-    char date[32];   /* IMF-fixdate of wall_s (29 characters and NUL); renewed once a second */
+    char date[32];    /* IMF-fixdate of wall_s (29 characters and NUL); renewed once a second */
     struct pp_wheel wheel;
     uint64_t timer_armed_ms; /* when the timerfd fires, UINT64_MAX: not armed */
     bool timer_stale;        /* a timer was started that is due before timer_armed_ms */
