@@ -521,6 +521,7 @@ cdef class _Waiting:
         self._task.cancel()
         none.p = NULL
         none.n = 0
+        x.replied = False
         pp_worker_count_filter(&self._engine._w, True)
         pp_exchange_fault(x, pp_fault_make(PP_FAULT_FILTER_TIMEOUT, 0, False, PP_OK))
         pp_hook_resume(x, self._which, PP_REPLY, none)

@@ -270,6 +270,8 @@ cdef class HeadParser:
     cdef int _append(self, const char *p, size_t n) noexcept:
         cdef size_t cap
         cdef void *mem
+        if n == 0:
+            return PP_OK
         if n > self._cap - self._n:
             cap = max(self._cap * 2, self._n + n, 1024)
             mem = pp_mem_resize(self._mem, cap)

@@ -182,6 +182,24 @@ static int decode(struct pp_exchange *x, enum pp_dir dir, char *p, size_t n, siz
     return rc == PP_EMORE ? PP_OK : rc;
 }
 
+/* The pieces of a batch are with the sink, or in <batch> for the filters; <ended>: so is the end.
+ * False: parked, or the exchange has moved on. */
+static bool finish_batch(struct pp_exchange *x, enum pp_dir dir, struct pp_span batch, bool ended)
+{
+    struct pp_flow *flow = &x->flow[dir];
+    flow->last = ended;
+    if (flow->filtered) {
+        if (filter_batch(x, dir, batch, ended))
+            return true;
+        flow->source_ended = flow->source_ended || (ended && flow->parked);
+        return false;
+    }
+    int rc = ended ? pp_body_deliver(x, dir, PP_SPAN_NONE, true) : PP_OK;
+    if (rc != PP_OK)
+        not_delivered(x, dir, rc);
+    return rc == PP_OK;
+}
+
 /* Handle <n> fresh bytes at <p>, in the source's buffer or (<bulk>) in scratch. False: stop
  * pumping. */
 static bool take(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src, char *p, size_t n,
@@ -201,26 +219,12 @@ static bool take(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src, char
     if (rc != PP_OK && rc != PP_EEND) {
         /* What was gathered points into memory that is about to go: send it before the fault is
          * told. */
-        if (!flush_sink(x, dir))
-            return false;
-        x->events->failed(x, source_fault(dir, rc));
+        if (flush_sink(x, dir))
+            x->events->failed(x, source_fault(dir, rc));
         return false;
     }
-    if (flow->hold == 0) {
-        flow->last = ended;
-        if (flow->filtered) {
-            if (!filter_batch(x, dir, batch, ended)) {
-                flow->source_ended = flow->source_ended || (ended && flow->parked);
-                return false;
-            }
-        } else if (ended) {
-            rc = pp_body_deliver(x, dir, PP_SPAN_NONE, true);
-            if (rc != PP_OK) {
-                not_delivered(x, dir, rc);
-                return false;
-            }
-        }
-    }
+    if (flow->hold == 0 && !finish_batch(x, dir, batch, ended))
+        return false;
     /* More is readable: what follows leaves in the same call. The pump sees to it that nothing
      * stays behind. */
     if (!ended && !bulk && flow->hold == 0 && !flow->filtered && src->ch.readable)
@@ -242,20 +246,8 @@ static void take_eof(struct pp_exchange *x, enum pp_dir dir)
         x->events->failed(x, source_fault(dir, rc));
         return;
     }
-    if (flow->hold == 0) {
-        if (flow->filtered) {
-            if (!filter_batch(x, dir, PP_SPAN_NONE, true)) {
-                flow->source_ended = flow->source_ended || flow->parked;
-                return;
-            }
-        } else {
-            rc = pp_body_deliver(x, dir, PP_SPAN_NONE, true);
-            if (rc != PP_OK) {
-                x->events->failed(x, pp_body_sink_fault(dir, rc));
-                return;
-            }
-        }
-    }
+    if (flow->hold == 0 && !finish_batch(x, dir, PP_SPAN_NONE, true))
+        return;
     if (flush_sink(x, dir))
         end_source(x, dir);
 }

@@ -39,7 +39,7 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
 
 void pp_core_fini(struct pp_core *core)
 {
-    pp_snapshot_unref(core->snapshot);
+    pp_snapshot_release(core->snapshot);
     core->snapshot = NULL;
     pp_map_fini(&core->addresses);
     pp_splice_pool_fini(&core->splice);

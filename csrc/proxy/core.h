@@ -15,8 +15,9 @@
 #include "proxy/metrics.h"
 #include "proxy/snapshot.h"
 
-#define PP_CORE_HEAD_BYTES 4096 /* first input buffer of a client: nearly every request head fits  \
-                                 */
+#define PP_CORE_HEAD_BYTES                                                                         \
+    4096 /* first input buffer of a client: nearly every request head fits                         \
+          */
 #define PP_CORE_INPUT_BYTES 16384 /* first input buffer of an endpoint: head and a small body */
 #define PP_CORE_BULK_BYTES (128 * 1024) /* one read of a body in progress */
 #define PP_CORE_SCRATCH_BYTES                                                                      \

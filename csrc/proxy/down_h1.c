@@ -218,7 +218,10 @@ static void finish(struct pp_exchange *x, bool reusable)
     }
     pp_h1_end_message(&d->h);
     d->state = PP_DOWN_IDLE;
-    pp_down_expect(d, PP_DOWN_WAIT_IDLE, d->door->conf->idle_timeout_ms);
+    if (pp_h1_is_flushed(&d->h))
+        pp_down_expect(d, PP_DOWN_WAIT_IDLE, d->door->conf->idle_timeout_ms);
+    else
+        pp_down_expect(d, PP_DOWN_WAIT_SEND, d->door->conf->send_timeout_ms);
     if (!d->in_read && (pp_h1_unread(&d->h) > 0 || d->h.ch.readable))
         pp_down_again(d);
 }

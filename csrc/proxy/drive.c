@@ -31,8 +31,11 @@ static void cancel_bodies(struct pp_exchange *x)
 static void detach_up(struct pp_exchange *x, bool reusable)
 {
     cancel_bodies(x);
-    if (pp_exchange_is_attached(x, PP_SIDE_UP))
-        x->ops[PP_SIDE_UP]->finish(x, reusable);
+    if (!pp_exchange_is_attached(x, PP_SIDE_UP))
+        return;
+    x->ops[PP_SIDE_UP]->finish(x, reusable);
+    if (!reusable && !x->replied) /* its head was in that connection's buffer */
+        pp_http_msg_init(&x->response, &x->arena);
 }
 
 /* An answer of our own for x->fault, after the filters have heard of it. */
@@ -60,8 +63,12 @@ static bool to_reply(struct pp_exchange *x)
 {
     if (!x->replied && pp_fault_is_set(&x->fault))
         return to_error(x, x->fault);
+    /* An answer given in the response phase is for the filters that come later, not for its author.
+     */
+    uint8_t later = x->state == PP_EXCHANGE_RESPONSE ? (uint8_t)(x->cursor + 1) : 0;
     detach_up(x, false);
     pp_exchange_enter(x, PP_EXCHANGE_REPLY);
+    x->cursor = later;
     return true;
 }
 
@@ -157,12 +164,14 @@ static bool step_route(struct pp_exchange *x)
         rc = settle_host(x);
     x->routed = true;
     if (rc != PP_OK) {
+        x->close_down = true; /* malformed is malformed, wherever it is found out */
         begin_route(x);
         return to_error(x,
                         internal(rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY : PP_FAULT_BAD_REQUEST, rc));
     }
     if (x->request.method_id == PP_HTTP_CONNECT) {
-        /* A client that expects a tunnel may have sent what belongs into it: never read that as requests. */
+        /* A client that expects a tunnel may have sent what belongs into it: never read that as
+         * requests. */
         x->close_down = true;
         begin_route(x);
         return to_error(x, internal(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
@@ -503,10 +512,12 @@ static bool step_reply(struct pp_exchange *x)
 {
     /* Filters see our own answers as they see those of endpoints; one that raises here changes
      * nothing but the answer. */
-    int verdict = pp_phase_run(x, PP_PHASE_RESPONSE);
+    int verdict;
+    while ((verdict = pp_phase_run(x, PP_PHASE_RESPONSE)) == PP_REPLY && x->replied)
+        x->cursor++; /* another answer: the later filters see that one */
     if (verdict == PP_PARK)
         return false;
-    if (verdict == PP_REPLY && !x->replied && pp_reply_fault(x, x->allowed) != PP_OK)
+    if (verdict == PP_REPLY && pp_reply_fault(x, x->allowed) != PP_OK)
         return to_abort(x, internal(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     /* A request body that nobody will read: what has come already is dropped, more means that the
      * connection cannot go on. */
@@ -781,10 +792,13 @@ static void on_resumed(struct pp_exchange *x, enum pp_park which, int verdict, s
             on_failed(x, x->fault);
         return;
     }
-    if (verdict == PP_NEXT) {
+    bool replies = x->state == PP_EXCHANGE_REPLY;
+    if (verdict == PP_NEXT || (replies && x->replied)) {
         x->cursor++;
     } else if (x->state >= PP_EXCHANGE_PROXY_ERROR) {
         x->cursor = UINT8_MAX; /* an answer is on its way or gone: the phase is over, that is all */
+        if (replies && pp_reply_fault(x, x->allowed) != PP_OK)
+            to_abort(x, internal(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     } else {
         to_reply(x);
     }

@@ -19,7 +19,7 @@ struct pp_exchange *pp_exchange_new(struct pp_core *core, const struct pp_listen
     pp_http_msg_init(&x->request, &x->arena);
     pp_http_msg_init(&x->response, &x->arena);
     x->core = core;
-    x->snapshot = pp_snapshot_ref(core->snapshot);
+    x->snapshot = pp_snapshot_acquire(core->snapshot);
     x->listener = listener;
     x->route = core->snapshot->route[0];
     x->events = events;
@@ -40,7 +40,7 @@ static void free_now(struct pp_deferred *deferred)
         pp_splice_release(&core->splice, x->flow[dir].pipe);
     }
     pp_arena_fini(&x->arena);
-    pp_snapshot_unref(x->snapshot);
+    pp_snapshot_release(x->snapshot);
     pp_slab_put(&core->exchange_slab, x);
 }
 

@@ -73,9 +73,11 @@ static int settle_target(struct pp_exchange *x)
         }
         return join_target(x, path);
     }
-    if (path.p != m->path.p || path.n != m->path.n)
+    /* Path and query stand side by side as they came, but for "http://host?query", whose path is
+     * not in the target. */
+    bool together = m->query.p == NULL || m->query.p == path.p + path.n + 1;
+    if (path.p != m->path.p || path.n != m->path.n || !together)
         return join_target(x, path);
-    /* Path and query stand side by side as they came. */
     x->target =
         m->query.p == NULL ? path : pp_span(path.p, (size_t)(m->query.p + m->query.n - path.p));
     return PP_OK;

@@ -5,6 +5,9 @@
 #include "wire/http1_body.h"
 #include "wire/http1_emit.h"
 
+/* Longer pieces are not copied to join their neighbours. */
+#define JOIN_BYTES 1024
+
 static void free_mem(struct pp_h1 *h)
 {
     if (h->home != NULL)
@@ -108,6 +111,25 @@ static void reset_gather(struct pp_gather *g)
     g->used = 0;
 }
 
+/* Lengthen the last iovec when it ends in scratch memory and <p> lies there behind it, or is short
+ * enough to be copied there: one piece of memory leaves by send(), which costs less than sendmsg().
+ */
+static bool joins_last(struct pp_core *core, const char *p, size_t n)
+{
+    struct pp_gather *g = &core->gather;
+    char *end = core->scratch + g->used;
+    if (g->n == 0 || (char *)g->iov[g->n - 1].iov_base + g->iov[g->n - 1].iov_len != end)
+        return false;
+    if (p != end) {
+        if (n > JOIN_BYTES || n > PP_CORE_SCRATCH_BYTES - g->used)
+            return false;
+        memcpy(end, p, n);
+        g->used += (uint32_t)n;
+    }
+    g->iov[g->n - 1].iov_len += n;
+    return true;
+}
+
 int pp_h1_add(struct pp_h1 *h, const void *p, size_t n)
 {
     struct pp_gather *g = &h->core->gather;
@@ -125,9 +147,11 @@ int pp_h1_add(struct pp_h1 *h, const void *p, size_t n)
             return rc;
         g->owner = h;
     }
-    g->iov[g->n].iov_base = (void *)(uintptr_t)p;
-    g->iov[g->n].iov_len = n;
-    g->n++;
+    if (!joins_last(h->core, p, n)) {
+        g->iov[g->n].iov_base = (void *)(uintptr_t)p;
+        g->iov[g->n].iov_len = n;
+        g->n++;
+    }
     g->bytes += n;
     return PP_OK;
 }

@@ -23,7 +23,8 @@ bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f, bool re
         return false;
     if (f->retryable)
         return true;
-    /* A collected body is still there; a streamed one is gone once a byte of it was sent, or given to a filter. */
+    /* A collected body is still there; a streamed one is gone once a byte of it was sent, or given
+     * to a filter. */
     if (request->received > 0 && request->hold == 0)
         return false;
     return f->code == PP_FAULT_UPSTREAM_RESET && reused && silent &&

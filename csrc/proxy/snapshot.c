@@ -1,6 +1,7 @@
 #include "proxy/snapshot.h"
 
 #include "base/mem.h"
+#include "io/sink.h"
 
 /* Routes are many and small: the arena's blocks come from the heap, and only the configuration
  * bounds them. */
@@ -23,6 +24,26 @@ void pp_snapshot_unref(struct pp_snapshot *sn)
     pp_router_free(sn->router);
     pp_arena_fini(&sn->arena);
     pp_mem_free(sn);
+}
+
+void pp_snapshot_close_logs(struct pp_snapshot *sn)
+{
+    for (uint32_t i = 0; i < sn->n_log; i++) {
+        if (sn->log[i]->sink == NULL)
+            continue;
+        pp_sink_close(sn->log[i]->sink);
+        pp_mem_free(sn->log[i]->sink);
+        sn->log[i]->sink = NULL;
+    }
+}
+
+void pp_snapshot_release(struct pp_snapshot *sn)
+{
+    if (sn == NULL)
+        return;
+    if (--sn->users == 0)
+        pp_snapshot_close_logs(sn);
+    pp_snapshot_unref(sn);
 }
 
 static const char *const phase_names[PP_PHASE_COUNT] = {

@@ -117,6 +117,7 @@ struct pp_log_conf {
 
 struct pp_snapshot {
     uint32_t refs;
+    uint32_t users; /* the worker in which it is installed, and exchanges: they write to the logs */
     struct pp_arena arena;
     struct pp_router *router;
     const struct pp_route *
@@ -140,6 +141,17 @@ static inline struct pp_snapshot *pp_snapshot_ref(struct pp_snapshot *sn)
 }
 /* The last one frees it. NULL is fine. */
 void pp_snapshot_unref(struct pp_snapshot *sn);
+
+/* A reference of somebody who may write to the logs; the last one to release it closes them. */
+static inline struct pp_snapshot *pp_snapshot_acquire(struct pp_snapshot *sn)
+{
+    sn->users++;
+    return pp_snapshot_ref(sn);
+}
+/* NULL is fine. */
+void pp_snapshot_release(struct pp_snapshot *sn);
+/* Close the logs that are open. */
+void pp_snapshot_close_logs(struct pp_snapshot *sn);
 
 /* Name of a phase as filters write it; and the phase of a name, or -1. */
 const char *pp_snapshot_phase_name(enum pp_phase phase);

@@ -111,6 +111,8 @@ static void read_head(struct pp_up *up)
             if (!h->ch.readable)
                 return;
             size_t n;
+            if (h->wr == h->cap) /* interim responses at the front are done with */
+                pp_h1_compact(h);
             rc = pp_h1_fill(h, most, &n);
             if (rc == PP_OK) {
                 up->silent = false;

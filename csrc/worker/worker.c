@@ -32,18 +32,6 @@ static void free_doors(struct pp_worker *w)
     }
 }
 
-/* What a snapshot holds open in this worker. */
-static void close_logs(struct pp_snapshot *sn)
-{
-    for (uint32_t i = 0; i < sn->n_log; i++) {
-        if (sn->log[i]->sink == NULL)
-            continue;
-        pp_sink_close(sn->log[i]->sink);
-        pp_mem_free(sn->log[i]->sink);
-        sn->log[i]->sink = NULL;
-    }
-}
-
 static void close_pools(struct pp_core *core, struct pp_snapshot *sn)
 {
     for (uint32_t i = 0; i < sn->n_cluster; i++)
@@ -67,8 +55,6 @@ void pp_worker_fini(struct pp_worker *w)
     if (core->snapshot != NULL)
         close_pools(core, core->snapshot);
     pp_loop_leave(&core->loop);
-    if (core->snapshot != NULL)
-        close_logs(core->snapshot);
     free_doors(w);
     pp_core_fini(core);
 }
@@ -125,6 +111,8 @@ static int open_logs(struct pp_core *core, struct pp_snapshot *sn)
 {
     for (uint32_t i = 0; i < sn->n_log; i++) {
         struct pp_log_conf *log = sn->log[i];
+        if (log->sink != NULL) /* installed once more */
+            continue;
         struct pp_sink *sink = pp_mem_zalloc(sizeof(*sink));
         if (sink == NULL)
             return PP_ENOMEM;
@@ -160,21 +148,22 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
     }
     int rc = open_logs(core, sn);
     if (rc != PP_OK) {
-        close_logs(sn);
+        if (sn->users == 0)
+            pp_snapshot_close_logs(sn);
         return rc;
     }
     attach(core, sn);
     for (struct pp_door *door = w->doors; door != NULL; door = door->next)
         door->conf = find_listener(sn, door->name);
     struct pp_snapshot *old = core->snapshot;
-    core->snapshot = pp_snapshot_ref(sn);
+    core->snapshot = pp_snapshot_acquire(sn);
     if (old == NULL)
         return PP_OK;
     /* Exchanges that still run keep the old one alive and write to its logs. */
     pp_loop_enter(&core->loop);
     close_pools(core, old);
     pp_loop_leave(&core->loop);
-    pp_snapshot_unref(old);
+    pp_snapshot_release(old);
     return PP_OK;
 }
 

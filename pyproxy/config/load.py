@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from pyproxy.config.check import check
 from pyproxy.config.decode import BAD, decode
-from pyproxy.config.model import Config
-from pyproxy.config.nodes import Node, read_tree
+from pyproxy.config.model import Config, FilterRef
+from pyproxy.config.nodes import Node, from_plain, read_tree
 from pyproxy.errors import ConfigError, Fault
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -52,6 +54,22 @@ def loads(text: str, file: str = "pyproxy.yaml") -> Config:
     if faults or config is None:
         raise ConfigError(faults)
     return config
+
+
+def from_mapping(mapping: dict[str, Any], *, filters: tuple[FilterRef, ...] = ()) -> Config:
+    """The same from what a program says instead of a file; `filters` replaces its global filters.
+
+    ConfigError holds every fault.
+    """
+    faults: list[Fault] = []
+    config = decode(from_plain(mapping, ""), Config, faults)
+    if config is not BAD:
+        config = msgspec.structs.replace(config, filters=filters or config.filters)
+        faults += check(config)
+    if faults:
+        raise ConfigError(sorted(set(faults)))
+    checked: Config = config
+    return checked
 
 
 def inspect(path: str | Path) -> Loaded:

@@ -106,7 +106,7 @@ class Match(Section, frozen=True, kw_only=True):
     @property
     def all_paths(self) -> tuple[str, ...]:
         """The path patterns; never empty."""
-        return self.paths or ("/*" if self.path is None else self.path,)
+        return self.paths or ("*" if self.path is None else self.path,)
 
 
 class Respond(Section, frozen=True, kw_only=True):

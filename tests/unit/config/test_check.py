@@ -61,7 +61,7 @@ def route_faults(route):
             "{upstream: app, match: {path: '/{path}'}, rewrite: {path: '/{path}'}}",
             "give the capture another name",
         ),
-        ("{redirect: '/{rest}'}", 'the path "/*" captures no "rest"'),
+        ("{redirect: '/{rest}'}", 'the path "*" captures no "rest"'),
         ("{redirect: 'https://x/a b'}", "this is not a URL"),
         (
             "{redirect: {location: /x, status: 200}}",

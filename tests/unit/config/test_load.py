@@ -26,7 +26,7 @@ def test_a_small_configuration_gets_careful_defaults():
     assert listener.limits.max_head_bytes == 61_440
     assert listener.timeouts.header_ms == 60_000
     assert config.routes[0].max_body_bytes == 1_048_576
-    assert config.routes[0].match.all_paths == ("/*",)
+    assert config.routes[0].match.all_paths == ("*",)
     assert config.access_log is None
     assert config.admin is None
 
