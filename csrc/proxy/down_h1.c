@@ -357,6 +357,11 @@ void pp_down_h1_on_readable(struct pp_down *d)
     d->in_read = true;
     read_requests(d);
     d->in_read = false;
+    /* The end of the client's bytes came together with its last request: no further event will
+     * tell. */
+    if (d->x != NULL && d->h.ch.rdhup && d->x->state > PP_EXCHANGE_HEAD &&
+        (d->x->request.body == PP_HTTP_BODY_NONE || d->x->flow[PP_DIR_REQUEST].source_ended))
+        pp_down_close(d, false);
 }
 
 void pp_down_h1_on_writable(struct pp_down *d)

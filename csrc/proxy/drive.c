@@ -54,6 +54,12 @@ static bool to_abort(struct pp_exchange *x, struct pp_fault f)
     x->close_down = true;
     x->aborted = true;
     cancel_bodies(x);
+    /* What is still gathered must leave, or be lost, before a log filter parks: its memory is about
+     * to be used again. */
+    for (int side = 0; side < 2; side++) {
+        if (x->core->gather.owner != NULL && x->ops[side] != NULL)
+            (void)x->ops[side]->flush(x);
+    }
     pp_exchange_enter(x, PP_EXCHANGE_LOG);
     return true;
 }
@@ -625,6 +631,8 @@ static void on_bad_request(struct pp_exchange *x, struct pp_fault f)
 
 static void on_connected(struct pp_exchange *x)
 {
+    if (x->state != PP_EXCHANGE_CONNECT) /* aborted meanwhile: its log filter is at work */
+        return;
     x->t.connected = x->core->loop.now_us;
     pp_exchange_enter(x, PP_EXCHANGE_CONNECTED);
     run(x);

@@ -260,6 +260,8 @@ int pp_h1_flush(struct pp_h1 *h, size_t *sent)
     *sent = 0;
     if (PP_UNLIKELY(!pp_buf_is_empty(&h->out)))
         rc = write_queue(h, sent);
+    if (g->owner != h) /* nothing was gathered for this connection */
+        return rc;
     if (rc == PP_OK && g->n > 0 && pp_buf_is_empty(&h->out) && h->ch.writable) {
         rc = pp_chan_writev(&h->ch, g->iov, g->n, &n);
         *sent += n;

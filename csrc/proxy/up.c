@@ -188,8 +188,14 @@ void pp_up_release(struct pp_up *up)
         pp_up_close(up);
         return;
     }
+    const struct pp_cluster_conf *conf = &up->ep->cluster->conf;
+    uint64_t ms = conf->idle_timeout_ms;
+    if (conf->max_age_ms > 0) { /* the pool takes none that is older, so something is left */
+        uint64_t left = up->pooled.born_ms + conf->max_age_ms - h->core->loop.now_ms;
+        ms = ms == 0 ? left : PP_MIN(ms, left);
+    }
     up->state = PP_UP_IDLE;
-    pp_up_expect(up, PP_FAULT_NONE, up->ep->cluster->conf.idle_timeout_ms);
+    pp_up_expect(up, PP_FAULT_NONE, ms);
 }
 
 void pp_up_close_idle(struct pp_cluster *cl)
