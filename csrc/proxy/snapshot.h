@@ -87,6 +87,9 @@ struct pp_respond_field {
 
 struct pp_cluster; /* proxy/cluster.h */
 
+/* A route without access log: an index that no log has. */
+#define PP_ROUTE_LOG_OFF (PP_ID_NONE - 1)
+
 struct pp_route {
     struct pp_span name;
     uint8_t action;  /* enum pp_route_action */
@@ -101,7 +104,7 @@ struct pp_route {
     const struct pp_template *location;     /* redirect */
     const struct pp_template *rewrite_path; /* NULL: as the client sent it */
     const struct pp_template *rewrite_host;
-    uint32_t access_log; /* PP_ID_NONE: the listener's */
+    uint32_t access_log; /* PP_ID_NONE: the listener's; PP_ROUTE_LOG_OFF: none */
     uint32_t record;
 };
 

@@ -1,0 +1,110 @@
+// links: base/check.c base/hash.c base/mem.c base/metric.c base/span.c base/statseg.c
+#include "proxy/metrics.c"
+
+#include "pp_test.h"
+
+static _Alignas(8) char mem[65536];
+
+static void format(struct pp_statseg *s)
+{
+    uint32_t base;
+    memset(mem, 0, sizeof mem);
+    PP_CHECK_EQ(pp_statseg_format(s, mem, sizeof mem, 2, 512, 4096), PP_OK);
+    for (uint32_t kind = 0; kind < PP_METRIC_KIND_COUNT; kind++) {
+        struct pp_span name = kind == PP_METRIC_WORKER ? PP_SPAN("") : PP_SPAN("-");
+        PP_CHECK_EQ(
+            pp_statseg_define(s, kind, name, pp_metric_words((enum pp_metric_kind)kind), &base),
+            PP_OK);
+    }
+    PP_CHECK_EQ(pp_statseg_define(s, PP_METRIC_ROUTE, PP_SPAN("r"),
+                                  pp_metric_words(PP_METRIC_ROUTE), &base),
+                PP_OK);
+}
+
+PP_TEST_CASE(without_a_segment_words_are_private)
+{
+    struct pp_metrics m;
+    PP_CHECK_EQ(pp_metrics_init(&m, NULL, 0, 0), PP_OK);
+    uint32_t r = pp_metrics_record(&m, PP_METRIC_ROUTE, PP_SPAN("any"));
+    PP_CHECK_EQ(r, m.fallback[PP_METRIC_ROUTE]);
+    PP_COUNT(&m, r, ROUTE, ACTIVE, 2);
+    PP_COUNT(&m, r, ROUTE, ACTIVE, -1);
+    PP_CHECK_EQ(m.words[r + PP_METRIC_WORD(ROUTE, ACTIVE)], 1);
+    uint32_t last =
+        m.fallback[PP_METRIC_KIND_COUNT - 1] + pp_metric_words(PP_METRIC_KIND_COUNT - 1);
+    m.words[last - 1] = 1; /* inside */
+    pp_metrics_fini(&m);
+    pp_metrics_fini(&m);
+}
+
+PP_TEST_CASE(records_of_the_segment_are_found_and_others_shared)
+{
+    struct pp_statseg s;
+    struct pp_metrics m;
+    format(&s);
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 1), PP_OK);
+    uint32_t r = pp_metrics_record(&m, PP_METRIC_ROUTE, PP_SPAN("r"));
+    PP_CHECK(r != m.fallback[PP_METRIC_ROUTE]);
+    PP_CHECK_EQ(pp_metrics_record(&m, PP_METRIC_ROUTE, PP_SPAN("other")),
+                m.fallback[PP_METRIC_ROUTE]);
+    PP_COUNT(&m, r, ROUTE, STATUS_2XX, 3);
+    PP_CHECK_EQ(pp_statseg_sum(&s, r + PP_METRIC_WORD(ROUTE, STATUS_2XX)), 3);
+    pp_metrics_fini(&m);
+}
+
+PP_TEST_CASE(a_new_worker_goes_on_counting_and_clears_gauges)
+{
+    struct pp_statseg s;
+    struct pp_metrics m;
+    format(&s);
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 0), PP_OK);
+    uint32_t r = pp_metrics_record(&m, PP_METRIC_ROUTE, PP_SPAN("r"));
+    PP_COUNT(&m, r, ROUTE, STATUS_2XX, 3);
+    PP_COUNT(&m, r, ROUTE, ACTIVE, 3);
+    pp_metrics_fini(&m);
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 0), PP_OK);
+    PP_CHECK_EQ(m.words[r + PP_METRIC_WORD(ROUTE, STATUS_2XX)], 3);
+    PP_CHECK_EQ(m.words[r + PP_METRIC_WORD(ROUTE, ACTIVE)], 0);
+    pp_metrics_fini(&m);
+}
+
+PP_TEST_CASE(a_segment_that_is_none_is_refused)
+{
+    struct pp_statseg s;
+    struct pp_metrics m;
+    format(&s);
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 2), PP_EINVAL); /* no such slot */
+    mem[0] ^= 1;
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 0), PP_EINVAL);
+    memset(mem, 0, sizeof mem);
+    PP_CHECK_EQ(pp_statseg_format(&s, mem, sizeof mem, 2, 512, 4096), PP_OK); /* without records */
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 0), PP_EINVAL);
+}
+
+PP_TEST_CASE(observations_fill_the_histogram)
+{
+    struct pp_metrics m;
+    PP_CHECK_EQ(pp_metrics_init(&m, NULL, 0, 0), PP_OK);
+    uint32_t r = m.fallback[PP_METRIC_UPSTREAM], h = r + pp_metric_histogram(PP_METRIC_UPSTREAM);
+    pp_metrics_observe(&m, PP_METRIC_UPSTREAM, r, 0);
+    pp_metrics_observe(&m, PP_METRIC_UPSTREAM, r, pp_metric_bucket_us[PP_METRIC_BUCKETS - 2] + 1);
+    PP_CHECK_EQ(m.words[h], 1);
+    PP_CHECK_EQ(m.words[h + PP_METRIC_BUCKETS - 1], 1);
+    PP_CHECK_EQ(m.words[h + PP_METRIC_BUCKETS], pp_metric_bucket_us[PP_METRIC_BUCKETS - 2] + 1);
+    pp_metrics_fini(&m);
+}
+
+static bool scenario(void)
+{
+    struct pp_metrics m;
+    bool ok = pp_metrics_init(&m, NULL, 0, 0) == PP_OK;
+    pp_metrics_fini(&m);
+    return ok;
+}
+
+PP_TEST_CASE(memory_may_run_out)
+{
+    PP_CHECK_FAIL_EACH(scenario);
+}
+
+PP_TEST_MAIN()

@@ -1,0 +1,65 @@
+// links: base/arena.c base/buf.c base/check.c base/err.c base/hash.c base/map.c base/mem.c
+// links: base/metric.c base/num.c base/rng.c base/slab.c base/span.c base/statseg.c base/wheel.c
+// links: io/chan_tcp.c io/fd.c io/listener.c io/loop.c io/sink.c io/sock.c io/splice.c
+// links: proxy/accesslog.c proxy/body.c proxy/cluster.c proxy/core.c proxy/down.c proxy/down_h1.c
+// links: proxy/drive.c proxy/exchange.c proxy/fault.c proxy/forward.c proxy/h1.c proxy/hook.c
+// links: proxy/metrics.c proxy/phase.c proxy/pool.c proxy/reply.c proxy/snapshot.c proxy/template.c
+// links: proxy/up.c proxy/up_h1.c route/balance.c route/balance_rr.c route/cidr.c route/pattern.c
+// links: route/radix.c route/router.c route/router_draft.c route/router_explain.c wire/http1_body.c
+// links: wire/http1_emit.c wire/http1_head.c wire/http1_line.c wire/http_msg.c wire/http_rules.c
+// links: wire/http_tok.c wire/uri.c worker/builder.c worker/worker.c
+#include "proxy/retry.c"
+
+#include "proxy/rig.h"
+
+static bool may(unsigned method, enum pp_fault_code code, bool retryable, bool reused, bool silent)
+{
+    static struct pp_cluster cl;
+    static struct pp_exchange x;
+    memset(&x, 0, sizeof x);
+    cl.conf.retries = 1;
+    x.cluster = &cl;
+    x.attempts = 1;
+    x.request.method_id = (uint8_t)method;
+    struct pp_fault f = pp_fault_make(code, PP_SIDE_UP, retryable, PP_OK);
+    return pp_retry_may(&x, &f, reused, silent);
+}
+
+PP_TEST_CASE(only_what_cannot_have_been_acted_upon_is_tried_again)
+{
+    PP_CHECK(may(PP_HTTP_POST, PP_FAULT_CONNECT_REFUSED, true, false, true));
+    PP_CHECK(may(PP_HTTP_GET, PP_FAULT_UPSTREAM_RESET, false, true, true));
+    PP_CHECK(!may(PP_HTTP_POST, PP_FAULT_UPSTREAM_RESET, false, true, true));
+    PP_CHECK(!may(PP_HTTP_PATCH, PP_FAULT_UPSTREAM_RESET, false, true, true));
+    PP_CHECK(!may(PP_HTTP_OTHER, PP_FAULT_UPSTREAM_RESET, false, true, true));
+    PP_CHECK(!may(PP_HTTP_GET, PP_FAULT_UPSTREAM_RESET, false, false, true));
+    PP_CHECK(!may(PP_HTTP_GET, PP_FAULT_UPSTREAM_RESET, false, true, false));
+    PP_CHECK(!may(PP_HTTP_GET, PP_FAULT_FIRST_BYTE_TIMEOUT, false, true, true));
+}
+
+PP_TEST_CASE(attempts_end_and_what_has_begun_stays)
+{
+    static struct pp_cluster cl;
+    static struct pp_exchange x;
+    struct pp_fault refused = pp_fault_make(PP_FAULT_CONNECT_REFUSED, PP_SIDE_UP, true, PP_OK);
+    struct pp_fault reset = pp_fault_make(PP_FAULT_UPSTREAM_RESET, PP_SIDE_UP, false, PP_OK);
+    memset(&x, 0, sizeof x);
+    x.request.method_id = PP_HTTP_PUT;
+    x.attempts = 1;
+    PP_CHECK(!pp_retry_may(&x, &refused, false, true)); /* no cluster, nowhere to go */
+    x.cluster = &cl;
+    cl.conf.retries = 2;
+    PP_CHECK(pp_retry_may(&x, &refused, false, true));
+    x.attempts = 3;
+    PP_CHECK(!pp_retry_may(&x, &refused, false, true));
+    x.attempts = 1;
+    x.flow[PP_DIR_RESPONSE].head_sent = true;
+    PP_CHECK(!pp_retry_may(&x, &refused, false, true));
+    x.flow[PP_DIR_RESPONSE].head_sent = false;
+    x.flow[PP_DIR_REQUEST].received = 1; /* a filter has it, or it was sent */
+    PP_CHECK(!pp_retry_may(&x, &reset, true, true));
+    x.flow[PP_DIR_REQUEST].hold = 10;
+    PP_CHECK(pp_retry_may(&x, &reset, true, true));
+}
+
+PP_TEST_MAIN()

@@ -1,0 +1,292 @@
+// links: base/arena.c base/buf.c base/check.c base/err.c base/hash.c base/map.c base/mem.c
+// links: base/metric.c base/num.c base/rng.c base/slab.c base/span.c base/statseg.c base/wheel.c
+// links: io/chan_tcp.c io/fd.c io/listener.c io/loop.c io/sink.c io/sock.c io/splice.c
+// links: proxy/accesslog.c proxy/body.c proxy/cluster.c proxy/core.c proxy/down.c proxy/down_h1.c
+// links: proxy/drive.c proxy/exchange.c proxy/fault.c proxy/forward.c proxy/h1.c proxy/hook.c
+// links: proxy/metrics.c proxy/phase.c proxy/pool.c proxy/reply.c proxy/retry.c proxy/snapshot.c
+// links: proxy/template.c proxy/up.c route/balance.c route/balance_rr.c route/cidr.c
+// links: route/pattern.c route/radix.c route/router.c route/router_draft.c route/router_explain.c
+// links: wire/http1_body.c wire/http1_emit.c wire/http1_head.c wire/http1_line.c wire/http_msg.c
+// links: wire/http_rules.c wire/http_tok.c wire/uri.c worker/builder.c worker/worker.c
+#include "proxy/up_h1.c"
+
+#include "proxy/rig.h"
+
+static struct rig r;
+
+static void stop_all(int c, int o)
+{
+    if (c >= 0)
+        close(c);
+    if (o >= 0)
+        close(o);
+    rig_settle(&r);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    PP_CHECK_EQ(r.w.core.n_down, 0);
+    rig_stop(&r);
+}
+
+/* The origin's <answer> to <sent> reaches the client as <back>; afterwards its connection is
+ * <kept>. */
+static void answered(const char *sent, const char *answer, bool closes, const char *back, bool kept)
+{
+    struct rig_conf conf = rig_defaults();
+    char got[512];
+    if (!rig_start(&r, &conf))
+        return;
+    int c = rig_connect(&r);
+    rig_send(&r, c, sent);
+    int o = rig_accept(&r, 0);
+    rig_settle(&r);
+    PP_CHECK(recv(o, got, sizeof got, 0) > 0);
+    rig_send(&r, o, answer);
+    if (closes)
+        shutdown(o, SHUT_WR);
+    rig_expect(&r, c, back);
+    if (kept)
+        rig_expect_quiet(&r, o);
+    else
+        rig_expect_eof(&r, o);
+    rig_expect_quiet(&r, c);
+    rig_simple(&r, c, kept ? o : -1); /* the client's connection is in order */
+    stop_all(c, o);
+}
+
+/* The origin's <answer> to a request of <method> is no answer: the client gets a 502. */
+static void refused(const char *answer, bool closes, const char *word)
+{
+    struct rig_conf conf = rig_defaults();
+    if (!rig_start(&r, &conf))
+        return;
+    int c = rig_connect(&r);
+    rig_send(&r, c, RIG_GET);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, RIG_GOT);
+    rig_send(&r, o, answer);
+    if (closes)
+        close(o);
+    rig_expect_fault(&r, c, "502", word, false);
+    if (!closes)
+        rig_expect_eof(&r, o);
+    stop_all(c, closes ? -1 : o);
+}
+
+#define HEAD "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
+#define OK "HTTP/1.1 200 OK\r\n" RIG_DATE
+
+PP_TEST_CASE(every_framing_of_an_answer_goes_through)
+{
+    answered(RIG_GET, RIG_HI, false, RIG_HI, true);
+    answered(RIG_GET, OK "Content-Length: 0\r\n\r\n", false, OK "Content-Length: 0\r\n\r\n", true);
+    answered(RIG_GET, OK "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false,
+             OK "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", true);
+    answered(RIG_GET, OK "Transfer-Encoding: chunked\r\n\r\n0\r\nX-T: 1\r\n\r\n", false,
+             OK "Transfer-Encoding: chunked\r\n\r\n0\r\nX-T: 1\r\n\r\n", true);
+}
+
+PP_TEST_CASE(an_answer_until_close_becomes_chunked)
+{
+    answered(RIG_GET, OK "\r\nhi", true,
+             OK "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false);
+    answered(RIG_GET, OK "\r\n", true, OK "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false);
+    answered(RIG_GET, "HTTP/1.0 200 OK\r\n" RIG_DATE "\r\nhi", true,
+             OK "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false);
+}
+
+PP_TEST_CASE(answers_without_a_body_keep_what_they_declare)
+{
+    answered(HEAD, OK "Content-Length: 5\r\n\r\n", false, OK "Content-Length: 5\r\n\r\n", true);
+    answered(HEAD, OK "\r\n", false, OK "\r\n", true);
+    answered(
+        RIG_GET,
+        "HTTP/1.1 304 Not Modified\r\n" RIG_DATE "Content-Length: 5\r\nETag: \"a\"\r\n\r\n", false,
+        "HTTP/1.1 304 Not Modified\r\n" RIG_DATE "ETag: \"a\"\r\nContent-Length: 5\r\n\r\n", true);
+    answered(RIG_GET, "HTTP/1.1 204 No Content\r\n" RIG_DATE "\r\n", false,
+             "HTTP/1.1 204 No Content\r\n" RIG_DATE "\r\n", true);
+}
+
+PP_TEST_CASE(the_origin_decides_about_its_connection)
+{
+    answered(RIG_GET, OK "Connection: close\r\nContent-Length: 2\r\n\r\nhi", false, RIG_HI, false);
+    answered(RIG_GET, "HTTP/1.0 200 OK\r\n" RIG_DATE "Content-Length: 2\r\n\r\nhi", false, RIG_HI,
+             false);
+    answered(RIG_GET,
+             "HTTP/1.0 200 OK\r\n" RIG_DATE "Connection: keep-alive\r\nContent-Length: 2\r\n\r\nhi",
+             false, RIG_HI, true);
+}
+
+PP_TEST_CASE(bytes_behind_an_answer_cost_the_connection)
+{
+    answered(RIG_GET, RIG_HI "HTTP/1.1 200 OK\r\n", false, RIG_HI, false);
+    answered(RIG_GET, OK "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nx", false,
+             OK "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false);
+    answered(HEAD, OK "Content-Length: 5\r\n\r\nhello", false, OK "Content-Length: 5\r\n\r\n",
+             false);
+}
+
+PP_TEST_CASE(an_answer_and_a_close_at_once_are_an_answer)
+{
+    answered(RIG_GET, RIG_HI, true, RIG_HI, false);
+}
+
+PP_TEST_CASE(interim_answers_are_relayed_and_100_is_not)
+{
+    answered(RIG_GET,
+             "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+             "HTTP/1.1 102 Processing\r\n\r\n" RIG_HI,
+             false,
+             "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" RIG_HI,
+             true);
+}
+
+PP_TEST_CASE(a_1_0_client_gets_no_interim_answers)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, "GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    int o = rig_accept(&r, 0);
+    rig_send(&r, o, "HTTP/1.1 103 Early Hints\r\n\r\n" RIG_HI);
+    rig_expect(&r, c, OK "Content-Length: 2\r\nConnection: close\r\n\r\nhi");
+    stop_all(c, o);
+}
+
+PP_TEST_CASE(many_interim_answers_do_not_fill_the_buffer)
+{
+    struct rig_conf conf = rig_defaults();
+    static const char hint[] = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload; as=style; "
+                               "nopush; padding=0000\r\n\r\n";
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, RIG_GET);
+    int o = rig_accept(&r, 0);
+    for (int i = 0; i < 1500; i++) {
+        rig_send(&r, o, hint);
+        rig_expect(&r, c, hint);
+    }
+    rig_send(&r, o, RIG_HI);
+    rig_expect(&r, c, RIG_HI);
+    stop_all(c, o);
+}
+
+PP_TEST_CASE(what_is_no_answer_is_a_502)
+{
+    refused("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", false,
+            "upstream_bad_response");
+    refused("nonsense\r\n\r\n", false, "upstream_bad_response");
+    refused("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", false,
+            "upstream_bad_response");
+    refused("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", false, "upstream_bad_response");
+    refused("HTTP/1.1 200 OK\r\nA : 1\r\n\r\n", false, "upstream_bad_response");
+    refused("HTTP/1.1 2", true, "upstream_reset");
+    refused("", true, "upstream_reset");
+}
+
+PP_TEST_CASE(a_head_over_the_limit_is_a_502)
+{
+    static char big[90000];
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, RIG_GET);
+    int o = rig_accept(&r, 0);
+    size_t n = (size_t)sprintf(big, "HTTP/1.1 200 OK\r\n");
+    for (int i = 0; i < 16; i++)
+        n += (size_t)sprintf(big + n, "X-%d: %05000d\r\n", i, i);
+    (void)rig_send_n(&r, o, big, n);
+    rig_expect_fault(&r, c, "502", "upstream_bad_response", false);
+    stop_all(c, o);
+}
+
+PP_TEST_CASE(a_large_head_goes_through)
+{
+    static char big[60000];
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, RIG_GET);
+    int o = rig_accept(&r, 0);
+    size_t n = (size_t)sprintf(big, "HTTP/1.1 200 OK\r\n" RIG_DATE);
+    for (int i = 0; i < 10; i++)
+        n += (size_t)sprintf(big + n, "X-%d: %05000d\r\n", i, i);
+    n += (size_t)sprintf(big + n, "Content-Length: 2\r\n\r\nhi");
+    for (size_t at = 0; at < n; at += 9000) {
+        PP_CHECK(rig_send_n(&r, o, big + at, PP_MIN(9000, n - at)));
+        rig_turn(&r, 0);
+    }
+    rig_expect(&r, c, big);
+    stop_all(c, o);
+}
+
+PP_TEST_CASE(a_silent_origin_is_given_up)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.cluster.first_byte_timeout_ms = 10000;
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r), o = rig_simple(&r, c, -1);
+    rig_send(&r, c, RIG_GET);
+    rig_expect(&r, o, RIG_GOT);
+    rig_sleep(&r, 9000);
+    rig_expect_quiet(&r, c);
+    rig_send(&r, o, "HTTP/1.1 2"); /* half a head does not help */
+    rig_sleep(&r, 1001);
+    rig_expect_fault(&r, c, "504", "first_byte_timeout", false);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, TIMEOUTS), 1);
+    rig_expect_eof(&r, o);
+    stop_all(c, o);
+}
+
+PP_TEST_CASE(an_origin_that_resets_at_any_time_leaves_nothing_behind)
+{
+    for (int state = 0; state < 4; state++) {
+        struct rig_conf conf = rig_defaults();
+        char got[256];
+        int end;
+        PP_REQUIRE(rig_start(&r, &conf));
+        int c = rig_connect(&r);
+        if (state == 0)
+            rig_send(&r, c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
+        else
+            rig_send(&r, c, RIG_GET);
+        int o = rig_accept(&r, 0);
+        rig_settle(&r);
+        PP_CHECK(recv(o, got, sizeof got, 0) > 0);
+        if (state == 2)
+            rig_send(&r, o, "HTTP/1.1 200 OK\r\n");
+        if (state == 3)
+            rig_send(&r, o, OK "Content-Length: 5\r\n\r\nab");
+        rig_settle(&r);
+        rig_reset(o);
+        if (state < 3) {
+            rig_expect_fault(&r, c, "502", "upstream_reset", state == 0);
+        } else {
+            rig_expect(&r, c, OK "Content-Length: 5\r\n\r\nab");
+            rig_read(&r, c, got, sizeof got, &end);
+            PP_CHECK_EQ(end, ECONNRESET);
+        }
+        stop_all(c, -1);
+    }
+}
+
+PP_TEST_CASE(an_origin_that_answers_and_stops_reading_is_heard)
+{
+    static char out[65536];
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    int o = rig_accept(&r, 0);
+    rig_settle(&r);
+    rig_send(&r, c, "FFFFFF\r\n");
+    for (int i = 0; i < 200; i++) {
+        (void)!send(c, out, sizeof out, MSG_NOSIGNAL);
+        rig_turn(&r, 0);
+    }
+    rig_send(&r, o, "HTTP/1.1 413 Content Too Large\r\n" RIG_DATE "Content-Length: 2\r\n\r\nno");
+    rig_expect(&r, c, "HTTP/1.1 413 Content Too Large\r\n" RIG_DATE "Content-Length: 2\r\n");
+    rig_settle(&r);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    stop_all(c, o);
+}
+
+PP_TEST_MAIN()
