@@ -124,6 +124,7 @@ class SnapshotBuilder:
 
         `redirect` and `rewrite_*` are templates (proxy/template.h): {scheme} {host} {path}
         {query} and captures. `rewrite_host` "" keeps the client's Host; None does too.
+        `access_log` -1: the listener's; -2: none.
         """
     def finish(self) -> Snapshot: ...
 

@@ -475,6 +475,14 @@ cdef Exchange new_view():
     return view
 
 
+async def _guarded(coro):
+    """Await a filter; what would end the event loop becomes an ordinary exception."""
+    try:
+        return await coro
+    except (SystemExit, KeyboardInterrupt) as exc:
+        raise RuntimeError(f"a filter raised {type(exc).__name__}") from exc
+
+
 cdef class _Waiting:
     """An async filter at work: the link between its task and the exchange that waits for it."""
 
@@ -484,11 +492,13 @@ cdef class _Waiting:
     cdef const pp_hook *_hook
     cdef pp_phase _phase
     cdef pp_park _which
+    cdef object _coro
     cdef object _task
     cdef object _timer
 
     cdef void start(self, object loop, object coro) except *:
-        self._task = loop.create_task(coro)
+        self._coro = coro
+        self._task = loop.create_task(_guarded(coro))
         self._task.add_done_callback(self.on_done)
         if self._hook.timeout_ms > 0:
             self._timer = loop.call_later(self._hook.timeout_ms / 1000, self.on_deadline)
@@ -533,7 +543,10 @@ cdef class _Waiting:
         piece.p = NULL
         piece.n = 0
         error = None if task.cancelled() else task.exception()
+        self._coro.close()  # it never ran when it was cancelled at once
         if x == NULL:
+            if error is not None:
+                self._engine._report("abandoned by its exchange", error)
             return
         try:
             if task.cancelled():
@@ -589,6 +602,11 @@ cdef class SnapshotBuilder:
     def __dealloc__(self):
         pp_builder_free(self._p)
 
+    cdef pp_builder *_draft(self) except NULL:
+        if self._p == NULL:
+            raise ValueError("this builder has finished; make another one")
+        return self._p
+
     cdef int _check(self, int rc) except -1:
         if rc == PP_EINVAL:
             raise ValueError(pp_builder_why(self._p).decode("utf-8", "replace"))
@@ -601,7 +619,7 @@ cdef class SnapshotBuilder:
         p.n = 0
         keep_path = None if path is None else borrow(os.fsencode(path), &p)
         keep_format = borrow(format, &f)
-        self._check(pp_builder_add_log(self._p, p, fd, json, f, &id))
+        self._check(pp_builder_add_log(self._draft(), p, fd, json, f, &id))
         return id
 
     def add_listener(self, str name not None, *, int access_log=-1, trusted_proxies=(),
@@ -630,10 +648,10 @@ cdef class SnapshotBuilder:
         conf.max_connections = max_connections
         conf.access_log = PP_ID_NONE if access_log < 0 else <uint32_t>access_log
         keep = borrow(name, &n), borrow(via, &v), borrow(server_header, &s)
-        self._check(pp_builder_add_listener(self._p, n, &conf, v, s, &id))
+        self._check(pp_builder_add_listener(self._draft(), n, &conf, v, s, &id))
         for one in trusted_proxies:
             keep = borrow(one, &r)
-            self._check(pp_builder_add_trusted(self._p, id, r))
+            self._check(pp_builder_add_trusted(self._draft(), id, r))
         return id
 
     def add_upstream(self, str name not None, *, str balance="round_robin",
@@ -681,11 +699,11 @@ cdef class SnapshotBuilder:
         for name, balance, packed, rows in self._upstreams:
             keep = borrow(name, &n), borrow(balance, &b)
             conf = <pp_cluster_conf_s *>PyBytes_AS_STRING(packed)
-            self._check(pp_builder_add_upstream(self._p, n, b, conf, <uint32_t>len(rows), &id))
+            self._check(pp_builder_add_upstream(self._draft(), n, b, conf, <uint32_t>len(rows), &id))
             i = 0
             for address, weight, label in rows:
                 keep = borrow(address, &a), borrow(label, &n)
-                self._check(pp_builder_set_endpoint(self._p, id, i, a, n, weight))
+                self._check(pp_builder_set_endpoint(self._draft(), id, i, a, n, weight))
                 i += 1
         return 0
 
@@ -694,7 +712,7 @@ cdef class SnapshotBuilder:
         cdef pp_span n, p
         cdef uint32_t id
         keep = borrow(name, &n)
-        self._check(pp_builder_add_filter(self._p, n, timeout_ms, buffer_request_body,
+        self._check(pp_builder_add_filter(self._draft(), n, timeout_ms, buffer_request_body,
                                           buffer_response_body, &id))
         for phase, callable_ in phases.items():
             keep = borrow(phase, &p)
@@ -702,7 +720,7 @@ cdef class SnapshotBuilder:
             if found < 0:
                 raise ValueError(f"no such phase: {phase}")
             self._callables.append(callable_)
-            self._check(pp_builder_bind(self._p, id, <pp_phase><int>found, <void *>callable_))
+            self._check(pp_builder_bind(self._draft(), id, <pp_phase><int>found, <void *>callable_))
         return id
 
     def set_global_filters(self, filters):
@@ -711,7 +729,7 @@ cdef class SnapshotBuilder:
             raise ValueError("set_global_filters comes once, before the first route")
         self._has_fallback = True
         self._build_upstreams()
-        self._check(pp_builder_set_early(self._p, ids, self._ids(filters, ids)))
+        self._check(pp_builder_set_early(self._draft(), ids, self._ids(filters, ids)))
         self.add_route("-", paths=(), filters=filters, max_body_bytes=0)
 
     cdef uint32_t _ids(self, filters, uint32_t *out) except? 4294967295:
@@ -754,7 +772,7 @@ cdef class SnapshotBuilder:
         r.upstream = PP_ID_NONE if upstream < 0 else <uint32_t>upstream
         r.max_body = max_body_bytes if max_body_bytes > 0 else <uint64_t>-1
         r.total_timeout_ms = total_timeout_ms
-        r.access_log = PP_ID_NONE if access_log < 0 else <uint32_t>access_log
+        r.access_log = PP_ID_NONE if access_log == -1 else PP_ROUTE_LOG_OFF if access_log < 0 else <uint32_t>access_log
         r.filter = ids
         r.n_filter = self._ids(filters, ids)
         if rewrite_path is not None:
@@ -770,7 +788,7 @@ cdef class SnapshotBuilder:
             r.status = respond[0]
             keep.append(self._copy_fields(list(respond[1]), &r))
             keep.append(borrow(respond[2], &r.body))
-        self._check(pp_builder_add_route(self._p, &r, &id))
+        self._check(pp_builder_add_route(self._draft(), &r, &id))
         for method in methods:
             keep.append(borrow(method, &m))
             mask |= <pp_router_methods>(1 << <int>pp_http_tok_method(m))
@@ -779,12 +797,12 @@ cdef class SnapshotBuilder:
         for host in hosts or ("",):
             for path in paths:
                 keep.append((borrow(host, &h), borrow(path, &p)))
-                self._check(pp_builder_add_match(self._p, id, h, p, mask, priority))
+                self._check(pp_builder_add_match(self._draft(), id, h, p, mask, priority))
         return id
 
     def finish(self):
         cdef Snapshot sn = Snapshot.__new__(Snapshot)
-        cdef pp_builder *p = self._p
+        cdef pp_builder *p = self._draft()
         if not self._has_fallback:
             self.set_global_filters(())
         self._p = NULL

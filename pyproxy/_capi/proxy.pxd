@@ -61,6 +61,7 @@ cdef extern from "proxy/snapshot.h" nogil:
         PP_PHASE_COUNT
     const char *pp_snapshot_phase_name(pp_phase phase)
     int pp_snapshot_phase_find(pp_span name)
+    const uint32_t PP_ROUTE_LOG_OFF
     struct pp_route:
         pp_span name
     struct pp_listener_conf:

@@ -68,6 +68,8 @@ def parse_endpoint(text: str) -> Address:
     if text == DEMO:
         return Address("demo")
     if text.startswith("unix:"):
+        if not text.startswith("unix:/") and text != "unix:":
+            raise ValueError(f'"{text}" is not absolute; write unix:/run/app.sock')
         return _unix(text)
     if "://" in text:
         rest = text.partition("://")[2].partition("/")[0]

@@ -311,7 +311,7 @@ class _Compiler:
             rewrite_host=route.rewrite.host,
             max_body_bytes=route.max_body_bytes or UNLIMITED,
             total_timeout_ms=route.timeout_ms,
-            access_log=self.log_id(route.access_log),
+            access_log=-2 if route.access_log is False else self.log_id(route.access_log),
         )
 
 

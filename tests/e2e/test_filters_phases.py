@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from testenv import Proxy, Reply, origin, running, wait_until
-from testenv.raw import RawOrigin, chunked, dial, fields_of, request, response
+from testenv.raw import RawOrigin, chunked, dial, fields_of, request
 
-# One module for all tests here; every test has a route of its own, so they do not disturb each other.
+# One module for all tests here; every test has a route of its own, so that none disturbs another.
 MODULE = '''
 import asyncio
 import json
@@ -131,8 +131,8 @@ class Headers(Filter):
             note("KeyError")
         for name, value in [
             ("content-length", "5"), ("Transfer-Encoding", "chunked"), ("connection", "close"),
-            ("te", "gzip"), ("upgrade", "x"), ("bad name", "x"), ("x", "a\\r\\nb: c"), ("x", "a\\0"),
-            ("", "x"), ("x", "\\n"),
+            ("te", "gzip"), ("upgrade", "x"), ("bad name", "x"), ("x", "a\\r\\nb: c"),
+            ("x", "a\\0"), ("", "x"), ("x", "\\n"),
         ]:
             for act in (h.__setitem__, h.add):
                 try:
@@ -177,8 +177,8 @@ class Facts(Filter):
     def response(self, exchange):
         r = exchange.request
         facts = {
-            "method": r.method, "target": r.target, "path": r.path, "query": r.query, "host": r.host,
-            "scheme": r.scheme, "version": r.version, "listener": exchange.listener,
+            "method": r.method, "target": r.target, "path": r.path, "query": r.query,
+            "host": r.host, "scheme": r.scheme, "version": r.version, "listener": exchange.listener,
             "route": exchange.route, "captures": exchange.captures, "upstream": exchange.upstream,
             "endpoint": exchange.endpoint, "attempts": exchange.attempts, "fault": exchange.fault,
             "client": exchange.client_address, "port": exchange.client_port > 0,
@@ -331,13 +331,15 @@ def proxy(notes, app) -> Iterator[Proxy]:
               - {{match: {{path: "/async/*"}}, rewrite: {{path: "/ok"}}, upstream: app,
                   {one("AsyncTrace", "{tag: async}")}}}
               - {{match: {{path: /sync/down}}, upstream: down, {one("Trace", "{tag: sync}")}}}
-              - {{match: {{path: /async/down}}, upstream: down, {one("AsyncTrace", "{tag: async}")}}}
+              - {{match: {{path: /async/down}}, upstream: down,
+                  {one("AsyncTrace", "{tag: async}")}}}
               - {{match: {{path: /sync/trailers}}, rewrite: {{path: /trailers}}, upstream: app,
                   {one("Trace", "{tag: sync}")}}}
               - {{match: {{path: /async/trailers}}, rewrite: {{path: /trailers}}, upstream: app,
                   {one("AsyncTrace", "{tag: async}")}}}
               - {{match: {{path: /headers}}, upstream: app, {one("Headers")}}}
-              - {{name: facts, match: {{path: "/facts/{{who}}/*rest"}}, upstream: app, {one("Facts")}}}
+              - {{name: facts, match: {{path: "/facts/{{who}}/*rest"}}, upstream: app,
+                  {one("Facts")}}}
               - {{match: {{path: "/answer/*"}}, upstream: app, {one("Answer")}}}
               - {{match: {{path: "/answer-down/*"}}, upstream: down, {one("Answer")}}}
               - {{match: {{path: "/answer-own/*"}}, respond: {{body: x}}, {one("Answer")}}}

@@ -26,7 +26,7 @@ def test_bind_addresses(text, address, spelling):
         ("App.Internal:80", Address("name", "app.internal", 80), "app.internal:80"),
         ("a_b:9000", Address("name", "a_b", 9000), "a_b:9000"),
         ("[2001:DB8::1]:80", Address("inet6", "2001:db8::1", 80), "[2001:db8::1]:80"),
-        ("unix:x.sock", Address("unix", path="x.sock"), "unix:x.sock"),
+        ("unix:/x.sock", Address("unix", path="/x.sock"), "unix:/x.sock"),
         ("demo:", Address("demo"), "demo:"),
     ],
 )

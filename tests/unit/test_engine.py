@@ -1,0 +1,390 @@
+"""The engine in this process: building snapshots, serving, draining, closing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+import threading
+import weakref
+
+import pytest
+
+from pyproxy._engine import (
+    Engine,
+    Exchange,
+    ExchangeOver,
+    Headers,
+    Request,
+    Response,
+    Snapshot,
+    SnapshotBuilder,
+)
+from pyproxy.filters.base import Reply
+
+
+@pytest.fixture
+def door():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock
+
+
+def snapshot(add=lambda builder: None, **route):
+    builder = SnapshotBuilder()
+    builder.add_listener("web")
+    if not route:
+        route = {"respond": (200, [("X-A", "b")], b"hello")}
+    extra = add(builder) or {}
+    builder.add_route("r", **route, **extra)
+    return builder.finish()
+
+
+def ask(
+    engine: Engine, door: socket.socket, raw: bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+) -> bytes:
+    """Send <raw> and let the engine run until something came back."""
+    with socket.create_connection(door.getsockname()) as client:
+        client.sendall(raw)
+        client.setblocking(False)
+        for _ in range(500):
+            engine.run_for(0.01)
+            try:
+                return client.recv(65536)
+            except BlockingIOError:
+                continue
+    raise AssertionError("no answer")
+
+
+@pytest.fixture
+def engine():
+    made = Engine()
+    yield made
+    made.close()
+
+
+# ---- building
+
+
+def test_things_that_come_with_others_cannot_be_made() -> None:
+    for kind in (Snapshot, Exchange, Request, Response, Headers):
+        with pytest.raises(TypeError):
+            kind()
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments"),
+    [
+        ("add_route", {"name": "r", "paths": ["no-slash"], "respond": (200, [], b"")}),
+        ("add_route", {"name": "r", "paths": ["/{a}/{a}"], "respond": (200, [], b"")}),
+        ("add_route", {"name": "r", "hosts": ["a..b"], "respond": (200, [], b"")}),
+        ("add_route", {"name": "r", "redirect": (302, "/{nothing")}),
+        ("add_access_log", {"fd": 1, "json": False, "format": "{no.such.variable}"}),
+        ("add_upstream", {"name": "u", "balance": "by_magic"}),
+    ],
+)
+def test_what_cannot_be_built_is_refused_with_a_sentence(what, arguments) -> None:
+    builder = SnapshotBuilder()
+    builder.add_listener("web")
+
+    def build() -> None:
+        getattr(builder, what)(**arguments)
+        builder.finish()  # upstreams are built when the first route or the end asks for them
+
+    with pytest.raises(ValueError, match=r"\w+ \w+"):
+        build()
+
+
+@pytest.mark.parametrize(
+    "address", ["", "host:80", "127.0.0.1", "127.0.0.1:0x50", "unix:rel", "[::1]"]
+)
+def test_endpoints_are_numeric_addresses(address) -> None:
+    builder = SnapshotBuilder()
+    builder.add_listener("web")
+    upstream = builder.add_upstream("u")
+    builder.add_endpoint(upstream, address)
+    with pytest.raises(ValueError, match="address"):
+        builder.add_route("r", upstream=upstream)
+
+
+def test_an_unknown_phase_is_refused() -> None:
+    builder = SnapshotBuilder()
+    with pytest.raises(ValueError, match="no such phase: dance"):
+        builder.add_filter("f", {"dance": print})
+
+
+def test_global_filters_come_once_and_first() -> None:
+    builder = SnapshotBuilder()
+    builder.add_listener("web")
+    builder.add_route("r", respond=(200, [], b""))
+    with pytest.raises(ValueError, match="once"):
+        builder.set_global_filters([])
+
+
+def test_a_builder_is_used_once() -> None:
+    builder = SnapshotBuilder()
+    builder.add_listener("web")
+    builder.finish()
+    with pytest.raises(ValueError, match="finished"):
+        builder.add_listener("more")
+    with pytest.raises(ValueError, match="finished"):
+        builder.finish()
+
+
+def test_filters_live_as_long_as_their_snapshot() -> None:
+    class Phase:
+        def __call__(self, exchange):
+            return None
+
+    phase = Phase()
+    alive = weakref.ref(phase)
+    builder = SnapshotBuilder()
+    builder.add_listener("web")
+    builder.add_filter("f", {"request": phase})
+    made = builder.finish()
+    del phase, builder
+    gc.collect()
+    assert alive() is not None
+    del made
+    gc.collect()
+    assert alive() is None
+
+
+# ---- serving
+
+
+def test_a_route_that_responds(engine, door) -> None:
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    answer = ask(engine, door)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\nX-A: b\r\n")
+    assert answer.endswith(b"\r\n\r\nhello")
+
+
+def test_the_descriptor_is_ready_when_there_is_work(engine, door) -> None:
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    loop = asyncio.new_event_loop()
+    loop.add_reader(engine.fileno(), engine.run_ready)
+
+    async def talk() -> bytes:
+        reader, writer = await asyncio.open_connection(*door.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        return answer
+
+    try:
+        assert loop.run_until_complete(talk()).endswith(b"hello")
+    finally:
+        loop.close()
+
+
+def test_async_filters_run_on_the_given_loop(door) -> None:
+    loop = asyncio.new_event_loop()
+    engine = Engine(loop=loop)
+    seen = []
+
+    async def answer(exchange):
+        seen.append(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        return Reply(201, body=exchange.request.path)
+
+    def add(builder):
+        return {"filters": [builder.add_filter("f", {"request": answer})]}
+
+    async def talk() -> bytes:
+        reader, writer = await asyncio.open_connection(*door.getsockname())
+        writer.write(b"GET /p HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        got = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        return got
+
+    try:
+        engine.install(snapshot(add))
+        engine.listen(door.fileno(), "web")
+        loop.add_reader(engine.fileno(), engine.run_ready)
+        assert loop.run_until_complete(talk()).endswith(b"\r\n\r\n/p")
+        assert seen == [loop]
+    finally:
+        engine.close()
+        loop.close()
+
+
+def test_errors_of_filters_are_told(door) -> None:
+    told = []
+    engine = Engine(on_error=lambda where, error: told.append((where, str(error))))
+
+    def add(builder):
+        def fail(exchange):
+            raise RuntimeError("trouble")
+
+        return {"filters": [builder.add_filter("mine", {"request": fail})]}
+
+    engine.install(snapshot(add))
+    engine.listen(door.fileno(), "web")
+    assert ask(engine, door).startswith(b"HTTP/1.1 500 ")
+    assert told == [("mine.request", "trouble")]
+    engine.close()
+
+
+def test_views_are_empty_after_the_exchange(engine, door) -> None:
+    kept = []
+
+    def add(builder):
+        return {"filters": [builder.add_filter("f", {"request": kept.append})]}
+
+    engine.install(snapshot(add))
+    engine.listen(door.fileno(), "web")
+    for _ in range(3):
+        ask(engine, door)
+    assert len({id(view) for view in kept}) == 3
+    for view in kept:
+        for use in (
+            lambda view=view: view.id,
+            lambda view=view: view.state,
+            lambda view=view: view.request.path,
+            lambda view=view: view.response.status,
+            lambda view=view: view.request.headers["host"],
+        ):
+            with pytest.raises(ExchangeOver):
+                use()
+
+
+def test_views_that_nobody_keeps_are_used_again(engine, door) -> None:
+    seen = []
+
+    def add(builder):
+        return {"filters": [builder.add_filter("f", {"request": lambda x: seen.append(id(x))})]}
+
+    engine.install(snapshot(add))
+    engine.listen(door.fileno(), "web")
+    for _ in range(5):
+        ask(engine, door)
+    assert len(set(seen)) == 1
+
+
+def test_a_new_snapshot_serves_new_requests(engine, door) -> None:
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    assert b"hello" in ask(engine, door)
+    engine.install(snapshot(respond=(200, [], b"changed")))
+    assert b"changed" in ask(engine, door)
+
+
+def test_a_snapshot_must_have_the_listeners_in_use(engine, door) -> None:
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    builder = SnapshotBuilder()
+    builder.add_listener("other")
+    with pytest.raises(ValueError, match="listener"):
+        engine.install(builder.finish())
+    assert b"hello" in ask(engine, door)
+
+
+def test_an_unknown_listener_is_refused(engine, door) -> None:
+    engine.install(snapshot())
+    with pytest.raises(ValueError, match="no such listener: x"):
+        engine.listen(door.fileno(), "x")
+
+
+def test_the_callers_descriptor_stays_open(engine, door) -> None:
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    engine.close()
+    assert door.getsockname()[1] > 0
+
+
+# ---- ending
+
+
+def test_draining_closes_idle_connections(engine, door) -> None:
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    with socket.create_connection(door.getsockname()) as client:
+        client.settimeout(30)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        for _ in range(500):
+            engine.run_for(0.01)
+            if engine.connections == 1 and engine.exchanges == 0:
+                break
+        assert b"hello" in client.recv(65536)
+        engine.drain()
+        engine.run_for(0.01)
+        assert client.recv(1) == b""
+    assert engine.connections == 0
+
+
+def test_closing_ends_everything_and_may_be_repeated(door) -> None:
+    engine = Engine()
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    with socket.create_connection(door.getsockname()) as client:
+        client.settimeout(30)
+        client.sendall(b"GET / HT")
+        engine.run_for(0.05)
+        assert engine.connections == 1
+        engine.close()
+        engine.close()
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    assert (engine.connections, engine.exchanges) == (0, 0)
+    for use in (engine.fileno, engine.run_ready, engine.drain, engine.stop_listening):
+        with pytest.raises(RuntimeError, match="closed"):
+            use()
+
+
+def test_closing_cancels_async_filters(door) -> None:
+    loop = asyncio.new_event_loop()
+    engine = Engine(loop=loop)
+    begun, ended = asyncio.Event(), threading.Event()
+
+    async def wait(exchange):
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+
+    def add(builder):
+        return {"filters": [builder.add_filter("f", {"request": wait})]}
+
+    engine.install(snapshot(add))
+    engine.listen(door.fileno(), "web")
+    loop.add_reader(engine.fileno(), engine.run_ready)
+    with socket.create_connection(door.getsockname()) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+        loop.run_until_complete(asyncio.wait_for(begun.wait(), 30))
+        loop.remove_reader(engine.fileno())
+        engine.close()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.sleep(0))
+    assert ended.is_set()
+    loop.close()
+
+
+def test_a_forgotten_engine_frees_itself(door) -> None:
+    engine = Engine()
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    with socket.create_connection(door.getsockname()) as client:
+        client.settimeout(30)
+        client.sendall(b"GET / HT")
+        engine.run_for(0.05)
+        del engine
+        gc.collect()
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+
+
+def test_many_engines_leave_nothing_behind(door) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        engine = Engine()
+        engine.install(snapshot())
+        engine.listen(door.fileno(), "web")
+        ask(engine, door)
+        engine.close()
+    assert len(os.listdir("/proc/self/fd")) == before
