@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from testenv import OriginRequest, Reply, origin, running, wait_until
+from testenv import OriginRequest, Reply, foreign_environment, origin, running, wait_until
 
 PAGE = b"""<!doctype html>
 <html><head><title>start</title><link rel="stylesheet" href="/style.css"></head>
@@ -98,6 +98,7 @@ def test_a_browser_shows_a_page_with_script_and_picture(chromium, tmp_path) -> N
                 f"http://127.0.0.1:{proxy.port()}/",
             ],
             capture_output=True,
+            env=foreign_environment(),
             text=True,
             timeout=120,
             check=False,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from testenv import Proxy, free_port, running, wait_until
+from testenv import Proxy, foreign_environment, free_port, running, wait_until
 from testenv.client import connect
 
 NGINX = """
@@ -104,6 +104,7 @@ def nginx(tmp_path_factory) -> Iterator[Nginx]:
         [need("nginx", "nginx-light"), "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        env=foreign_environment(),
     )
     try:
         wait_until(lambda: listens(port) or process.poll() is not None, "nginx listens")
@@ -136,8 +137,10 @@ def curl(proxy):
         done = subprocess.run(
             [program, "-q", "-sS", "--noproxy", "*", "--max-time", "30", *arguments, url],
             input=stdin,
+            env=foreign_environment(),
             capture_output=True,
             check=False,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
