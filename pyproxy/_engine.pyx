@@ -9,6 +9,7 @@ import time
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport uint32_t, uint64_t
@@ -27,7 +28,7 @@ cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object s, Py_ssize_t *size) except NULL
     int PyUnicode_IS_ASCII(object s)
     bint PyCoro_CheckExact(object o)
-    Py_ssize_t Py_REFCNT(object o)
+    Py_ssize_t Py_REFCNT(PyObject *o)
 
 cdef object logger = logging.getLogger("pyproxy.filters")
 cdef pp_hook_ops hook_ops
@@ -360,9 +361,12 @@ cdef class Exchange(_Part):
 
     cdef bint _is_unshared(self) noexcept:
         """Nobody but the caller's one variable holds this view or a part of it."""
-        return (Py_REFCNT(self) <= 2 and Py_REFCNT(self.request) <= 1 and
-                Py_REFCNT(self.response) <= 1 and Py_REFCNT(self.request.headers) <= 1 and
-                Py_REFCNT(self.response.headers) <= 1)
+        # Through pointers, because an object argument would itself hold a reference.
+        return (Py_REFCNT(<PyObject *>self) <= 2 and
+                Py_REFCNT(<PyObject *>self.request) <= 1 and
+                Py_REFCNT(<PyObject *>self.response) <= 1 and
+                Py_REFCNT(<PyObject *>self.request.headers) <= 1 and
+                Py_REFCNT(<PyObject *>self.response.headers) <= 1)
 
     @property
     def state(self):

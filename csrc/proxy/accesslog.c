@@ -73,6 +73,8 @@ struct line {
 static void put(struct line *l, const char *p, size_t n)
 {
     n = PP_MIN(n, l->cap - l->n);
+    if (n == 0)
+        return; /* <p> may be NULL then */
     memcpy(l->p + l->n, p, n);
     l->n += n;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import socket
 from collections.abc import Generator
 
@@ -32,7 +33,7 @@ class _QuietServer(uvicorn.Server):
 
 
 class AdminServer:
-    """Serves <app> on <sock>, whose ownership it takes; inside a running loop."""
+    """Serves <app> on <sock>, whose ownership it takes; making it imports what serving needs."""
 
     def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
         config = uvicorn.Config(
@@ -51,6 +52,10 @@ class AdminServer:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
+        # Now, not at the first connection: later this process may be a user who cannot read where
+        # Python is installed. anyio, too, finds its backend by name when it is first used.
+        config.load()
+        importlib.import_module("anyio._backends._asyncio")
         self._server = _QuietServer(config)
         self._sock = sock
 

@@ -40,12 +40,12 @@ def run(plan: ControlPlan, channel: Channel) -> int:
     from pyproxy.admin.api import Overview, application
     from pyproxy.admin.server import AdminServer
 
+    overview = Overview(plan.config, StatSegment.open(plan.stats), plan.listeners, plan.start_time)
+    server = AdminServer(application(overview), plan.admin_socket)
     if plan.identity is not None:
         privileges.drop(plan.identity)
-    overview = Overview(plan.config, StatSegment.open(plan.stats), plan.listeners, plan.start_time)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    server = AdminServer(application(overview), plan.admin_socket)
     loop.run_until_complete(_serve(server, overview, channel))
     return 0
 
