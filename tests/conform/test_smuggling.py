@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from testenv import Proxy, running
-from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response
+from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response, same_workers
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "smuggling"
 CASE = re.compile(
@@ -147,12 +147,15 @@ class Recorder:
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[Proxy, Recorder]]:
     recorder = Recorder()
-    with running(f"""
+    with (
+        running(f"""
         workers: 1
         listeners: {{web: {{bind: "127.0.0.1:0"}}}}
         upstreams: {{app: {{endpoints: ["{recorder.app.address}"], pool: {{max_idle: 0}}}}}}
         routes: [{{upstream: app}}]
-    """) as proxy:
+    """) as proxy,
+        same_workers(proxy),
+    ):
         yield proxy, recorder
     recorder.close()
 

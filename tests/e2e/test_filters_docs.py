@@ -15,6 +15,7 @@ import pytest
 
 from testenv import Origin, OriginRequest, Proxy, Reply, free_port, get, origin, running, wait_until
 from testenv.client import connect
+from testenv.raw import same_workers
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -54,7 +55,8 @@ def shared(blocks) -> Iterator[tuple[Proxy, Origin]]:
             },
             "routes": routes,
         }
-        with running(json.dumps(config), files={"docs.py": module}) as proxy:
+        files = {"docs.py": module}
+        with running(json.dumps(config), files=files) as proxy, same_workers(proxy):
             yield proxy, app
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from testenv import Proxy, Reply, origin, running, wait_until
-from testenv.raw import RawOrigin, chunked, dial, fields_of, request
+from testenv.raw import RawOrigin, chunked, dial, fields_of, request, same_workers
 
 # One module for all tests here; every test has a route of its own, so that none disturbs another.
 MODULE = '''
@@ -372,7 +372,8 @@ def proxy(notes, app) -> Iterator[Proxy]:
         ) as running_proxy,
     ):
         running_proxy.raw = raw
-        yield running_proxy
+        with same_workers(running_proxy):
+            yield running_proxy
 
 
 @pytest.fixture

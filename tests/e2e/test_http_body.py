@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from testenv import Proxy, running
-from testenv.raw import RawOrigin, Wire, chunked, dial, fields_of, request, response
+from testenv.raw import RawOrigin, Wire, chunked, dial, fields_of, request, response, same_workers
 
 CHUNKED = "Transfer-Encoding: chunked"
 MIB = 1 << 20
+# How much a worker may grow for one body of any size; sanitizers keep freed memory for a while.
+SLACK = (256 if os.environ.get("PYPROXY_SANITIZED") else 4) << 20
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,7 @@ def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
               - {{match: {{path: /big}}, upstream: app, max_body: unlimited}}
               - {{upstream: app}}
         """) as proxy,
+        same_workers(proxy),
     ):
         yield proxy, app
 
@@ -317,7 +321,7 @@ def test_64_mib_pass_unchanged_in_bounded_memory(shared, app, client, direction)
         sums.append(swallow(client, total))
         sender.join()
     assert sums[0] == sums[1]
-    assert peak_memory(worker) - before < 4 * MIB
+    assert peak_memory(worker) - before < SLACK
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
@@ -346,7 +350,7 @@ def test_big_chunked_bodies_pass_unchanged_in_bounded_memory(
     if direction == "up":
         sink.send(response())
         client.read_head()
-    assert peak_memory(worker) - before < 4 * MIB
+    assert peak_memory(worker) - before < SLACK
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
@@ -375,7 +379,7 @@ def test_a_receiver_that_does_not_read_stops_the_sender(shared, app, client, dir
             refused += 1
             threading.Event().wait(0.005)
     assert sent < total
-    assert peak_memory(worker) - before < 4 * MIB
+    assert peak_memory(worker) - before < SLACK
     source.sock.settimeout(30)
     rest = threading.Thread(target=lambda: source.sock.sendall(bytes(total - sent)))
     rest.start()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from testenv import Proxy, running, wait_until
-from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response
+from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response, same_workers
 
 MIB = 1 << 20
 
@@ -25,6 +25,7 @@ def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
             routes: [{{upstream: app, max_body: unlimited}}]
             access_log: stdout
         """) as proxy,
+        same_workers(proxy),
     ):
         yield proxy, app
 

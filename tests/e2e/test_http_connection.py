@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from testenv import Proxy, running
-from testenv.raw import RawOrigin, Wire, chunked, dial, fields_of, request, response
+from testenv.raw import RawOrigin, Wire, chunked, dial, fields_of, request, response, same_workers
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,7 @@ def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
                 respond: {{body: "hello\\n"}}
               - upstream: app
         """) as proxy,
+        same_workers(proxy),
     ):
         yield proxy, app
 

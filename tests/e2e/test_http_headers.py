@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from testenv import Proxy, running
-from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response
+from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response, same_workers
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,7 @@ def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
             upstreams: {{app: {{endpoints: ["{app.address}"], pool: {{max_idle: 0}}}}}}
             routes: [{{upstream: app}}]
         """) as proxy,
+        same_workers(proxy),
     ):
         yield proxy, app
 

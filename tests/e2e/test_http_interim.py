@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from testenv import Proxy, running
-from testenv.raw import RawOrigin, Wire, chunked, dial, fields_of, request, response
+from testenv.raw import RawOrigin, Wire, chunked, dial, fields_of, request, response, same_workers
 
 EXPECT = "Expect: 100-continue"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -31,6 +31,7 @@ def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
               - {{match: {{path: /only-get, methods: GET}}, upstream: app}}
               - {{match: {{path: "/"}}, upstream: app}}
         """) as proxy,
+        same_workers(proxy),
     ):
         yield proxy, app
 

@@ -10,6 +10,7 @@ import pytest
 
 from testenv import Origin, Proxy, get, origin, running
 from testenv.proxy import command
+from testenv.raw import dial, same_workers
 
 RESPOND = [
     # name, host, path, methods, priority
@@ -129,7 +130,7 @@ def shared() -> Iterator[tuple[Proxy, Origin]]:
             "upstreams": {"app": {"endpoints": [app.address]}},
             "routes": routes,
         }
-        with running(json.dumps(config)) as proxy:
+        with running(json.dumps(config)) as proxy, same_workers(proxy):
             yield proxy, app
 
 
@@ -230,8 +231,6 @@ def test_responses_of_the_configuration(proxy) -> None:
 
 
 def test_an_http10_request_without_host_takes_routes_of_any_host(proxy) -> None:
-    from testenv.raw import dial
-
     with dial(proxy.port()) as client:
         client.send(b"GET /h HTTP/1.0\r\n\r\n")
         assert client.read_to_end().endswith(b"\r\n\r\nhost-any")

@@ -15,6 +15,7 @@ import pytest
 
 from testenv import Proxy, foreign_environment, free_port, running, wait_until
 from testenv.client import connect
+from testenv.raw import same_workers
 
 NGINX = """
 daemon off;
@@ -118,13 +119,16 @@ def nginx(tmp_path_factory) -> Iterator[Nginx]:
 
 @pytest.fixture(scope="module")
 def proxy(nginx) -> Iterator[Proxy]:
-    with running(f"""
+    with (
+        running(f"""
         workers: 1
         listeners: {{web: {{bind: "127.0.0.1:0"}}}}
         upstreams: {{app: {{endpoints: ["127.0.0.1:{nginx.port}"]}}}}
         routes: [{{upstream: app, max_body: 64MiB}}]
         access_log: stdout
-    """) as running_proxy:
+    """) as running_proxy,
+        same_workers(running_proxy),
+    ):
         yield running_proxy
 
 

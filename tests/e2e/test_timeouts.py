@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from testenv import Proxy, running, wait_until
-from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response
+from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response, same_workers
 
 IDLE = """
 from pyproxy import Filter
@@ -91,6 +91,7 @@ def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
         """,
             files={"idle.py": IDLE},
         ) as proxy,
+        same_workers(proxy),
     ):
         yield proxy, app
     full.close()

@@ -16,9 +16,19 @@ import contextlib
 import select
 import socket
 import struct
+from collections.abc import Iterator
 from types import TracebackType
 
 from .client import GUARD_SECONDS, Place, connect
+from .proxy import Proxy
+
+
+@contextlib.contextmanager
+def same_workers(proxy: Proxy) -> Iterator[None]:
+    """No worker may die in the block: another would quietly take its place."""
+    before = proxy.workers()
+    yield
+    assert proxy.workers() == before, proxy.stderr
 
 
 class Wire:
