@@ -68,7 +68,7 @@ static int send_end(struct pp_exchange *x)
 static bool reads_body(const struct pp_exchange *x)
 {
     const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
-    if (x->request.body == PP_HTTP_BODY_NONE || flow->source_ended)
+    if (x->request.body == PP_HTTP_BODY_NONE || flow->source_ended || flow->sink_broken)
         return false;
     return x->state == PP_EXCHANGE_COLLECT || (flow->head_sent && x->state <= PP_EXCHANGE_BODY) ||
            x->state == PP_EXCHANGE_AWAIT;

@@ -559,7 +559,8 @@ static void count_end(struct pp_exchange *x)
 static bool up_is_reusable(const struct pp_exchange *x)
 {
     const struct pp_flow *request = &x->flow[PP_DIR_REQUEST], *response = &x->flow[PP_DIR_RESPONSE];
-    return !x->aborted && x->upstream_keep_alive && request->sink_ended && response->source_ended;
+    return !x->aborted && x->upstream_keep_alive && request->sink_ended && !request->sink_broken &&
+           response->source_ended;
 }
 
 static bool step_log(struct pp_exchange *x)
@@ -696,6 +697,22 @@ static void on_drained(struct pp_exchange *x, enum pp_dir dir)
         x->ops[source]->pump(x);
 }
 
+/* An endpoint that stopped reading the request's body may have answered before: that comes first,
+ * and a failure after it is the last word. True: the exchange has gone on. */
+static bool hear_out(struct pp_exchange *x, const struct pp_fault *f)
+{
+    struct pp_flow *request = &x->flow[PP_DIR_REQUEST];
+    bool may_answer = x->state == PP_EXCHANGE_AWAIT || x->state == PP_EXCHANGE_UPSTREAM_RESPONSE ||
+                      x->state == PP_EXCHANGE_RESPONSE || x->state == PP_EXCHANGE_BODY;
+    if (f->code != PP_FAULT_UPSTREAM_RESET || !may_answer || !request->head_sent ||
+        request->sink_ended || request->sink_broken || !pp_exchange_is_attached(x, PP_SIDE_UP))
+        return false;
+    request->sink_broken = true;
+    pp_up_of(x)->h.ch.readable = true;
+    x->ops[PP_SIDE_UP]->pump(x);
+    return true;
+}
+
 /* Something broke. Where the exchange stands decides what can still be done. */
 static void on_failed(struct pp_exchange *x, struct pp_fault f)
 {
@@ -703,6 +720,8 @@ static void on_failed(struct pp_exchange *x, struct pp_fault f)
                        f.code == PP_FAULT_SHUTDOWN;
     /* The log phase is let to end, except by a worker that stops now. */
     if (x->state >= PP_EXCHANGE_LOG && !(x->parked && f.code == PP_FAULT_SHUTDOWN))
+        return;
+    if (hear_out(x, &f))
         return;
     pp_hook_cancel(x, PP_PARK_PHASE);
     x->parked = false;

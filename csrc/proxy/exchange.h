@@ -133,6 +133,7 @@ struct pp_flow {
     bool head_sent;
     bool source_ended;           /* all of the body was read and given on */
     bool sink_ended;             /* the end was given to the sink */
+    bool sink_broken;            /* it takes no more, but may have answered before */
     struct pp_splice_pipe *pipe; /* bytes on their way inside the kernel */
     /* buffering filters: the body so far */
     char *held;

@@ -203,27 +203,39 @@ def test_after_an_early_response_the_connection_does_not_go_on(client, app) -> N
     assert not app.has_connection
 
 
+@pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("how", ["close", "abort"])
-def test_an_origin_that_answers_and_hangs_up_during_the_body_is_heard(client, app, how) -> None:
-    client.send(request("/", f"Content-Length: {64 * MIB}", method="POST"))
-    up = app.accept()
-    up.read_head()
-    client.send(bytes(65536))
-    up.take(65536)
-    up.send(response(b"too much", 413, "Content Too Large", "Connection: close"))
-    up.close() if how == "close" else up.abort()
-    # Until the answer is there, the client goes on sending.
-    client.sock.setblocking(False)
-    while client.is_quiet:
-        try:
-            client.sock.send(bytes(65536))
-        except BlockingIOError:
-            continue
-        except ConnectionError:
-            break
-    client.sock.settimeout(30)
-    assert client.read_head().startswith(b"HTTP/1.1 413 ")
-    assert client.take(8) == b"too much"
+def test_an_origin_that_answers_and_hangs_up_during_the_body_is_heard(
+    client, app, how, framing
+) -> None:
+    """Whichever the proxy sees first: that it cannot send any more, or that there is an answer."""
+    piece = bytes(65536)
+    if framing == "chunked":
+        piece = b"10000\r\n" + piece + b"\r\n"
+    for _ in range(10):
+        with dial(client.sock.getpeername()) as wire:
+            if framing == "chunked":
+                wire.send(request("/", "Transfer-Encoding: chunked", method="POST"))
+            else:
+                wire.send(request("/", f"Content-Length: {64 * MIB}", method="POST"))
+            up = app.accept()
+            up.read_head()
+            wire.send(piece)
+            up.take(65536)
+            up.send(response(b"too much" * 1000, 413, "Content Too Large", "Connection: close"))
+            up.close() if how == "close" else up.abort()
+            # Until the answer is there, the client goes on sending.
+            wire.sock.setblocking(False)
+            while wire.is_quiet:
+                try:
+                    wire.sock.send(piece)
+                except BlockingIOError:
+                    continue
+                except ConnectionError:
+                    break
+            wire.sock.settimeout(30)
+            assert wire.read_head().startswith(b"HTTP/1.1 413 ")
+            assert wire.take(8000) == b"too much" * 1000
 
 
 def test_bytes_that_the_origin_sends_before_it_was_asked_are_no_response(shared) -> None:

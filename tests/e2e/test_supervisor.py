@@ -234,7 +234,7 @@ def test_a_killed_worker_is_replaced_on_the_same_socket() -> None:
             os.kill(old[slot], signal.SIGKILL)
             wait_until(
                 lambda old=old, slot=slot: (
-                    len(proxy.workers()) == 2 and proxy.workers()[slot] != old[slot]
+                    len(now := proxy.workers()) == 2 and now[slot] != old[slot]
                 ),
                 "the worker is replaced",
             )
@@ -438,7 +438,7 @@ def test_a_privileged_port_is_bound_before_the_user_changes() -> None:
         assert proxy.get().status == 200
         (first, _) = proxy.workers()
         os.kill(first, signal.SIGKILL)
-        wait_until(lambda: first not in proxy.workers() and len(proxy.workers()) == 2, "replaced")
+        wait_until(lambda: first not in (now := proxy.workers()) and len(now) == 2, "replaced")
         assert proxy.get().status == 200
 
 
