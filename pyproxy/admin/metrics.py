@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pyproxy import _wire
 from pyproxy._version import __version__
-from pyproxy.supervise.counters import SHARED_RECORD
+from pyproxy.config.compile import SHARED_RECORD
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "pyproxy_"

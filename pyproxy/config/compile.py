@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pyproxy._wire import StatSegment
 
 UNLIMITED = 2**64 - 1
+# The record, one of each kind, of everything that has none of its own (proxy/metrics.h): requests
+# that no route takes, for instance.
+SHARED_RECORD = "-"
 _STD_STREAMS = {"stdout": 1, "stderr": 2}
 
 _T = TypeVar("_T")
@@ -164,7 +167,7 @@ def stat_records(config: Config) -> list[tuple[str, str]]:
     """(kind, name) of every record, each once: also what the size of a segment is reckoned from."""
     shared = ("listener", "route", "upstream", "endpoint")
     records: dict[tuple[str, str], None] = {("worker", ""): None}
-    records.update({(kind, "-"): None for kind in shared})
+    records.update({(kind, SHARED_RECORD): None for kind in shared})
     for name in config.listeners:
         records["listener", name] = None
     for i in range(len(config.routes)):
