@@ -246,9 +246,9 @@ class Engine:
     ) -> None:
         """`loop` runs async filters (default: the running loop at first use).
 
-        `stats`: a formatted, writable segment (`_wire.StatSegment`) shared with other processes;
-        None: private memory. `on_error(where, exc)` is told about exceptions in filters (default:
-        logging).
+        `stats`: a formatted, writable segment (`_wire.StatSegment`) shared with other processes,
+        `slot` the column of it that is this engine's alone; None: private memory.
+        `on_error(where, exc)` is told about exceptions in filters (default: logging).
         """
     def fileno(self) -> int:
         """The descriptor to watch for reading; when it is ready, call `run_ready`."""

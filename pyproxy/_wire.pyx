@@ -30,9 +30,12 @@ from pyproxy._capi.base cimport (
     PP_METRIC_KIND_COUNT,
     PP_METRIC_LISTENER,
     PP_METRIC_ROUTE,
+    PP_METRIC_SUPERVISOR,
     PP_METRIC_UPSTREAM,
     PP_METRIC_WORKER,
     PP_OK,
+    PP_STATSEG_COMMON,
+    PP_STATSEG_LAYOUT,
     pp_arena,
     pp_arena_fini,
     pp_arena_init,
@@ -46,20 +49,28 @@ from pyproxy._capi.base cimport (
     pp_mem_free,
     pp_mem_resize,
     pp_metric_bucket_us,
+    pp_metric_clear_gauges,
     pp_metric_histogram,
     pp_metric_kind,
     pp_metric_row,
     pp_metric_row_s,
+    pp_metric_schema,
     pp_metric_words,
     pp_span,
     pp_statseg,
+    pp_statseg_add,
     pp_statseg_define,
     pp_statseg_format,
+    pp_statseg_get,
+    pp_statseg_layout,
     pp_statseg_next,
     pp_statseg_open,
+    pp_statseg_owner,
+    pp_statseg_release,
+    pp_statseg_set,
     pp_statseg_size,
     pp_statseg_sum,
-    pp_statseg_words,
+    pp_statseg_take,
 )
 from pyproxy._capi.route cimport (
     PP_ROUTER_ANY_METHOD,
@@ -660,6 +671,7 @@ cdef dict _METRIC_KINDS = {
     "route": PP_METRIC_ROUTE,
     "upstream": PP_METRIC_UPSTREAM,
     "endpoint": PP_METRIC_ENDPOINT,
+    "supervisor": PP_METRIC_SUPERVISOR,
 }
 cdef dict _METRIC_NAMES = {number: name for name, number in _METRIC_KINDS.items()}
 assert sorted(_METRIC_NAMES) == list(range(PP_METRIC_KIND_COUNT))
@@ -672,7 +684,7 @@ cdef uint32_t _kind(str kind) except? 0xffff:
 
 
 cdef class StatSegment:
-    """The shared counter segment over a writable buffer, e.g. an anonymous shared mmap.
+    """The shared counter segment over a writable buffer, e.g. a mapped memfd.
 
     Made by `format` or `open`; holds the buffer as long as it lives.
     """
@@ -696,27 +708,39 @@ cdef class StatSegment:
         return self
 
     @staticmethod
-    def size(uint32_t slots, uint32_t words, uint32_t dir_bytes):
+    def size(uint32_t columns, uint32_t words, uint32_t dir_bytes):
         """Bytes that `format` needs."""
-        return pp_statseg_size(slots, words, dir_bytes)
+        return pp_statseg_size(columns, words, dir_bytes)
 
     @classmethod
-    def format(cls, memory, *, uint32_t slots, uint32_t words, uint32_t dir_bytes):
+    def format(cls, memory, *, uint32_t columns, uint32_t words, uint32_t dir_bytes):
         """Lay a segment out in zeroed memory. Raises WireError when it is too small."""
         cdef StatSegment self = StatSegment._over(memory)
-        cdef int rc = pp_statseg_format(&self._seg, self._view.buf, <size_t>self._view.len, slots,
-                                        words, dir_bytes)
+        cdef int rc = pp_statseg_format(&self._seg, self._view.buf, <size_t>self._view.len, columns,
+                                        words, dir_bytes, pp_metric_schema())
         if rc != PP_OK:
-            raise WireError(rc, "memory too small or not aligned, or no slots or words")
+            raise WireError(rc, "memory too small or not aligned, or no columns or words")
         return self
 
     @classmethod
     def open(cls, memory):
-        """The segment that was laid out in `memory`. Raises WireError when there is none."""
+        """The segment that was laid out in `memory`. Raises WireError when there is none.
+
+        A segment of a release with another layout or another list of metrics is none.
+        """
         cdef StatSegment self = StatSegment._over(memory)
+        cdef uint32_t layout = pp_statseg_layout(self._view.buf, <size_t>self._view.len)
         cdef int rc = pp_statseg_open(&self._seg, self._view.buf, <size_t>self._view.len)
+        if layout == 0:
+            raise WireError(PP_EINVAL, "not a counter segment")
+        if layout != PP_STATSEG_LAYOUT:
+            raise WireError(PP_EINVAL, f"a counter segment of layout {layout}, which this release "
+                                       f"does not know: it uses layout {PP_STATSEG_LAYOUT}")
         if rc != PP_OK:
-            raise WireError(rc, "not a counter segment")
+            raise WireError(rc, "a counter segment whose header is damaged")
+        if self._seg.schema != pp_metric_schema():
+            raise WireError(PP_EINVAL, "a counter segment of a release with another list of "
+                                       "metrics")
         return self
 
     def define(self, str kind not None, str name not None):
@@ -741,21 +765,56 @@ cdef class StatSegment:
         return iter(found)
 
     def sum(self, uint32_t index):
-        """Word `index` added up over all slots; IndexError past the end."""
+        """Word `index` added up over all columns; IndexError past the end."""
         if index >= self._seg.words:
             raise IndexError(index)
         return pp_statseg_sum(&self._seg, index)
 
-    def get(self, uint32_t slot, uint32_t index):
-        """Word `index` of one slot; IndexError past the ends."""
-        cdef uint64_t *words = pp_statseg_words(&self._seg, slot)
-        if words == NULL or index >= self._seg.words:
-            raise IndexError((slot, index))
-        return words[index]
+    def get(self, uint32_t column, uint32_t index):
+        """Word `index` of one column; IndexError past the ends."""
+        if column >= self._seg.columns or index >= self._seg.words:
+            raise IndexError((column, index))
+        return pp_statseg_get(&self._seg, column, index)
+
+    def add(self, uint32_t index, uint64_t n):
+        """Add to word `index` of the common column; IndexError past the end."""
+        if index >= self._seg.words:
+            raise IndexError(index)
+        pp_statseg_add(&self._seg, index, n)
+
+    def set(self, uint32_t index, uint64_t value):
+        """Set word `index` of the common column; IndexError past the end."""
+        if index >= self._seg.words:
+            raise IndexError(index)
+        pp_statseg_set(&self._seg, index, value)
+
+    def take(self, uint32_t owner):
+        """Take a free column for `owner`, not 0. Raises WireError (limit) when there is none."""
+        cdef uint32_t column = 0
+        cdef int rc = pp_statseg_take(&self._seg, owner, &column)
+        if rc != PP_OK:
+            raise WireError(rc)
+        return column
+
+    def owner(self, uint32_t column):
+        """Who has taken the column; 0: it is free. IndexError past the end."""
+        if column >= self._seg.columns:
+            raise IndexError(column)
+        return pp_statseg_owner(&self._seg, column)
+
+    def release(self, uint32_t column):
+        """Clear the gauges of a column whose writer has ended, and give it back.
+
+        IndexError for the common column and past the end.
+        """
+        if column == PP_STATSEG_COMMON or column >= self._seg.columns:
+            raise IndexError(column)
+        pp_metric_clear_gauges(&self._seg, column)
+        pp_statseg_release(&self._seg, column)
 
     @property
-    def slots(self):
-        return self._seg.slots
+    def columns(self):
+        return self._seg.columns
 
 
 def metric_rows():

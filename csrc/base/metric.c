@@ -24,7 +24,8 @@ static const char *const kind_labels[] = {
 #define END_LISTENER PP_METRIC_FIRST_ROUTE
 #define END_ROUTE PP_METRIC_FIRST_UPSTREAM
 #define END_UPSTREAM PP_METRIC_FIRST_ENDPOINT
-#define END_ENDPOINT PP_METRIC_INDEX_COUNT
+#define END_ENDPOINT PP_METRIC_FIRST_SUPERVISOR
+#define END_SUPERVISOR PP_METRIC_INDEX_COUNT
 
 static const uint8_t line_counts[] = {
 #define METRIC_COUNT(kind, label) END_##kind - PP_METRIC_FIRST_##kind,
@@ -90,4 +91,47 @@ bool pp_metric_row(unsigned i, struct pp_metric_row *out)
         .help = l->help,
     };
     return true;
+}
+
+struct pp_span pp_metric_shared(enum pp_metric_kind kind)
+{
+    return kind_labels[kind][0] ? PP_SPAN("-") : PP_SPAN("");
+}
+
+/* FNV-1a. */
+static uint32_t hash_bytes(uint32_t h, const void *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ ((const unsigned char *)p)[i]) * 16777619u;
+    return h;
+}
+
+uint32_t pp_metric_schema(void)
+{
+    uint32_t h = 2166136261u;
+
+    /* Help texts are for people: better ones change nothing. */
+    for (unsigned i = 0; i < PP_COUNT_OF(lines); i++) {
+        h = hash_bytes(h, (const uint8_t[]){lines[i].kind, lines[i].word, lines[i].type}, 3);
+        h = hash_bytes(h, lines[i].family, strlen(lines[i].family) + 1);
+        h = hash_bytes(h, lines[i].labels, strlen(lines[i].labels) + 1);
+    }
+    return hash_bytes(h, pp_metric_bucket_us, sizeof(pp_metric_bucket_us));
+}
+
+void pp_metric_clear_gauges(const struct pp_statseg *s, uint32_t column)
+{
+    uint32_t pos = 0, kind, base, n, reached = pp_statseg_reached(s, column);
+    uint64_t *words = pp_statseg_words(s, column);
+    struct pp_span name;
+
+    while (pp_statseg_next(s, &pos, &kind, &name, &base, &n)) {
+        if (base >= reached)
+            continue;
+        for (unsigned i = 0; i < PP_COUNT_OF(lines); i++) {
+            const struct line *l = &lines[i];
+            if (l->kind == kind && l->type == GAUGE && l->word < PP_MIN(n, reached - base))
+                words[base + l->word] = 0;
+        }
+    }
 }

@@ -8,16 +8,18 @@
 #ifndef PP_BASE_METRIC_H
 #define PP_BASE_METRIC_H
 
-#include "base/span.h"
+#include "base/statseg.h"
 
-/* X(KIND, label): <label> is the Prometheus label that holds the record's name; "" for the worker
- * kind. */
+/* X(KIND, label): <label> is the Prometheus label that holds the record's name; "" for kinds that
+ * have just one record. SUPERVISOR stands in the common column: its words are written by the
+ * supervisors, and outlive each of them. */
 #define PP_METRIC_KINDS(X)                                                                         \
     X(WORKER, "")                                                                                  \
     X(LISTENER, "listener")                                                                        \
     X(ROUTE, "route")                                                                              \
     X(UPSTREAM, "upstream")                                                                        \
-    X(ENDPOINT, "endpoint")
+    X(ENDPOINT, "endpoint")                                                                        \
+    X(SUPERVISOR, "")
 
 #define PP_METRIC_LIST(X)                                                                          \
     X(WORKER, TURNS, "loop_turns_total", COUNTER, "", "Event loop turns.")                         \
@@ -43,6 +45,9 @@
       "Connections closed by a client-side deadline.")                                             \
     X(LISTENER, BYTES_IN, "received_bytes_total", COUNTER, "", "Bytes read from clients.")         \
     X(LISTENER, BYTES_OUT, "sent_bytes_total", COUNTER, "", "Bytes written to clients.")           \
+    X(LISTENER, MOVED_IN, "connections_moved_total", COUNTER, "direction=\"in\"",                  \
+      "Open client connections that one worker handed to another.")                                \
+    X(LISTENER, MOVED_OUT, "connections_moved_total", COUNTER, "direction=\"out\"", "")            \
     X(ROUTE, STATUS_1XX, "requests_total", COUNTER, "code=\"1xx\"", "Requests, by final status.")  \
     X(ROUTE, STATUS_2XX, "requests_total", COUNTER, "code=\"2xx\"", "")                            \
     X(ROUTE, STATUS_3XX, "requests_total", COUNTER, "code=\"3xx\"", "")                            \
@@ -77,7 +82,24 @@
     X(ENDPOINT, FAILURES, "endpoint_failures_total", COUNTER, "",                                  \
       "Exchanges that failed at the endpoint.")                                                    \
     X(ENDPOINT, ACTIVE, "endpoint_requests_active", GAUGE, "",                                     \
-      "Exchanges in progress at the endpoint.")
+      "Exchanges in progress at the endpoint.")                                                    \
+    X(SUPERVISOR, RELOADS, "config_reloads_total", COUNTER, "", "Configurations put in force.")    \
+    X(SUPERVISOR, RELOAD_FAILURES, "config_reload_failures_total", COUNTER, "",                    \
+      "Configurations that were refused; the old one stayed in force.")                            \
+    X(SUPERVISOR, LAST_RELOAD_SUCCESSFUL, "config_last_reload_successful", GAUGE, "",              \
+      "1 when the newest configuration is the one in force, 0 when it was refused.")               \
+    X(SUPERVISOR, CONFIG_GENERATION, "config_generation", GAUGE, "",                               \
+      "Number of the configuration in force, from 1.")                                             \
+    X(SUPERVISOR, UPGRADES, "upgrades_total", COUNTER, "",                                         \
+      "Hot upgrades: a new process tree took over.")                                               \
+    X(SUPERVISOR, UPGRADE_FAILURES, "upgrade_failures_total", COUNTER, "",                         \
+      "Hot upgrades that failed; the old process tree stayed.")                                    \
+    X(SUPERVISOR, GENERATION, "generation", GAUGE, "",                                             \
+      "Number of the process tree in charge, from 1.")                                             \
+    X(SUPERVISOR, WORKER_RESTARTS, "worker_restarts_total", COUNTER, "",                           \
+      "Worker processes that died and were replaced.")                                             \
+    X(SUPERVISOR, RECORDS_REFUSED, "metric_records_refused_total", COUNTER, "",                    \
+      "Things that share the `-` record because the counter segment is full.")
 
 enum pp_metric_kind {
 #define PP_METRIC_KIND_ENUM(kind, label) PP_METRIC_##kind,
@@ -101,6 +123,7 @@ enum pp_metric_index {
 #define PP_METRIC_FIRST_ROUTE PP_METRIC_INDEX_ROUTE_STATUS_1XX
 #define PP_METRIC_FIRST_UPSTREAM PP_METRIC_INDEX_UPSTREAM_STATUS_1XX
 #define PP_METRIC_FIRST_ENDPOINT PP_METRIC_INDEX_ENDPOINT_REQUESTS
+#define PP_METRIC_FIRST_SUPERVISOR PP_METRIC_INDEX_SUPERVISOR_RELOADS
 
 /* Latency histogram of routes (whole exchange) and upstreams (request sent to response head): after
  * the kind's words come PP_METRIC_BUCKETS counts (the last is +Inf; not cumulative) and the sum in
@@ -122,5 +145,15 @@ struct pp_metric_row {
     const char *kind_label, *family, *labels, *help;
 };
 bool pp_metric_row(unsigned i, struct pp_metric_row *out);
+
+/* Name of the record of <kind> that everything shares that has none of its own: "-", or "" for
+ * kinds that have just the one. */
+struct pp_span pp_metric_shared(enum pp_metric_kind kind);
+/* A number that changes whenever the list or the buckets change: segments are laid out with it as
+ * their schema, and two releases share a segment only when it is the same for both. */
+uint32_t pp_metric_schema(void);
+/* Set every gauge of a column to zero: between two writers, when what they described is gone. Pages
+ * that no writer has reached stay untouched. */
+void pp_metric_clear_gauges(const struct pp_statseg *s, uint32_t column);
 
 #endif

@@ -2,17 +2,27 @@
 
 #include "base/err.h"
 
-#define MAGIC 0x3147455354534d50ull
-#define LINE 64 /* cache line: regions of different writers share none */
+#define MAGIC 0x4745535441545350ull /* "PSTATSEG"; magic and layout never move */
+#define LINE 64                     /* cache line: regions of different writers share none */
 
 struct header {
     uint64_t magic; /* stored last by format */
-    uint32_t slots, words, dir_bytes;
-    uint32_t dir_used;   /* stored with release: what stands before it is whole */
-    uint32_t words_used; /* the definer's alone */
-    uint32_t reserved[9];
+    uint32_t layout, schema;
+    uint32_t columns, words, dir_bytes;
+    uint32_t dir_used; /* stored with release: what stands before it is whole */
+    /* The definer's alone: words given out, and where the newest record stands. */
+    uint32_t words_used, newest;
+    uint32_t columns_reached; /* no column from this one on was ever written */
+    uint32_t reserved[5];
 };
 PP_STATIC_ASSERT(sizeof(struct header) == LINE, "the header fills one cache line");
+
+/* One for each column, behind the header: so that whoever adds words up leaves alone the pages that
+ * nobody has written. A page of shared memory exists from its first reading on. */
+struct column {
+    uint32_t owner;   /* 0: free */
+    uint32_t reached; /* no word from this one on was ever written */
+};
 
 /* <next> is 1 + offset / 8 within the directory; 0 ends the chain. Newer records are put in front,
  * so along a chain offsets only fall: a reader that insists on it cannot be led in a ring. */
@@ -35,24 +45,30 @@ struct entry {
 
 #define READ(lvalue) __atomic_load_n(&(lvalue), __ATOMIC_RELAXED)
 
-/* One chain for about two records with names of usual length; a power of two. */
+/* One chain for about eight records with names of usual length, for chains are spread over pages
+ * that a small configuration would touch; a power of two. */
 static uint32_t chain_count(uint32_t dir_bytes)
 {
-    uint32_t wanted = dir_bytes / 128;
+    uint32_t wanted = dir_bytes / 512;
     return wanted < 2 ? 2 : 1u << (31 - __builtin_clz(wanted));
 }
 
-static size_t dir_offset(uint32_t dir_bytes)
+static size_t chains_offset(uint32_t columns)
 {
-    return sizeof(struct header) + (size_t)chain_count(dir_bytes) * sizeof(uint32_t);
+    return sizeof(struct header) + columns * sizeof(struct column);
 }
 
-static size_t slots_offset(uint32_t dir_bytes)
+static size_t dir_offset(uint32_t columns, uint32_t dir_bytes)
 {
-    return (dir_offset(dir_bytes) + dir_bytes + LINE - 1) & ~(size_t)(LINE - 1);
+    return chains_offset(columns) + (size_t)chain_count(dir_bytes) * sizeof(uint32_t);
 }
 
-static size_t slot_bytes(uint32_t words)
+static size_t columns_offset(uint32_t columns, uint32_t dir_bytes)
+{
+    return (dir_offset(columns, dir_bytes) + dir_bytes + LINE - 1) & ~(size_t)(LINE - 1);
+}
+
+static size_t column_bytes(uint32_t words)
 {
     return ((size_t)words * sizeof(uint64_t) + LINE - 1) & ~(size_t)(LINE - 1);
 }
@@ -64,13 +80,18 @@ static inline struct header *header(const struct pp_statseg *s)
 
 static inline uint32_t *chain(const struct pp_statseg *s, uint32_t hash)
 {
-    uint32_t *chains = (uint32_t *)((char *)s->mem + sizeof(struct header));
+    uint32_t *chains = (uint32_t *)((char *)s->mem + chains_offset(s->columns));
     return &chains[hash & (chain_count(s->dir_bytes) - 1)];
 }
 
 static inline struct record *record_at(const struct pp_statseg *s, uint32_t offset)
 {
-    return (struct record *)((char *)s->mem + dir_offset(s->dir_bytes) + offset);
+    return (struct record *)((char *)s->mem + dir_offset(s->columns, s->dir_bytes) + offset);
+}
+
+static inline struct column *column_at(const struct pp_statseg *s, uint32_t column)
+{
+    return (struct column *)((char *)s->mem + sizeof(struct header)) + column;
 }
 
 /* FNV-1a with a final mix, because chains are chosen by the low bits. Names come from the
@@ -86,56 +107,63 @@ static uint32_t name_hash(uint32_t kind, struct pp_span name)
     return h ^ h >> 15;
 }
 
-size_t pp_statseg_size(uint32_t slots, uint32_t words, uint32_t dir_bytes)
+size_t pp_statseg_size(uint32_t columns, uint32_t words, uint32_t dir_bytes)
 {
     size_t bytes;
 
-    if (__builtin_mul_overflow(slot_bytes(words), (size_t)slots, &bytes) ||
-        __builtin_add_overflow(bytes, slots_offset(dir_bytes), &bytes))
+    if (__builtin_mul_overflow(column_bytes(words), (size_t)columns, &bytes) ||
+        __builtin_add_overflow(bytes, columns_offset(columns, dir_bytes), &bytes))
         return SIZE_MAX;
     return bytes;
 }
 
-static bool fits(const void *mem, size_t size, uint32_t slots, uint32_t words, uint32_t dir_bytes)
+static bool fits(const void *mem, size_t size, uint32_t columns, uint32_t words, uint32_t dir_bytes)
 {
-    size_t need = pp_statseg_size(slots, words, dir_bytes);
-    return mem && (uintptr_t)mem % sizeof(uint64_t) == 0 && slots && words && need != SIZE_MAX &&
+    size_t need = pp_statseg_size(columns, words, dir_bytes);
+    return mem && (uintptr_t)mem % sizeof(uint64_t) == 0 && columns && words && need != SIZE_MAX &&
            need <= size;
 }
 
-int pp_statseg_format(struct pp_statseg *s, void *mem, size_t size, uint32_t slots, uint32_t words,
-                      uint32_t dir_bytes)
+int pp_statseg_format(struct pp_statseg *s, void *mem, size_t size, uint32_t columns,
+                      uint32_t words, uint32_t dir_bytes, uint32_t schema)
 {
-    if (!fits(mem, size, slots, words, dir_bytes))
+    if (!fits(mem, size, columns, words, dir_bytes))
         return PP_EINVAL;
-    *s = (struct pp_statseg){mem, size, slots, words, dir_bytes};
+    *s = (struct pp_statseg){mem, size, columns, words, dir_bytes, schema};
     struct header *h = header(s);
-    h->slots = slots;
-    h->words = words;
-    h->dir_bytes = dir_bytes;
-    h->dir_used = 0;
-    h->words_used = 0;
+    *h = (struct header){
+        .layout = PP_STATSEG_LAYOUT,
+        .schema = schema,
+        .columns = columns,
+        .words = words,
+        .dir_bytes = dir_bytes,
+    };
     __atomic_store_n(&h->magic, MAGIC, __ATOMIC_RELEASE);
     return PP_OK;
+}
+
+uint32_t pp_statseg_layout(const void *mem, size_t size)
+{
+    const struct header *h = mem;
+
+    if (!mem || (uintptr_t)mem % sizeof(uint64_t) || size < sizeof(*h) ||
+        __atomic_load_n(&h->magic, __ATOMIC_ACQUIRE) != MAGIC)
+        return 0;
+    return READ(h->layout);
 }
 
 int pp_statseg_open(struct pp_statseg *s, void *mem, size_t size)
 {
     struct header *h = mem;
 
-    if (!mem || (uintptr_t)mem % sizeof(uint64_t) || size < sizeof(*h) ||
-        __atomic_load_n(&h->magic, __ATOMIC_ACQUIRE) != MAGIC)
+    if (pp_statseg_layout(mem, size) != PP_STATSEG_LAYOUT)
         return PP_EINVAL;
-    struct pp_statseg seg = {mem, size, READ(h->slots), READ(h->words), READ(h->dir_bytes)};
-    if (!fits(mem, size, seg.slots, seg.words, seg.dir_bytes))
+    struct pp_statseg seg = {
+        mem, size, READ(h->columns), READ(h->words), READ(h->dir_bytes), READ(h->schema)};
+    if (!fits(mem, size, seg.columns, seg.words, seg.dir_bytes))
         return PP_EINVAL;
     *s = seg;
     return PP_OK;
-}
-
-uint32_t pp_statseg_slots(const struct pp_statseg *s)
-{
-    return s->slots;
 }
 
 /* Directory bytes that hold whole records, never more than there are. */
@@ -193,6 +221,20 @@ int pp_statseg_find(const struct pp_statseg *s, uint32_t kind, struct pp_span na
     return PP_ENOENT;
 }
 
+/* A definer that died between its last two stores left a record that is listed but not found; it
+ * can only be the newest. */
+static void link_newest(const struct pp_statseg *s)
+{
+    uint32_t offset = READ(header(s)->newest);
+    struct entry e;
+
+    if (!take_entry(s, offset, dir_used(s), &e))
+        return;
+    uint32_t *front = chain(s, e.hash);
+    if (READ(*front) == e.next)
+        __atomic_store_n(front, offset / 8 + 1, __ATOMIC_RELEASE);
+}
+
 int pp_statseg_define(struct pp_statseg *s, uint32_t kind, struct pp_span name, uint32_t n,
                       uint32_t *base)
 {
@@ -201,6 +243,7 @@ int pp_statseg_define(struct pp_statseg *s, uint32_t kind, struct pp_span name, 
 
     if (n == 0)
         return PP_EINVAL;
+    link_newest(s);
     if (pp_statseg_find(s, kind, name, base, &had) == PP_OK)
         return had == n ? PP_OK : PP_EINVAL;
     if (name.n > s->dir_bytes || PP_STATSEG_RECORD_BYTES(name.n) > s->dir_bytes - used ||
@@ -221,6 +264,7 @@ int pp_statseg_define(struct pp_statseg *s, uint32_t kind, struct pp_span name, 
     /* Words first: should this process die between the stores, they are lost, not given out twice.
      */
     h->words_used = first + n;
+    h->newest = used;
     __atomic_store_n(&h->dir_used, used + (uint32_t)PP_STATSEG_RECORD_BYTES(name.n),
                      __ATOMIC_RELEASE);
     __atomic_store_n(front, used / 8 + 1, __ATOMIC_RELEASE);
@@ -228,23 +272,92 @@ int pp_statseg_define(struct pp_statseg *s, uint32_t kind, struct pp_span name, 
     return PP_OK;
 }
 
-uint64_t *pp_statseg_words(const struct pp_statseg *s, uint32_t slot)
+uint64_t *pp_statseg_words(const struct pp_statseg *s, uint32_t column)
 {
-    if (slot >= s->slots)
+    if (column >= s->columns)
         return NULL;
-    return (uint64_t *)((char *)s->mem + slots_offset(s->dir_bytes) +
-                        (size_t)slot * slot_bytes(s->words));
+    return (uint64_t *)((char *)s->mem + columns_offset(s->columns, s->dir_bytes) +
+                        (size_t)column * column_bytes(s->words));
+}
+
+static void raise_to(uint32_t *mark, uint32_t n)
+{
+    uint32_t now = READ(*mark);
+    while (now < n &&
+           !__atomic_compare_exchange_n(mark, &now, n, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+void pp_statseg_reach(const struct pp_statseg *s, uint32_t column, uint32_t end)
+{
+    if (column >= s->columns || end > s->words)
+        return;
+    raise_to(&column_at(s, column)->reached, end);
+    raise_to(&header(s)->columns_reached, column + 1);
+}
+
+uint32_t pp_statseg_reached(const struct pp_statseg *s, uint32_t column)
+{
+    return column < s->columns ? PP_MIN(READ(column_at(s, column)->reached), s->words) : 0;
+}
+
+uint64_t pp_statseg_get(const struct pp_statseg *s, uint32_t column, uint32_t index)
+{
+    return index < pp_statseg_reached(s, column) ? READ(pp_statseg_words(s, column)[index]) : 0;
 }
 
 uint64_t pp_statseg_sum(const struct pp_statseg *s, uint32_t index)
 {
+    uint32_t columns = READ(header(s)->columns_reached);
     uint64_t sum = 0;
 
-    if (index >= s->words)
-        return 0;
-    for (uint32_t slot = 0; slot < s->slots; slot++)
-        sum += READ(pp_statseg_words(s, slot)[index]);
+    columns = PP_MIN(columns, s->columns);
+    for (uint32_t column = 0; column < columns; column++)
+        sum += pp_statseg_get(s, column, index);
     return sum;
+}
+
+void pp_statseg_add(const struct pp_statseg *s, uint32_t index, uint64_t n)
+{
+    if (index >= s->words)
+        return;
+    pp_statseg_reach(s, PP_STATSEG_COMMON, index + 1);
+    __atomic_fetch_add(&pp_statseg_words(s, PP_STATSEG_COMMON)[index], n, __ATOMIC_RELAXED);
+}
+
+void pp_statseg_set(const struct pp_statseg *s, uint32_t index, uint64_t value)
+{
+    if (index >= s->words)
+        return;
+    pp_statseg_reach(s, PP_STATSEG_COMMON, index + 1);
+    __atomic_store_n(&pp_statseg_words(s, PP_STATSEG_COMMON)[index], value, __ATOMIC_RELAXED);
+}
+
+int pp_statseg_take(const struct pp_statseg *s, uint32_t owner, uint32_t *column)
+{
+    if (owner == 0)
+        return PP_EINVAL;
+    for (uint32_t i = PP_STATSEG_COMMON + 1; i < s->columns; i++) {
+        uint32_t nobody = 0;
+        if (READ(column_at(s, i)->owner) == 0 &&
+            __atomic_compare_exchange_n(&column_at(s, i)->owner, &nobody, owner, false,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            *column = i;
+            return PP_OK;
+        }
+    }
+    return PP_ELIMIT;
+}
+
+uint32_t pp_statseg_owner(const struct pp_statseg *s, uint32_t column)
+{
+    return column < s->columns ? READ(column_at(s, column)->owner) : 0;
+}
+
+void pp_statseg_release(const struct pp_statseg *s, uint32_t column)
+{
+    if (column < s->columns)
+        __atomic_store_n(&column_at(s, column)->owner, 0, __ATOMIC_RELEASE);
 }
 
 bool pp_statseg_next(const struct pp_statseg *s, uint32_t *pos, uint32_t *kind,

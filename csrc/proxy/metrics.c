@@ -2,19 +2,6 @@
 
 #include "base/mem.h"
 
-static void clear_gauges(struct pp_metrics *m)
-{
-    uint32_t pos = 0, kind, base, n;
-    struct pp_span name;
-    while (pp_statseg_next(&m->seg, &pos, &kind, &name, &base, &n)) {
-        struct pp_metric_row row;
-        for (unsigned i = 0; pp_metric_row(i, &row); i++) {
-            if (row.kind == kind && row.gauge && row.word < n)
-                m->words[base + row.word] = 0;
-        }
-    }
-}
-
 /* No segment: every kind has just its shared record, one after the other in private memory. */
 static int init_private(struct pp_metrics *m)
 {
@@ -28,7 +15,18 @@ static int init_private(struct pp_metrics *m)
     return m->own == NULL ? PP_ENOMEM : PP_OK;
 }
 
-int pp_metrics_init(struct pp_metrics *m, void *mem, size_t size, uint32_t slot)
+/* Record of (<kind>, <name>), whose words this worker may write from now on. */
+static bool find(const struct pp_metrics *m, uint32_t kind, struct pp_span name, uint32_t *base)
+{
+    uint32_t n;
+    if (pp_statseg_find(&m->seg, kind, name, base, &n) != PP_OK ||
+        n != pp_metric_words((enum pp_metric_kind)kind))
+        return false;
+    pp_statseg_reach(&m->seg, m->column, *base + n);
+    return true;
+}
+
+int pp_metrics_init(struct pp_metrics *m, void *mem, size_t size, uint32_t column)
 {
     memset(m, 0, sizeof(*m));
     if (mem == NULL)
@@ -36,17 +34,15 @@ int pp_metrics_init(struct pp_metrics *m, void *mem, size_t size, uint32_t slot)
     int rc = pp_statseg_open(&m->seg, mem, size);
     if (rc != PP_OK)
         return rc;
-    m->words = pp_statseg_words(&m->seg, slot);
-    if (m->words == NULL)
+    m->column = column;
+    m->words = pp_statseg_words(&m->seg, column);
+    if (column == PP_STATSEG_COMMON || m->words == NULL || m->seg.schema != pp_metric_schema())
         return PP_EINVAL;
     for (uint32_t kind = 0; kind < PP_METRIC_KIND_COUNT; kind++) {
-        uint32_t n;
-        struct pp_span name = kind == PP_METRIC_WORKER ? PP_SPAN("") : PP_SPAN("-");
-        rc = pp_statseg_find(&m->seg, kind, name, &m->fallback[kind], &n);
-        if (rc != PP_OK || n != pp_metric_words((enum pp_metric_kind)kind))
+        if (!find(m, kind, pp_metric_shared((enum pp_metric_kind)kind), &m->fallback[kind]))
             return PP_EINVAL;
     }
-    clear_gauges(m);
+    pp_metric_clear_gauges(&m->seg, column);
     return PP_OK;
 }
 
@@ -59,9 +55,8 @@ void pp_metrics_fini(struct pp_metrics *m)
 uint32_t pp_metrics_record(const struct pp_metrics *m, enum pp_metric_kind kind,
                            struct pp_span name)
 {
-    uint32_t base, n;
-    if (m->seg.mem != NULL && pp_statseg_find(&m->seg, kind, name, &base, &n) == PP_OK &&
-        n == pp_metric_words(kind))
+    uint32_t base;
+    if (m->seg.mem != NULL && find(m, kind, name, &base))
         return base;
     return m->fallback[kind];
 }

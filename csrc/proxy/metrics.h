@@ -10,19 +10,21 @@
 #include "base/statseg.h"
 
 struct pp_metrics {
-    uint64_t *words;                         /* this worker's slot */
-    uint64_t *own;                           /* private words when there is no segment, else NULL */
-    struct pp_statseg seg;                   /* mem NULL: no segment */
+    uint64_t *words;       /* this worker's column */
+    uint64_t *own;         /* private words when there is no segment, else NULL */
+    struct pp_statseg seg; /* mem NULL: no segment */
+    uint32_t column;
     uint32_t fallback[PP_METRIC_KIND_COUNT]; /* record of things that have none of their own */
 };
 
-/* Count into <slot> of the segment at <mem> (borrowed, outlives this; NULL: private words). Clears
- * the slot's gauges: they describe the worker that is gone. PP_OK, PP_EINVAL or PP_ENOMEM. */
-int pp_metrics_init(struct pp_metrics *m, void *mem, size_t size, uint32_t slot) PP_MUST_USE;
+/* Count into <column> of the segment at <mem> (borrowed, outlives this; NULL: private words); the
+ * column is this process's alone. Clears its gauges: they describe the worker that is gone. PP_OK,
+ * PP_EINVAL or PP_ENOMEM. */
+int pp_metrics_init(struct pp_metrics *m, void *mem, size_t size, uint32_t column) PP_MUST_USE;
 void pp_metrics_fini(struct pp_metrics *m);
 
 /* Record of (<kind>, <name>): its first word, or the kind's shared record when the segment does not
- * know it. */
+ * know it. Records may have been added since init; look again for every new configuration. */
 uint32_t pp_metrics_record(const struct pp_metrics *m, enum pp_metric_kind kind,
                            struct pp_span name);
 

@@ -48,6 +48,31 @@ cdef extern from "base/arena.h" nogil:
     void pp_arena_fini(pp_arena *a)
 
 
+cdef extern from "base/statseg.h" nogil:
+    enum:
+        PP_STATSEG_COMMON
+        PP_STATSEG_LAYOUT
+    struct pp_statseg:
+        uint32_t columns
+        uint32_t words
+        uint32_t schema
+    size_t pp_statseg_size(uint32_t columns, uint32_t words, uint32_t dir_bytes)
+    int pp_statseg_format(pp_statseg *s, void *mem, size_t size, uint32_t columns, uint32_t words,
+                          uint32_t dir_bytes, uint32_t schema)
+    uint32_t pp_statseg_layout(const void *mem, size_t size)
+    int pp_statseg_open(pp_statseg *s, void *mem, size_t size)
+    int pp_statseg_define(pp_statseg *s, uint32_t kind, pp_span name, uint32_t n, uint32_t *base)
+    pp_bool pp_statseg_next(const pp_statseg *s, uint32_t *pos, uint32_t *kind, pp_span *name,
+                            uint32_t *base, uint32_t *n)
+    int pp_statseg_take(const pp_statseg *s, uint32_t owner, uint32_t *column)
+    uint32_t pp_statseg_owner(const pp_statseg *s, uint32_t column)
+    void pp_statseg_release(const pp_statseg *s, uint32_t column)
+    void pp_statseg_add(const pp_statseg *s, uint32_t index, uint64_t n)
+    void pp_statseg_set(const pp_statseg *s, uint32_t index, uint64_t value)
+    uint64_t pp_statseg_get(const pp_statseg *s, uint32_t column, uint32_t index)
+    uint64_t pp_statseg_sum(const pp_statseg *s, uint32_t index)
+
+
 cdef extern from "base/metric.h" nogil:
     enum:
         PP_METRIC_KIND_COUNT
@@ -57,6 +82,7 @@ cdef extern from "base/metric.h" nogil:
         PP_METRIC_ROUTE
         PP_METRIC_UPSTREAM
         PP_METRIC_ENDPOINT
+        PP_METRIC_SUPERVISOR
     enum pp_metric_kind:
         pass
     const uint32_t pp_metric_bucket_us[]
@@ -71,18 +97,5 @@ cdef extern from "base/metric.h" nogil:
         const char *labels
         const char *help
     pp_bool pp_metric_row(unsigned i, pp_metric_row_s *out)
-
-
-cdef extern from "base/statseg.h" nogil:
-    struct pp_statseg:
-        uint32_t slots
-        uint32_t words
-    size_t pp_statseg_size(uint32_t slots, uint32_t words, uint32_t dir_bytes)
-    int pp_statseg_format(pp_statseg *s, void *mem, size_t size, uint32_t slots, uint32_t words,
-                          uint32_t dir_bytes)
-    int pp_statseg_open(pp_statseg *s, void *mem, size_t size)
-    int pp_statseg_define(pp_statseg *s, uint32_t kind, pp_span name, uint32_t n, uint32_t *base)
-    uint64_t *pp_statseg_words(const pp_statseg *s, uint32_t slot)
-    uint64_t pp_statseg_sum(const pp_statseg *s, uint32_t index)
-    pp_bool pp_statseg_next(const pp_statseg *s, uint32_t *pos, uint32_t *kind, pp_span *name,
-                            uint32_t *base, uint32_t *n)
+    uint32_t pp_metric_schema()
+    void pp_metric_clear_gauges(const pp_statseg *s, uint32_t column)

@@ -1,4 +1,4 @@
-"""The shared counter segment as Prometheus text (format 0.0.4), summed over the worker slots."""
+"""The shared counter segment as Prometheus text (format 0.0.4), summed over its columns."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Segment(Protocol):
         """(kind, name, base, words) of every record."""
 
     def sum(self, index: int) -> int:
-        """One word, added up over the slots."""
+        """One word, added up over the columns."""
 
 
 @dataclass(slots=True)
@@ -143,7 +143,7 @@ def _join(kind_label: str, record: str, labels: str) -> str:
 def process_families(
     workers: Iterable[Mapping[str, object]], uptime_seconds: float, start_time: float
 ) -> list[Family]:
-    """What the supervisor knows: workers by state, restarts by slot, age, build.
+    """What the supervisor knows: workers by state, age, build.
 
     `workers` as in its STATE message.
     """
@@ -151,13 +151,10 @@ def process_families(
     states = Family("workers", "gauge", "Worker slots, by state of their process.")
     for state in ("ready", "starting", "draining", "down"):
         states.add(f'state="{state}"', sum(worker["state"] == state for worker in workers))
-    restarts = Family("worker_restarts_total", "counter", "Worker processes that were replaced.")
-    for worker in workers:
-        restarts.add(f'slot="{worker["slot"]}"', int(str(worker["restarts"])))
     uptime = Family("uptime_seconds", "gauge", "Age of the supervisor.")
     uptime.add("", round(uptime_seconds, 3))
     started = Family("start_time_seconds", "gauge", "Unix time at which the supervisor started.")
     started.add("", round(start_time, 3))
     build = Family("build_info", "gauge", "Constant 1; the labels say what is running.")
     build.add(labels_text({"version": __version__, "python": platform.python_version()}), 1)
-    return [family for family in (states, restarts, uptime, started, build) if family.lines]
+    return [family for family in (states, uptime, started, build) if family.lines]

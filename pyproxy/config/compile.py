@@ -157,16 +157,29 @@ def endpoint_name(upstream: str, endpoint: Endpoint) -> str:
     return f"{upstream}/{endpoint.address}"
 
 
-def define_stats(config: Config, segment: StatSegment) -> None:
-    """Define the counter records of all that is counted, and the two shared by the rest."""
+def define_stats(config: Config, segment: StatSegment) -> list[tuple[str, str]]:
+    """Define the counter records of all that is counted, and those shared by the rest.
+
+    Returns the (kind, name) for which there was no room: the shared record of the kind counts for
+    them.
+    """
+    from pyproxy._wire import WireError
+
+    refused = []
     for kind, name in stat_records(config):
-        segment.define(kind, name)
+        try:
+            segment.define(kind, name)
+        except WireError as error:
+            if error.name != "limit":
+                raise
+            refused.append((kind, name))
+    return refused
 
 
 def stat_records(config: Config) -> list[tuple[str, str]]:
     """(kind, name) of every record, each once: also what the size of a segment is reckoned from."""
     shared = ("listener", "route", "upstream", "endpoint")
-    records: dict[tuple[str, str], None] = {("worker", ""): None}
+    records: dict[tuple[str, str], None] = {("worker", ""): None, ("supervisor", ""): None}
     records.update({(kind, SHARED_RECORD): None for kind in shared})
     for name in config.listeners:
         records["listener", name] = None

@@ -30,9 +30,10 @@ from pyproxy.control import process as control
 from pyproxy.errors import ConfigError, Fault, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
 
-from . import counters, logfiles, pidfile, privileges, systemd
+from . import logfiles, pidfile, privileges, systemd
 from .channel import Channel, Kind
 from .children import Child, describe_exit, fork_child
+from .counters import Counters
 from .cpus import usable_cpus
 from .sockets import BindPoint, BoundAddress, SocketTable, open_sockets
 from .supervisor import Supervisor
@@ -193,17 +194,18 @@ class _Service:
 
     def run(self) -> int:
         """Fork the tree and stay until it ends."""
-        stats = counters.make(self._config, self._slots)
+        stats = Counters.make(self._config, self._slots)
         if self._pid_file:
             pidfile.write(self._pid_file)
         supervisor = Supervisor(
             workers=[self._worker(slot, stats) for slot in range(self._slots)],
             services=[self._demo_child(self._demo)] if self._demo else [],
-            control=self._control_child(self._admin, stats) if self._admin else None,
+            control=self._control_child(self._admin, stats.memory) if self._admin else None,
             sockets=[s for b in (*self._table.bound, *self._own.bound) for s in b.all_sockets()],
             release=self._release,
             prepare_logs=lambda: logfiles.prepare(self._logs, self._identity),
             on_ready=self._announce,
+            on_restart=lambda: stats.count("worker_restarts_total"),
             drain_seconds=self._drain_seconds,
         )
         # What exists now is shared with the children page by page; the collector must not touch it
@@ -228,12 +230,12 @@ class _Service:
 
     # ---- children
 
-    def _worker(self, slot: int, stats: mmap) -> Child:
+    def _worker(self, slot: int, stats: Counters) -> Child:
         plan = WorkerPlan(
             config=self._config,
-            slot=slot,
+            column=stats.take_column(),
             sockets=self._table.of_slot(slot),
-            stats=stats,
+            stats=stats.memory,
             identity=self._identity,
             drain_seconds=self._drain_seconds,
             bind=self._bind_filters,

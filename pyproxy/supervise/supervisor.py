@@ -66,6 +66,7 @@ class Supervisor:
         release: Callable[[], None] = lambda: None,
         prepare_logs: Callable[[], None] = lambda: None,
         on_ready: Callable[[], None] = lambda: None,
+        on_restart: Callable[[], None] = lambda: None,
         drain_seconds: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,6 +77,7 @@ class Supervisor:
         self._release = release
         self._prepare_logs = prepare_logs
         self._on_ready = on_ready
+        self._on_restart = on_restart
         self._log = log.get("supervisor")
         self._drain_seconds = drain_seconds
         self._clock = clock
@@ -296,6 +298,8 @@ class Supervisor:
             raise StartError(f"{child.role} could not start: {reason}")
         if self._phase is Phase.RUNNING:
             child.restarts += 1
+            if child in self._workers:
+                self._on_restart()
             delay = 0.0 if child.drained else child.backoff.next_delay(lived)
             child.restart_at = self._clock() + delay
             when = f"in {delay:g} s" if delay else "now"

@@ -39,11 +39,11 @@ BindFilters = Callable[[Config], Mapping[str, BoundFilter]]
 class WorkerPlan(NamedTuple):
     """All that one slot's workers are made from.
 
-    `sockets` pairs listener names with listening sockets.
+    `sockets` pairs listener names with listening sockets; `column` is where they count.
     """
 
     config: Config
-    slot: int
+    column: int
     sockets: Sequence[tuple[str, socket.socket]]
     stats: mmap
     identity: privileges.Identity | None
@@ -109,7 +109,7 @@ class Worker:
             privileges.drop(plan.identity)
         self._loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self._loop)
-        self._engine = Engine(loop=self._loop, slot=plan.slot, stats=plan.stats)
+        self._engine = Engine(loop=self._loop, slot=plan.column, stats=plan.stats)
         filters = plan.bind(plan.config)
         # The engine could only say that a system call failed.
         logfiles.check(logfiles.paths_of(plan.config))

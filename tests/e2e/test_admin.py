@@ -137,8 +137,7 @@ def test_counters_never_fall_when_workers_die() -> None:
             assert count(proxy, "hello", "2xx") == served
             wait_until(lambda: proxy.admin("/ready").status == 200, "the proxy is ready again")
         metrics = proxy.metrics()
-        assert metrics['pyproxy_worker_restarts_total{slot="0"}'] == 2
-        assert metrics['pyproxy_worker_restarts_total{slot="1"}'] == 1
+        assert metrics["pyproxy_worker_restarts_total"] == 3
 
 
 def test_gauges_of_a_dead_worker_are_cleared() -> None:

@@ -236,7 +236,7 @@ class TestUris:
 class TestStatSegment:
     def test_defines_reads_and_adds_up(self) -> None:
         memory = mmap.mmap(-1, StatSegment.size(2, 200, 4096))
-        segment = StatSegment.format(memory, slots=2, words=200, dir_bytes=4096)
+        segment = StatSegment.format(memory, columns=2, words=200, dir_bytes=4096)
         base = segment.define("route", "api")
         assert segment.define("route", "api") == base
         assert segment.define("route", "web") == base + _wire.metric_words("route")
@@ -245,7 +245,14 @@ class TestStatSegment:
             ("route", "api"),
             ("route", "web"),
         ]
-        assert (reader.slots, reader.sum(base), reader.get(1, base)) == (2, 0, 0)
+        assert (reader.columns, reader.sum(base), reader.get(1, base)) == (2, 0, 0)
+        segment.add(base, 3)
+        segment.set(base + 1, 9)
+        assert (reader.sum(base), reader.get(0, base), reader.get(0, base + 1)) == (3, 3, 9)
+        with pytest.raises(IndexError):
+            reader.add(200, 1)
+        with pytest.raises(IndexError):
+            reader.set(200, 1)
         with pytest.raises(IndexError):
             reader.get(2, 0)
         with pytest.raises(IndexError):
@@ -253,9 +260,40 @@ class TestStatSegment:
         with pytest.raises(IndexError):
             reader.sum(200)
 
+    def test_columns_are_taken_and_released(self) -> None:
+        memory = mmap.mmap(-1, StatSegment.size(3, 10, 64))
+        segment = StatSegment.format(memory, columns=3, words=10, dir_bytes=64)
+        assert (segment.take(7), segment.take(8)) == (1, 2)
+        assert [segment.owner(i) for i in range(3)] == [0, 7, 8]
+        with pytest.raises(WireError) as caught:
+            segment.take(9)
+        assert caught.value.name == "limit"
+        segment.release(1)
+        assert segment.take(9) == 1
+        for column in (0, 3):  # the common one and one that does not exist
+            with pytest.raises(IndexError):
+                segment.release(column)
+        with pytest.raises(IndexError):
+            segment.owner(3)
+
+    def test_tells_other_layouts_and_metrics_apart(self) -> None:
+        memory = bytearray(StatSegment.size(1, 10, 64))
+        StatSegment.format(memory, columns=1, words=10, dir_bytes=64)
+        damage = [
+            (0, "not a counter segment"),
+            (8, "layout"),
+            (12, "another list of metrics"),
+            (16, "damaged"),
+        ]
+        for offset, text in damage:
+            other = bytearray(memory)
+            other[offset + 2] ^= 1
+            with pytest.raises(WireError, match=text):
+                StatSegment.open(other)
+
     def test_holds_its_buffer(self) -> None:
         memory = mmap.mmap(-1, StatSegment.size(1, 10, 64))
-        segment = StatSegment.format(memory, slots=1, words=10, dir_bytes=64)
+        segment = StatSegment.format(memory, columns=1, words=10, dir_bytes=64)
         with pytest.raises(BufferError):
             memory.close()
         del segment
@@ -266,13 +304,13 @@ class TestStatSegment:
         with pytest.raises(WireError):
             StatSegment.open(bytearray(10_000))
         with pytest.raises(WireError):
-            StatSegment.format(bytearray(10), slots=1, words=10, dir_bytes=0)
+            StatSegment.format(bytearray(10), columns=1, words=10, dir_bytes=0)
         with pytest.raises((BufferError, TypeError)):
             StatSegment.open(b"read only")
         with pytest.raises(TypeError):
             StatSegment()
         memory = mmap.mmap(-1, StatSegment.size(1, 10, 64))
-        segment = StatSegment.format(memory, slots=1, words=10, dir_bytes=64)
+        segment = StatSegment.format(memory, columns=1, words=10, dir_bytes=64)
         with pytest.raises(ValueError, match="kind"):
             segment.define("planet", "x")
         with pytest.raises(WireError) as caught:
@@ -283,7 +321,7 @@ class TestStatSegment:
 def test_metric_tables_agree() -> None:
     rows = _wire.metric_rows()
     kinds = {row[0] for row in rows}
-    assert kinds == {"worker", "listener", "route", "upstream", "endpoint"}
+    assert kinds == {"worker", "listener", "route", "upstream", "endpoint", "supervisor"}
     for kind in kinds:
         words = [row[2] for row in rows if row[0] == kind]
         assert words == list(range(len(words)))

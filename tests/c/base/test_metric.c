@@ -1,4 +1,7 @@
+// links: base/span.c base/statseg.c
 #include "base/metric.c"
+
+#include "base/err.h"
 
 #include "pp_test.h"
 
@@ -88,6 +91,36 @@ PP_TEST_CASE(bounds_belong_to_the_bucket_below_them)
         PP_CHECK_EQ(pp_metric_bucket(pp_metric_bucket_us[i] + 1ull), i + 1);
         PP_CHECK(i == 0 || pp_metric_bucket_us[i] > pp_metric_bucket_us[i - 1]);
     }
+}
+
+PP_TEST_CASE(shared_records_of_labelled_kinds_are_called_dash)
+{
+    PP_CHECK_STR(pp_metric_shared(PP_METRIC_ROUTE), "-");
+    PP_CHECK_STR(pp_metric_shared(PP_METRIC_WORKER), "");
+    PP_CHECK_STR(pp_metric_shared(PP_METRIC_SUPERVISOR), "");
+    PP_CHECK(pp_metric_schema() != 0);
+}
+
+PP_TEST_CASE(gauges_are_cleared_as_far_as_the_column_was_written)
+{
+    static _Alignas(8) char mem[8192];
+    struct pp_statseg s;
+    uint32_t a, b, n = pp_metric_words(PP_METRIC_LISTENER);
+
+    PP_CHECK_EQ(pp_statseg_format(&s, mem, sizeof mem, 3, 2 * n, 256, 1), PP_OK);
+    PP_CHECK_EQ(pp_statseg_define(&s, PP_METRIC_LISTENER, PP_SPAN("a"), n, &a), PP_OK);
+    PP_CHECK_EQ(pp_statseg_define(&s, PP_METRIC_LISTENER, PP_SPAN("b"), n, &b), PP_OK);
+    for (uint32_t i = 0; i < 2 * n; i++)
+        pp_statseg_words(&s, 1)[i] = pp_statseg_words(&s, 2)[i] = 5;
+    pp_statseg_reach(&s, 1, n);
+    pp_statseg_reach(&s, 2, 2 * n);
+    pp_metric_clear_gauges(&s, 1);
+    pp_metric_clear_gauges(&s, 3); /* there is none */
+    uint64_t *words = pp_statseg_words(&s, 1);
+    PP_CHECK_EQ(words[a + PP_METRIC_WORD(LISTENER, ACTIVE)], 0);
+    PP_CHECK_EQ(words[a + PP_METRIC_WORD(LISTENER, CONNECTIONS)], 5);
+    PP_CHECK_EQ(words[b + PP_METRIC_WORD(LISTENER, ACTIVE)], 5); /* not looked at */
+    PP_CHECK_EQ(pp_statseg_words(&s, 2)[a + PP_METRIC_WORD(LISTENER, ACTIVE)], 5);
 }
 
 PP_TEST_CASE(row_past_the_end_is_refused)

@@ -3,16 +3,20 @@
 #include "base/statseg.c"
 
 #include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "pp_test.h"
 
+enum { SCHEMA = 77 };
+
 /* Memory of exactly the size asked for, so that AddressSanitizer sees the first byte past it. */
-static struct pp_statseg fresh(uint32_t slots, uint32_t words, uint32_t dir_bytes)
+static struct pp_statseg fresh(uint32_t columns, uint32_t words, uint32_t dir_bytes)
 {
     struct pp_statseg s = {0};
-    size_t size = pp_statseg_size(slots, words, dir_bytes);
+    size_t size = pp_statseg_size(columns, words, dir_bytes);
     void *mem = calloc(1, size);
-    PP_CHECK_EQ(pp_statseg_format(&s, mem, size, slots, words, dir_bytes), PP_OK);
+    PP_CHECK_EQ(pp_statseg_format(&s, mem, size, columns, words, dir_bytes, SCHEMA), PP_OK);
     return s;
 }
 
@@ -101,16 +105,17 @@ PP_TEST_CASE(next_lists_records_in_the_order_of_definition)
     free(s.mem);
 }
 
-PP_TEST_CASE(slots_are_apart_and_sums_add_them)
+PP_TEST_CASE(columns_are_apart_and_sums_add_them)
 {
     struct pp_statseg s = fresh(3, 7, 256);
 
-    PP_CHECK_EQ(pp_statseg_slots(&s), 3);
-    for (uint32_t slot = 0; slot < 3; slot++) {
-        PP_REQUIRE(pp_statseg_words(&s, slot));
-        PP_CHECK_EQ(((char *)pp_statseg_words(&s, slot) - (char *)s.mem) % LINE, 0);
+    PP_CHECK_EQ(s.columns, 3);
+    for (uint32_t column = 0; column < 3; column++) {
+        PP_REQUIRE(pp_statseg_words(&s, column));
+        PP_CHECK_EQ(((char *)pp_statseg_words(&s, column) - (char *)s.mem) % LINE, 0);
         for (uint32_t i = 0; i < 7; i++)
-            pp_statseg_words(&s, slot)[i] += slot * 100 + i;
+            pp_statseg_words(&s, column)[i] += column * 100 + i;
+        pp_statseg_reach(&s, column, 7);
     }
     for (uint32_t i = 0; i < 7; i++)
         PP_CHECK_EQ(pp_statseg_sum(&s, i), 300 + 3 * i);
@@ -127,7 +132,8 @@ PP_TEST_CASE(second_mapping_sees_what_the_first_defined)
     uint32_t base, n;
 
     PP_CHECK_EQ(pp_statseg_open(&b, a.mem, a.size), PP_OK);
-    PP_CHECK_EQ(pp_statseg_slots(&b), 2);
+    PP_CHECK_EQ(b.columns, 2);
+    PP_CHECK_EQ(b.schema, SCHEMA);
     PP_CHECK_EQ(pp_statseg_find(&b, 1, PP_SPAN("x"), &base, &n), PP_ENOENT);
     PP_CHECK_EQ(pp_statseg_define(&a, 1, PP_SPAN("x"), 4, &base), PP_OK);
     PP_CHECK_EQ(pp_statseg_find(&b, 1, PP_SPAN("x"), &base, &n), PP_OK);
@@ -144,15 +150,16 @@ PP_TEST_CASE(format_refuses_what_does_not_fit)
     size_t size = pp_statseg_size(2, 10, 100);
     char *mem = calloc(1, size + 8);
 
-    PP_CHECK_EQ(pp_statseg_format(&s, mem, size - 1, 2, 10, 100), PP_EINVAL);
-    PP_CHECK_EQ(pp_statseg_format(&s, mem + 4, size, 2, 10, 100), PP_EINVAL);
-    PP_CHECK_EQ(pp_statseg_format(&s, NULL, size, 2, 10, 100), PP_EINVAL);
-    PP_CHECK_EQ(pp_statseg_format(&s, mem, size, 0, 10, 100), PP_EINVAL);
-    PP_CHECK_EQ(pp_statseg_format(&s, mem, size, 2, 0, 100), PP_EINVAL);
-    PP_CHECK_EQ(pp_statseg_format(&s, mem, size, UINT32_MAX, UINT32_MAX, UINT32_MAX), PP_EINVAL);
+    PP_CHECK_EQ(pp_statseg_format(&s, mem, size - 1, 2, 10, 100, SCHEMA), PP_EINVAL);
+    PP_CHECK_EQ(pp_statseg_format(&s, mem + 4, size, 2, 10, 100, SCHEMA), PP_EINVAL);
+    PP_CHECK_EQ(pp_statseg_format(&s, NULL, size, 2, 10, 100, SCHEMA), PP_EINVAL);
+    PP_CHECK_EQ(pp_statseg_format(&s, mem, size, 0, 10, 100, SCHEMA), PP_EINVAL);
+    PP_CHECK_EQ(pp_statseg_format(&s, mem, size, 2, 0, 100, SCHEMA), PP_EINVAL);
+    PP_CHECK_EQ(pp_statseg_format(&s, mem, size, UINT32_MAX, UINT32_MAX, UINT32_MAX, SCHEMA),
+                PP_EINVAL);
     PP_CHECK_EQ(pp_statseg_size(UINT32_MAX, UINT32_MAX, UINT32_MAX), SIZE_MAX);
     PP_CHECK_EQ(pp_statseg_open(&s, mem, size), PP_EINVAL); /* none of them wrote a header */
-    PP_CHECK_EQ(pp_statseg_format(&s, mem, size, 2, 10, 0), PP_OK);
+    PP_CHECK_EQ(pp_statseg_format(&s, mem, size, 2, 10, 0, SCHEMA), PP_OK);
     uint32_t base;
     PP_CHECK_EQ(pp_statseg_define(&s, 1, PP_SPAN("x"), 1, &base), PP_ELIMIT);
     free(mem);
@@ -169,11 +176,17 @@ PP_TEST_CASE(open_refuses_bad_headers)
     PP_CHECK_EQ(pp_statseg_open(&t, NULL, s.size), PP_EINVAL);
     h->magic ^= 1;
     PP_CHECK_EQ(pp_statseg_open(&t, s.mem, s.size), PP_EINVAL);
+    PP_CHECK_EQ(pp_statseg_layout(s.mem, s.size), 0);
     *h = good;
-    h->slots = 0;
+    h->layout++; /* of a newer release: it can be told apart from what is no segment */
+    PP_CHECK_EQ(pp_statseg_open(&t, s.mem, s.size), PP_EINVAL);
+    PP_CHECK_EQ(pp_statseg_layout(s.mem, s.size), PP_STATSEG_LAYOUT + 1);
+    PP_CHECK_EQ(pp_statseg_layout(s.mem, sizeof(*h) - 1), 0);
+    *h = good;
+    h->columns = 0;
     PP_CHECK_EQ(pp_statseg_open(&t, s.mem, s.size), PP_EINVAL);
     *h = good;
-    h->slots = 1u << 31;
+    h->columns = 1u << 31;
     PP_CHECK_EQ(pp_statseg_open(&t, s.mem, s.size), PP_EINVAL);
     *h = good;
     h->words = UINT32_MAX;
@@ -209,7 +222,7 @@ PP_TEST_CASE(ten_thousand_records_are_found_in_short_chains)
             length++;
         longest = PP_MAX(longest, length);
     }
-    PP_CHECK(longest <= 24);
+    PP_CHECK(longest <= 48);
     free(s.mem);
 }
 
@@ -227,7 +240,12 @@ static void read_all(const struct pp_statseg *s)
         for (size_t i = 0; i < name.n; i++)
             sink ^= (unsigned char)name.p[i];
         sink ^= (unsigned char)pp_statseg_sum(s, base + n - 1);
+        sink ^= (unsigned char)pp_statseg_get(s, s->columns - 1, base);
         seen++;
+    }
+    for (uint32_t i = 0; i <= s->columns; i++) {
+        PP_CHECK(pp_statseg_reached(s, i) <= s->words);
+        sink ^= (unsigned char)pp_statseg_owner(s, i);
     }
     __asm__ volatile("" : : "r"(sink)); /* the bytes were really read */
     PP_CHECK(seen <= s->dir_bytes / sizeof(struct record));
@@ -256,7 +274,8 @@ PP_TEST_CASE(readers_survive_any_garbage)
     memcpy(copy, good.mem, good.size);
     for (int i = 0; i < 60000; i++) {
         struct pp_statseg s = {0}, opened;
-        size_t shared = slots_offset(good.dir_bytes); /* header, chains, directory */
+        size_t shared =
+            columns_offset(good.columns, good.dir_bytes); /* header, chains, directory */
         memcpy(good.mem, copy, good.size);
         for (uint64_t hits = pp_test_random(&state) % 6 + 1; hits; hits--) {
             uint64_t r = pp_test_random(&state);
@@ -267,7 +286,13 @@ PP_TEST_CASE(readers_survive_any_garbage)
         read_all(&s);
         if (pp_statseg_open(&opened, good.mem, good.size) == PP_OK)
             read_all(&opened);
-        uint32_t base = 0;
+        uint32_t base = 0, column = 0;
+        if (pp_statseg_take(&s, 9, &column) == PP_OK) {
+            PP_CHECK(column > 0 && column < s.columns);
+            pp_statseg_reach(&s, column, s.words);
+            pp_statseg_add(&s, (uint32_t)pp_test_random(&state) % (2 * s.words), 1);
+            pp_statseg_release(&s, column);
+        }
         int rc = pp_statseg_define(&s, 1, PP_SPAN("new"), 3, &base);
         PP_CHECK(rc == PP_OK || rc == PP_ELIMIT || rc == PP_EINVAL);
         PP_CHECK(rc != PP_OK || base + 3 <= s.words);
@@ -319,6 +344,135 @@ PP_TEST_CASE(links_and_positions_off_the_records_are_refused)
         *chain(&s, c) += 1u << 29;
     for (uint32_t i = 0; i < 8; i++)
         PP_CHECK_EQ(pp_statseg_find(&s, i % 3, name_of(i), &base, &n), PP_ENOENT);
+    free(s.mem);
+}
+
+/* --- columns -----------------------------------------------------------------------------------
+ */
+
+PP_TEST_CASE(columns_are_taken_once_and_come_back)
+{
+    struct pp_statseg s = fresh(4, 8, 64);
+    uint32_t column = 0;
+
+    PP_CHECK_EQ(pp_statseg_take(&s, 0, &column), PP_EINVAL);
+    for (uint32_t i = 1; i < 4; i++) {
+        PP_CHECK_EQ(pp_statseg_take(&s, 100 + i, &column), PP_OK);
+        PP_CHECK_EQ(column, i); /* never the common one; the lowest, whose pages exist */
+        PP_CHECK_EQ(pp_statseg_owner(&s, i), 100 + i);
+    }
+    PP_CHECK_EQ(pp_statseg_take(&s, 7, &column), PP_ELIMIT);
+    pp_statseg_words(&s, 2)[0] = 5;
+    pp_statseg_reach(&s, 2, 1);
+    pp_statseg_release(&s, 2);
+    PP_CHECK_EQ(pp_statseg_owner(&s, 2), 0);
+    PP_CHECK_EQ(pp_statseg_sum(&s, 0), 5); /* what was counted stays */
+    PP_CHECK_EQ(pp_statseg_take(&s, 7, &column), PP_OK);
+    PP_CHECK_EQ(column, 2);
+    PP_CHECK_EQ(pp_statseg_words(&s, 2)[0], 5);
+    pp_statseg_release(&s, 4);
+    pp_statseg_release(&s, UINT32_MAX);
+    PP_CHECK_EQ(pp_statseg_owner(&s, UINT32_MAX), 0);
+    free(s.mem);
+}
+
+PP_TEST_CASE(words_that_nobody_reached_are_left_alone)
+{
+    struct pp_statseg s = fresh(3, 8, 64);
+
+    for (uint32_t column = 0; column < 3; column++)
+        for (uint32_t i = 0; i < 8; i++)
+            pp_statseg_words(&s, column)[i] = 1; /* would show in the sums */
+    PP_CHECK_EQ(pp_statseg_sum(&s, 0), 0);
+    pp_statseg_reach(&s, 1, 3);
+    pp_statseg_reach(&s, 1, 2); /* never back */
+    PP_CHECK_EQ(pp_statseg_reached(&s, 1), 3);
+    PP_CHECK_EQ(pp_statseg_sum(&s, 2), 1);
+    PP_CHECK_EQ(pp_statseg_sum(&s, 3), 0);
+    PP_CHECK_EQ(pp_statseg_get(&s, 1, 2), 1);
+    PP_CHECK_EQ(pp_statseg_get(&s, 1, 3), 0);
+    PP_CHECK_EQ(pp_statseg_get(&s, 2, 0), 0);
+    pp_statseg_reach(&s, 2, 9); /* past the end: nothing */
+    pp_statseg_reach(&s, 3, 1);
+    PP_CHECK_EQ(pp_statseg_reached(&s, 2), 0);
+    PP_CHECK_EQ(pp_statseg_get(&s, 3, 0), 0);
+    pp_statseg_reach(&s, 2, 8);
+    PP_CHECK_EQ(pp_statseg_sum(&s, 7), 1);
+    free(s.mem);
+}
+
+PP_TEST_CASE(the_common_column_adds_and_sets)
+{
+    struct pp_statseg s = fresh(2, 8, 64);
+
+    pp_statseg_add(&s, 7, 3);
+    pp_statseg_add(&s, 7, 4);
+    PP_CHECK_EQ(pp_statseg_sum(&s, 7), 7);
+    pp_statseg_set(&s, 7, 2);
+    PP_CHECK_EQ(pp_statseg_sum(&s, 7), 2);
+    pp_statseg_add(&s, 8, 1);
+    pp_statseg_set(&s, UINT32_MAX, 1);
+    PP_CHECK_EQ(pp_statseg_reached(&s, PP_STATSEG_COMMON), 8);
+    free(s.mem);
+}
+
+/* Two mappings of one file at different addresses, as two process trees have them. */
+PP_TEST_CASE(records_grow_while_the_file_is_mapped_twice)
+{
+    size_t size = pp_statseg_size(3, 4096, 65536);
+    int fd = memfd_create("test", MFD_CLOEXEC);
+    PP_REQUIRE(fd >= 0 && ftruncate(fd, (off_t)size) == 0);
+    void *one = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *two = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    PP_REQUIRE(one != MAP_FAILED && two != MAP_FAILED && one != two);
+    struct pp_statseg a, b;
+    uint32_t base, other, n, x, y;
+
+    PP_CHECK_EQ(pp_statseg_format(&a, one, size, 3, 4096, 65536, SCHEMA), PP_OK);
+    PP_CHECK_EQ(pp_statseg_open(&b, two, size), PP_OK);
+    PP_CHECK_EQ(pp_statseg_take(&a, 1, &x), PP_OK);
+    PP_CHECK_EQ(pp_statseg_take(&b, 2, &y), PP_OK);
+    PP_CHECK(x != y);
+    for (uint32_t i = 0; i < 500; i++) { /* both define in turn */
+        PP_CHECK_EQ(pp_statseg_define(i % 2 ? &a : &b, 1, name_of(i), 4, &base), PP_OK);
+        PP_CHECK_EQ(pp_statseg_find(i % 2 ? &b : &a, 1, name_of(i), &other, &n), PP_OK);
+        PP_CHECK(base == i * 4 && other == base && n == 4);
+        pp_statseg_words(&a, x)[base]++;
+        pp_statseg_reach(&a, x, base + n);
+        pp_statseg_words(&b, y)[base] += 2;
+        pp_statseg_reach(&b, y, base + n);
+        pp_statseg_release(&a, x);
+        PP_CHECK_EQ(pp_statseg_sum(i % 2 ? &a : &b, base), 3);
+        PP_CHECK_EQ(pp_statseg_take(&b, 1, &x), PP_OK);
+    }
+    munmap(one, size);
+    munmap(two, size);
+    close(fd);
+}
+
+PP_TEST_CASE(what_a_dead_definer_left_half_done_is_completed)
+{
+    struct pp_statseg s = fresh(1, 40, 4096);
+    uint32_t base, n, pos = 0, kind, listed = 0;
+    struct pp_span name;
+
+    PP_CHECK_EQ(pp_statseg_define(&s, 1, PP_SPAN("a"), 4, &base), PP_OK);
+    PP_CHECK_EQ(pp_statseg_define(&s, 1, PP_SPAN("b"), 4, &base), PP_OK);
+    /* It died before the last store: the record is listed, but in no chain. */
+    uint32_t *front = chain(&s, name_hash(1, PP_SPAN("b")));
+    *front = record_at(&s, header(&s)->newest)->next;
+    PP_CHECK_EQ(pp_statseg_find(&s, 1, PP_SPAN("b"), &base, &n), PP_ENOENT);
+    PP_CHECK_EQ(pp_statseg_define(&s, 1, PP_SPAN("b"), 4, &base), PP_OK);
+    PP_CHECK_EQ(base, 4);
+    while (pp_statseg_next(&s, &pos, &kind, &name, &base, &n))
+        listed++;
+    PP_CHECK_EQ(listed, 2);
+    /* It died before the directory grew: words are lost, and that is all. */
+    header(&s)->words_used += 4;
+    header(&s)->newest = header(&s)->dir_used;
+    PP_CHECK_EQ(pp_statseg_define(&s, 1, PP_SPAN("c"), 4, &base), PP_OK);
+    PP_CHECK_EQ(base, 12);
+    PP_CHECK_EQ(pp_statseg_find(&s, 1, PP_SPAN("a"), &base, &n), PP_OK);
     free(s.mem);
 }
 

@@ -5,13 +5,11 @@
 
 static _Alignas(8) char mem[65536];
 
-static void format(struct pp_statseg *s)
+static void define_all(struct pp_statseg *s)
 {
     uint32_t base;
-    memset(mem, 0, sizeof mem);
-    PP_CHECK_EQ(pp_statseg_format(s, mem, sizeof mem, 2, 512, 4096), PP_OK);
     for (uint32_t kind = 0; kind < PP_METRIC_KIND_COUNT; kind++) {
-        struct pp_span name = kind == PP_METRIC_WORKER ? PP_SPAN("") : PP_SPAN("-");
+        struct pp_span name = pp_metric_shared((enum pp_metric_kind)kind);
         PP_CHECK_EQ(
             pp_statseg_define(s, kind, name, pp_metric_words((enum pp_metric_kind)kind), &base),
             PP_OK);
@@ -19,6 +17,13 @@ static void format(struct pp_statseg *s)
     PP_CHECK_EQ(pp_statseg_define(s, PP_METRIC_ROUTE, PP_SPAN("r"),
                                   pp_metric_words(PP_METRIC_ROUTE), &base),
                 PP_OK);
+}
+
+static void format(struct pp_statseg *s)
+{
+    memset(mem, 0, sizeof mem);
+    PP_CHECK_EQ(pp_statseg_format(s, mem, sizeof mem, 3, 512, 4096, pp_metric_schema()), PP_OK);
+    define_all(s);
 }
 
 PP_TEST_CASE(without_a_segment_words_are_private)
@@ -57,12 +62,12 @@ PP_TEST_CASE(a_new_worker_goes_on_counting_and_clears_gauges)
     struct pp_statseg s;
     struct pp_metrics m;
     format(&s);
-    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 0), PP_OK);
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 2), PP_OK);
     uint32_t r = pp_metrics_record(&m, PP_METRIC_ROUTE, PP_SPAN("r"));
     PP_COUNT(&m, r, ROUTE, STATUS_2XX, 3);
     PP_COUNT(&m, r, ROUTE, ACTIVE, 3);
     pp_metrics_fini(&m);
-    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 0), PP_OK);
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 2), PP_OK);
     PP_CHECK_EQ(m.words[r + PP_METRIC_WORD(ROUTE, STATUS_2XX)], 3);
     PP_CHECK_EQ(m.words[r + PP_METRIC_WORD(ROUTE, ACTIVE)], 0);
     pp_metrics_fini(&m);
@@ -73,12 +78,39 @@ PP_TEST_CASE(a_segment_that_is_none_is_refused)
     struct pp_statseg s;
     struct pp_metrics m;
     format(&s);
-    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 2), PP_EINVAL); /* no such slot */
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 3), PP_EINVAL); /* no such column */
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, PP_STATSEG_COMMON), PP_EINVAL);
     mem[0] ^= 1;
-    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 0), PP_EINVAL);
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 2), PP_EINVAL);
     memset(mem, 0, sizeof mem);
-    PP_CHECK_EQ(pp_statseg_format(&s, mem, sizeof mem, 2, 512, 4096), PP_OK); /* without records */
-    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 0), PP_EINVAL);
+    PP_CHECK_EQ(pp_statseg_format(&s, mem, sizeof mem, 3, 512, 4096, pp_metric_schema()),
+                PP_OK); /* without records */
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 2), PP_EINVAL);
+    memset(mem, 0, sizeof mem);
+    PP_CHECK_EQ(pp_statseg_format(&s, mem, sizeof mem, 3, 512, 4096, pp_metric_schema() + 1),
+                PP_OK);
+    define_all(&s); /* all is there, but means something else */
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 1), PP_EINVAL);
+}
+
+PP_TEST_CASE(records_added_later_are_found)
+{
+    struct pp_statseg s;
+    struct pp_metrics m;
+    uint32_t base;
+    format(&s);
+    PP_CHECK_EQ(pp_metrics_init(&m, mem, sizeof mem, 1), PP_OK);
+    PP_CHECK_EQ(pp_metrics_record(&m, PP_METRIC_LISTENER, PP_SPAN("new")),
+                m.fallback[PP_METRIC_LISTENER]);
+    PP_CHECK_EQ(pp_statseg_define(&s, PP_METRIC_LISTENER, PP_SPAN("new"),
+                                  pp_metric_words(PP_METRIC_LISTENER), &base),
+                PP_OK);
+    PP_CHECK(pp_statseg_reached(&s, 1) <= base);
+    PP_CHECK_EQ(pp_metrics_record(&m, PP_METRIC_LISTENER, PP_SPAN("new")), base);
+    PP_COUNT(&m, base, LISTENER, MOVED_OUT, 1);
+    PP_CHECK_EQ(pp_statseg_sum(&s, base + PP_METRIC_WORD(LISTENER, MOVED_OUT)), 1);
+    PP_CHECK_EQ(pp_statseg_reached(&s, 2), 0); /* a column without writer is not touched */
+    pp_metrics_fini(&m);
 }
 
 PP_TEST_CASE(observations_fill_the_histogram)

@@ -95,12 +95,27 @@ def test_the_shared_record_is_shown_only_when_it_counted() -> None:
     assert 'route="-"' in metrics.render(Words({("route", "-"): {ok: 1}}))
 
 
-def test_a_real_segment_is_summed_over_its_slots() -> None:
+def test_a_real_segment_is_summed_over_its_columns() -> None:
     words = metric_words("worker")
     memory = mmap(-1, StatSegment.size(2, words, 256))
-    segment = StatSegment.format(memory, slots=2, words=words, dir_bytes=256)
+    segment = StatSegment.format(memory, columns=2, words=words, dir_bytes=256)
     segment.define("worker", "")
     assert samples(metrics.render(segment))["pyproxy_loop_turns_total"] == "0"
+
+
+def test_what_supervisors_count_has_no_label() -> None:
+    values = {word("config_reloads_total"): 3, word("generation"): 2}
+    page = metrics.render(Words({("supervisor", ""): values}))
+    assert samples(page)["pyproxy_config_reloads_total"] == "3"
+    assert samples(page)["pyproxy_generation"] == "2"
+    assert "# TYPE pyproxy_config_last_reload_successful gauge\n" in page
+
+
+def test_moved_connections_are_told_by_direction() -> None:
+    out = word("connections_moved_total", 'direction="out"')
+    found = samples(metrics.render(Words({("listener", "web"): {out: 4}})))
+    assert found['pyproxy_connections_moved_total{listener="web",direction="out"}'] == "4"
+    assert found['pyproxy_connections_moved_total{listener="web",direction="in"}'] == "0"
 
 
 def test_the_process_families() -> None:
@@ -112,7 +127,6 @@ def test_the_process_families() -> None:
     found = samples(page)
     assert found['pyproxy_workers{state="ready"}'] == "1"
     assert found['pyproxy_workers{state="down"}'] == "1"
-    assert found['pyproxy_worker_restarts_total{slot="1"}'] == "4"
     assert found["pyproxy_uptime_seconds"] == "12.5"
     assert found["pyproxy_start_time_seconds"] == "1000.0"
     assert any(name.startswith("pyproxy_build_info{") for name in found)

@@ -255,6 +255,7 @@ def test_every_counted_thing_has_a_record_of_its_own():
     records = stat_records(loads(CONFIG))
     assert records == [
         ("worker", ""),
+        ("supervisor", ""),
         ("listener", "-"),
         ("route", "-"),
         ("upstream", "-"),
@@ -276,6 +277,16 @@ def test_records_are_defined_in_a_segment():
     config = loads(CONFIG)
     words = sum(metric_words(kind) for kind, _ in stat_records(config))
     memory = bytearray(StatSegment.size(1, words, 4096))
-    segment = StatSegment.format(memory, slots=1, words=words, dir_bytes=4096)
-    define_stats(config, segment)
+    segment = StatSegment.format(memory, columns=1, words=words, dir_bytes=4096)
+    assert define_stats(config, segment) == []
     assert [(kind, name) for kind, name, _, _ in segment.records()] == stat_records(config)
+
+
+def test_records_without_room_are_told():
+    config = loads(CONFIG)
+    records = stat_records(config)
+    words = sum(metric_words(kind) for kind, _ in records[:-2])
+    memory = bytearray(StatSegment.size(1, words, 4096))
+    segment = StatSegment.format(memory, columns=1, words=words, dir_bytes=4096)
+    assert define_stats(config, segment) == records[-2:]
+    assert [(kind, name) for kind, name, _, _ in segment.records()] == records[:-2]
