@@ -105,7 +105,7 @@ class Counters:
             # Memory that could shrink would kill whoever reads it.
             if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
                 raise CountersError("the counters handed over are not sealed against shrinking")
-            memory = mmap.mmap(fd, os.fstat(fd).st_size)
+            memory = _map(fd, os.fstat(fd).st_size)
             segment = StatSegment.open(memory)
             bases = [base for kind, _, base, _ in segment.records() if kind == "supervisor"]
             if not bases:
@@ -231,7 +231,18 @@ def _reserve(size: int) -> tuple[int, mmap.mmap]:
     try:
         os.ftruncate(fd, size)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-        return fd, mmap.mmap(fd, size)
+        return fd, _map(fd, size)
     except BaseException:
         os.close(fd)
         raise
+
+
+def _map(fd: int, size: int) -> mmap.mmap:
+    """Map the file so that its reserve costs nothing. Raises OSError."""
+    memory = mmap.mmap(fd, size)
+    # Huge pages would make every column 2 MiB of memory, and a core dump would write all of it out.
+    # A kernel that knows neither does no harm.
+    for advice in (mmap.MADV_NOHUGEPAGE, mmap.MADV_DONTDUMP):
+        with contextlib.suppress(OSError):
+            memory.madvise(advice)
+    return memory

@@ -115,6 +115,10 @@ def test_the_process_tree_is_measured(proxy) -> None:
     metrics = proxy.metrics()
     assert metrics['pyproxy_workers{state="ready"}'] == 2
     assert metrics["pyproxy_uptime_seconds"] > 0
+    assert metrics["pyproxy_generation"] == 1
+    assert metrics["pyproxy_config_generation"] == 1
+    assert metrics["pyproxy_config_last_reload_successful"] == 1
+    assert metrics["pyproxy_worker_restarts_total"] == 0
     assert any(name.startswith("pyproxy_build_info{version=") for name in metrics)
 
 

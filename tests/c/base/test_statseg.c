@@ -450,6 +450,52 @@ PP_TEST_CASE(records_grow_while_the_file_is_mapped_twice)
     close(fd);
 }
 
+/* Writers come and go, records are added, and no sum ever differs from what was counted. */
+PP_TEST_CASE(sums_agree_with_a_model_of_writers)
+{
+    enum { COLUMNS = 6, RECORDS = 60, WORDS = 3 };
+    struct pp_statseg s = fresh(COLUMNS, RECORDS * WORDS, RECORDS * 48), reader;
+    uint64_t model[RECORDS] = {0}, state = 11;
+    uint32_t held[COLUMNS], holders = 0, records = 0, base, n, found = 0;
+
+    PP_CHECK_EQ(pp_statseg_open(&reader, s.mem, s.size), PP_OK);
+    for (int i = 0; i < 100000; i++) {
+        uint64_t r = pp_test_random(&state);
+        uint32_t choice = (uint32_t)(r >> 32);
+        if (r % 64 == 0 && records < RECORDS) {
+            PP_CHECK_EQ(pp_statseg_define(&s, 1, name_of(records), WORDS, &base), PP_OK);
+            records++;
+        } else if (r % 64 < 8) {
+            int rc = pp_statseg_take(&s, choice | 1, &held[holders]);
+            PP_CHECK_EQ(rc, holders < COLUMNS - 1 ? PP_OK : PP_ELIMIT);
+            for (uint32_t j = 0; rc == PP_OK && j < holders; j++)
+                PP_CHECK(held[j] != held[holders]);
+            holders += rc == PP_OK;
+        } else if (r % 64 < 15 && holders) {
+            uint32_t *leaver = &held[choice % holders];
+            pp_statseg_release(&s, *leaver);
+            *leaver = held[--holders];
+        } else if (records) {
+            uint32_t record = choice % records;
+            PP_CHECK_EQ(pp_statseg_find(&reader, 1, name_of(record), &base, &n), PP_OK);
+            if (r % 64 < 20) {
+                pp_statseg_add(&s, base + 1, 1);
+                model[record]++;
+            } else if (holders) {
+                uint32_t column = held[choice / records % holders];
+                pp_statseg_reach(&s, column, base + n);
+                pp_statseg_words(&s, column)[base + 1]++;
+                model[record]++;
+            }
+            PP_CHECK_EQ(pp_statseg_sum(&reader, base + 1), model[record]);
+            PP_CHECK_EQ(pp_statseg_sum(&reader, base), 0);
+            found++;
+        }
+    }
+    PP_CHECK(records == RECORDS && found > 0);
+    free(s.mem);
+}
+
 PP_TEST_CASE(what_a_dead_definer_left_half_done_is_completed)
 {
     struct pp_statseg s = fresh(1, 40, 4096);
@@ -518,6 +564,43 @@ PP_TEST_CASE(reader_beside_the_definer_sees_whole_records)
     }
     PP_CHECK_EQ(pthread_join(thread, &done), 0);
     PP_CHECK(done != NULL);
+    free(s.mem);
+}
+
+/* --- writers that compete for columns -------------------------------------------------------- */
+
+enum { TURNS = 20000, WRITERS = 3 };
+
+/* Take a column, count with plain stores, give it back: one increment is lost as soon as two
+ * writers hold the same column, or one does not see what its predecessor wrote. */
+static void *count_in_turns(void *arg)
+{
+    struct pp_statseg *s = arg;
+    uintptr_t done = 0;
+    while (done < TURNS) {
+        uint32_t column;
+        if (pp_statseg_take(s, 1, &column) != PP_OK)
+            continue;
+        pp_statseg_reach(s, column, 1);
+        pp_statseg_words(s, column)[0]++;
+        pp_statseg_add(s, 1, 1);
+        pp_statseg_release(s, column);
+        done++;
+    }
+    return (void *)done;
+}
+
+PP_TEST_CASE(competing_writers_lose_no_count)
+{
+    struct pp_statseg s = fresh(3, 2, 64); /* two columns for three */
+    pthread_t threads[WRITERS];
+
+    for (int i = 0; i < WRITERS; i++)
+        PP_REQUIRE(pthread_create(&threads[i], NULL, count_in_turns, &s) == 0);
+    for (int i = 0; i < WRITERS; i++)
+        PP_CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    PP_CHECK_EQ(pp_statseg_sum(&s, 0), TURNS * WRITERS);
+    PP_CHECK_EQ(pp_statseg_sum(&s, 1), TURNS * WRITERS);
     free(s.mem);
 }
 

@@ -10,6 +10,7 @@ import resource
 import signal
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +102,12 @@ class TestMake:
             counters.release_column(column)
         assert pages_in_memory(counters) < 16
 
+    def test_the_reserve_is_in_no_core_dump(self, counters: Counters) -> None:
+        maps = Path("/proc/self/smaps").read_text().split("memfd:pyproxy-counters")
+        flags = [part.partition("VmFlags:")[2].partition("\n")[0].split() for part in maps[1:]]
+        assert flags
+        assert all("dd" in found for found in flags)
+
     def test_a_configuration_beyond_the_reserve_gets_what_it_needs(self, small: None) -> None:
         made = Counters.make(config_of(600, "n" * 40), 1)
         assert sum(kind == "route" for kind, _ in records_of(made)) == 601
@@ -108,7 +115,7 @@ class TestMake:
 
     def test_little_address_space_means_a_smaller_reserve(self) -> None:
         def job() -> bool:
-            used = int(open("/proc/self/statm").read().split()[0]) * mmap.PAGESIZE
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
             limit = used + (100 << 20)
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             made = Counters.make(loads(ONE), 2)
