@@ -569,7 +569,8 @@ PP_TEST_CASE(reader_beside_the_definer_sees_whole_records)
 
 /* --- writers that compete for columns -------------------------------------------------------- */
 
-enum { TURNS = 20000, WRITERS = 3 };
+enum { TURNS = 200000, WRITERS = 3 };
+static pthread_barrier_t all_there;
 
 /* Take a column, count with plain stores, give it back: one increment is lost as soon as two
  * writers hold the same column, or one does not see what its predecessor wrote. */
@@ -577,6 +578,7 @@ static void *count_in_turns(void *arg)
 {
     struct pp_statseg *s = arg;
     uintptr_t done = 0;
+    pthread_barrier_wait(&all_there);
     while (done < TURNS) {
         uint32_t column;
         if (pp_statseg_take(s, 1, &column) != PP_OK)
@@ -595,12 +597,14 @@ PP_TEST_CASE(competing_writers_lose_no_count)
     struct pp_statseg s = fresh(3, 2, 64); /* two columns for three */
     pthread_t threads[WRITERS];
 
+    PP_REQUIRE(pthread_barrier_init(&all_there, NULL, WRITERS) == 0);
     for (int i = 0; i < WRITERS; i++)
         PP_REQUIRE(pthread_create(&threads[i], NULL, count_in_turns, &s) == 0);
     for (int i = 0; i < WRITERS; i++)
         PP_CHECK_EQ(pthread_join(threads[i], NULL), 0);
     PP_CHECK_EQ(pp_statseg_sum(&s, 0), TURNS * WRITERS);
     PP_CHECK_EQ(pp_statseg_sum(&s, 1), TURNS * WRITERS);
+    pthread_barrier_destroy(&all_there);
     free(s.mem);
 }
 
