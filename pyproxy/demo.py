@@ -14,14 +14,12 @@ things out: it has no limits worth the name and must not face the world.
 from __future__ import annotations
 
 import asyncio
-import html
 import http
 import json
 import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 import httptools
 import uvloop
@@ -35,20 +33,21 @@ _MAX_CHUNKS = 1000
 _CHUNK_PAUSE_SECONDS = 0.1
 _BLOCK = bytes(range(32, 127)) * 690  # just under 64 KiB of printable characters
 _MAX_QUEUED = 64
+_ESCAPES = {38: "&amp;", 60: "&lt;", 62: "&gt;", 34: "&quot;", 39: "&#x27;"}
 
 
-@dataclass(slots=True)
 class Request:
     """What arrived; the fields in the order and spelling of the wire."""
 
-    method: str = ""
-    target: bytes = b""
-    version: str = ""
-    fields: list[tuple[str, str]] = field(default_factory=list)
-    body_bytes: int = 0
-    keep_alive: bool = True
-    path: str = ""
-    query: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.method = ""
+        self.target = b""
+        self.version = ""
+        self.fields: list[tuple[str, str]] = []
+        self.body_bytes = 0
+        self.keep_alive = True
+        self.path = ""
+        self.query: dict[str, str] = {}
 
     def finish(self) -> None:
         """Split the target once the head is complete."""
@@ -57,8 +56,7 @@ class Request:
         self.query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What goes back: `body`, or `chunks` for one of unknown length."""
 
     status: int = 200
@@ -77,9 +75,14 @@ def _as_json(value: object) -> Answer:
     return Answer(type="application/json", body=json.dumps(value, indent=2).encode() + b"\n")
 
 
+def _escape(text: str) -> str:
+    """What `html.escape` gives, without the 2 ms that a cold start would wait for its import."""
+    return text.translate(_ESCAPES)
+
+
 async def _welcome(request: Request) -> Answer:
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td><code>{html.escape(value)}</code></td></tr>"
+        f"<tr><th>{_escape(name)}</th><td><code>{_escape(value)}</code></td></tr>"
         for name, value in request.fields
     )
     return Answer(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyproxy.config.filters_check import decode_filters
 from pyproxy.config.model import Config
@@ -12,8 +11,7 @@ from pyproxy.errors import ConfigError
 from pyproxy.filters.base import bound_phases
 
 
-@dataclass(frozen=True, slots=True)
-class BoundFilter:
+class BoundFilter(NamedTuple):
     """A filter that is ready to run: what `SnapshotBuilder.add_filter` takes."""
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import pytest
@@ -26,6 +27,12 @@ def test_the_welcome_page_shows_what_the_proxy_added(proxy) -> None:
     assert page.status == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "x-forwarded-for" in page.text.lower()
+
+
+def test_the_welcome_page_escapes_what_came_from_the_client(proxy) -> None:
+    value = """<b>&"'</b>"""
+    page = proxy.get("/", headers={"x-one": value})
+    assert f"<code>{html.escape(value)}</code>" in page.text
 
 
 def test_echo_tells_the_request_as_the_origin_saw_it(proxy) -> None:
