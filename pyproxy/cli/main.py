@@ -2,7 +2,8 @@
 
 A subcommand is a module with `add_arguments(parser)` and `main(args) -> int`; it may have an
 `EPILOG` with examples. Only the module of the one that runs is imported: what `check` needs must
-not slow down `run`.
+not slow down `run`. For the same reason it may have a `quick_args(words)`, which understands the
+usual words without argparse and answers None to all others.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from pyproxy._version import __version__
 
@@ -80,21 +82,11 @@ def _unknown(word: str) -> str:
 
 
 def _run(command: str, words: list[str]) -> int:
-    import argparse
-
     from pyproxy.errors import ConfigError, PyproxyError
 
     module = import_module(f"pyproxy.cli.{command}")
-    parser = argparse.ArgumentParser(
-        prog=f"pyproxy {command}",
-        description=f"{COMMANDS[command].capitalize()}.",
-        epilog=getattr(module, "EPILOG", None),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
     try:
-        args = parser.parse_args(words)
+        args = _args(command, module, words)
     except SystemExit as end:  # argparse has printed the help or the fault
         return end.code if isinstance(end.code, int) else 2
     try:
@@ -115,3 +107,22 @@ def _run(command: str, words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
+
+
+def _args(command: str, module: ModuleType, words: list[str]) -> object:
+    """What the words after the command say."""
+    quick_args = getattr(module, "quick_args", None)
+    known: object | None = quick_args(words) if quick_args else None
+    if known is not None:
+        return known
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog=f"pyproxy {command}",
+        description=f"{COMMANDS[command].capitalize()}.",
+        epilog=getattr(module, "EPILOG", None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return parser.parse_args(words)
