@@ -5,6 +5,7 @@ All its processes count: supervisor, worker and control.
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import re
@@ -31,6 +32,9 @@ class Pyproxy(Contender):
     def install(self) -> None:
         if not PROGRAM.exists():
             raise Unavailable(f"{PROGRAM.relative_to(machine.ROOT)} is missing: run `make build`")
+        # As an installed package has it. Where PYTHONDONTWRITEBYTECODE is set, every start would
+        # compile the modules that were edited since the last build.
+        compileall.compile_dir(machine.ROOT / "pyproxy", quiet=1)
 
     def version(self) -> str:
         text = (machine.ROOT / "pyproxy" / "_version.py").read_text()
