@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -314,3 +316,18 @@ def test_a_datagram_socket_is_refused(opened) -> None:
 
 def test_nobody_holds_a_free_port() -> None:
     assert describe_holders(free_port()) == ""
+
+
+def test_binding_does_not_import_the_idna_codec() -> None:
+    script = (
+        "import sys\nfrom pyproxy.supervise.sockets import BindPoint, open_sockets\n"
+        "open_sockets([BindPoint('web', '127.0.0.1:0', host='127.0.0.1')], 1, []).close()\n"
+        "assert 'encodings.idna' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize("host", ["localhost", "bücher.example"])
+def test_a_host_that_is_not_numeric_is_refused(opened, host) -> None:
+    with pytest.raises(BindError, match="is not an IP address"):
+        opened(tcp(host))
