@@ -30,7 +30,10 @@ ENGINE_USERS_UNDER = ("pyproxy.testing",)
 ENGINE_USERS_LAZILY = ("pyproxy.cli",)
 
 # After its start the supervisor parses nothing that comes from outside: nothing third-party in it.
-STANDARD_ONLY = ("pyproxy.supervise.supervisor", "pyproxy.supervise.sockets")
+STANDARD_ONLY = tuple(
+    f"pyproxy.supervise.{name}"
+    for name in ("bindpoint", "fdstore", "init", "init_link", "sockets", "supervisor", "systemd")
+)
 THIRD_PARTY = {
     *("uvloop", "httptools", "h2", "OpenSSL", "msgspec", "yaml", "starlette", "uvicorn", "httpx"),
     *("anyio", "cryptography"),
