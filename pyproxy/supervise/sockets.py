@@ -13,14 +13,15 @@ import os
 import socket
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from pyproxy.errors import StartError
-
-from .holders import describe_holders
+from . import fdstore, systemd
+from .bindpoint import BindError, BindPoint, address_text, explained, resolve
 from .systemd import GivenSocket
+
+__all__ = ["BindError", "BindPoint", "BoundAddress", "SocketTable", "open_sockets", "somaxconn"]
 
 DEFAULT_BACKLOG = 4096
 BIND_RETRY_SECONDS = 2.0
@@ -31,31 +32,12 @@ def _say_nothing(line: str) -> None:
     """For callers who do not want to hear."""
 
 
-class BindError(StartError):
-    """A listener cannot have its address; the text names both and says what to do."""
-
-
-class BindPoint(NamedTuple):
-    """One address of one listener, taken apart.
-
-    Exactly one of `host` (with `port`), `path`, `fd_name` is set.
-    """
-
-    listener: str
-    address: str
-    host: str = ""
-    port: int = 0
-    path: str = ""
-    fd_name: str = ""
-    backlog: int = 0
-    mode: int = 0o666
-
-
 class BoundAddress:
     """A bound address: the sockets by slot, and where clients really find it (`real`).
 
     `file_id` is device and inode of the socket file that was made here: nothing else is ever
-    unlinked.
+    unlinked. `index` counts the addresses of a listener; `lent` sockets belong to whoever passed
+    them in.
     """
 
     def __init__(
@@ -65,12 +47,17 @@ class BoundAddress:
         family: socket.AddressFamily,
         slots: list[list[socket.socket]],
         file_id: tuple[int, int] | None = None,
+        *,
+        index: int = 0,
+        lent: bool = False,
     ) -> None:
         self.point = point
         self.real = real
         self.family = family
         self.slots = slots
         self.file_id = file_id
+        self.index = index
+        self.lent = lent
 
     @property
     def port(self) -> int:
@@ -92,6 +79,15 @@ class SocketTable:
     def of_slot(self, slot: int) -> list[tuple[str, socket.socket]]:
         """(listener name, socket) for everything that the worker of `slot` accepts on."""
         return [(b.point.listener, sock) for b in self.bound for sock in b.slots[slot]]
+
+    def to_store(self) -> list[tuple[str, socket.socket]]:
+        """The sockets that a service manager should keep for a successor, with their names."""
+        return [
+            (fdstore.fd_name(b.point.listener, b.index, slot), sock)
+            for b in self.bound
+            if not b.lent
+            for slot, sock in enumerate(b.all_sockets())
+        ]
 
     def close(self) -> None:
         """Close this process's references; the queues live on while another process holds them.
@@ -131,12 +127,25 @@ def open_sockets(
     """
     table = SocketTable()
     left = list(given)
+    seen = Counter[str]()
+    indexes: list[int] = []
+    adopted: list[BoundAddress | None] = []
     try:
         for point in points:
-            table.bound.append(
-                _adopt_given(point, slots, left) or _bind(point, slots, retry_seconds, say, sleep)
-            )
+            indexes.append(seen[point.listener])
+            seen[point.listener] += 1
+        # Everybody finds what is theirs before anybody binds: what is left then is nobody's.
+        for point, index in zip(points, indexes, strict=True):
+            adopted.append(_adopt_stored(point, index, slots, left))
+        for point, index, found in zip(points, indexes, adopted, strict=True):
+            bound = found or _adopt_given(point, slots, left)
+            if bound is None:
+                _discard_rivals(point, left)
+                bound = _bind(point, slots, retry_seconds, say, sleep)
+            bound.index = index
+            table.bound.append(bound)
     except BindError:
+        table.bound += [found for found in adopted if found and found not in table.bound]
         table.close()
         table.remove_files()
         raise
@@ -156,19 +165,70 @@ def _backlog(point: BindPoint) -> int:
     return min(point.backlog or DEFAULT_BACKLOG, somaxconn())
 
 
-def address_text(sock: socket.socket) -> str:
-    """The address of a bound socket in the notation of the configuration file."""
-    name = sock.getsockname()
-    if sock.family == socket.AF_UNIX:
-        if isinstance(name, bytes):
-            return "unix:@" + os.fsdecode(name[1:])
-        return f"unix:{name}"
-    if sock.family == socket.AF_INET6:
-        return f"[{name[0]}]:{name[1]}"
-    return f"{name[0]}:{name[1]}"
-
-
 # ---- sockets that were passed in
+
+
+def _adopt_stored(
+    point: BindPoint, index: int, slots: int, left: list[GivenSocket]
+) -> BoundAddress | None:
+    """Take back what an earlier process of ours had in keeping for <point>, slot by slot."""
+    if point.fd_name:
+        return None
+    mine = fdstore.take(point.listener, index, left, lambda sock: _is_at(sock, point))
+    if not mine:
+        return None
+    for sock in mine:
+        sock.listen(_backlog(point))
+    by_slot = [mine[slot::slots] or [mine[slot % len(mine)]] for slot in range(slots)]
+    file_id = None
+    if point.path and not point.path.startswith("@"):
+        found = os.lstat(point.path)
+        file_id = (found.st_dev, found.st_ino)
+    return BoundAddress(point, address_text(mine[0]), mine[0].family, by_slot, file_id)
+
+
+def _is_cut_off(given: GivenSocket, point: BindPoint) -> bool:
+    """A stored unix socket whose file is gone: nobody can connect to it any more."""
+    on_disk = bool(point.path) and not point.path.startswith("@")
+    return given.name.startswith(fdstore.PREFIX) and on_disk and not Path(point.path).is_socket()
+
+
+def _discard_rivals(point: BindPoint, left: list[GivenSocket]) -> None:
+    """Let go of stored sockets that hold the port which <point> is about to bind.
+
+    They belonged to a listener of another host address (127.0.0.1:80 became 0.0.0.0:80). The
+    manager's copies go too, or the port would stay in use.
+    """
+    tcp = (socket.AF_INET, socket.AF_INET6)
+    rivals = [
+        g
+        for g in left
+        if g.name.startswith(fdstore.PREFIX)
+        and g.sock.family in tcp
+        and g.sock.getsockname()[1] == point.port
+    ]
+    for given in rivals:
+        left.remove(given)
+        given.sock.close()
+    if rivals and systemd.remove_sockets(given.name for given in rivals):
+        systemd.barrier()
+
+
+def _is_at(sock: socket.socket, point: BindPoint) -> bool:
+    """<sock> is a stream socket with the address of <point>, and clients can reach it there."""
+    if sock.type != socket.SOCK_STREAM:
+        return False
+    if point.path:
+        if address_text(sock) != f"unix:{point.path}":
+            return False
+        # Without its file the queue is out of reach. That the file is that of another socket shows
+        # in its being refused: this one listens.
+        return point.path.startswith("@") or Path(point.path).is_socket()
+    if sock.family == socket.AF_UNIX:
+        return False
+    family, address = resolve(point)
+    here = sock.getsockname()
+    return sock.family == family and here[0] == address[0] and point.port in (0, here[1])
 
 
 def _adopt_given(point: BindPoint, slots: int, left: list[GivenSocket]) -> BoundAddress | None:
@@ -183,7 +243,11 @@ def _adopt_given(point: BindPoint, slots: int, left: list[GivenSocket]) -> Bound
             )
     else:
         wanted = _canonical(point)
-        mine = [g for g in left if wanted is not None and address_text(g.sock) == wanted]
+        mine = [
+            g
+            for g in left
+            if wanted is not None and address_text(g.sock) == wanted and not _is_cut_off(g, point)
+        ]
     if not mine:
         return None
     for given in mine:
@@ -191,8 +255,10 @@ def _adopt_given(point: BindPoint, slots: int, left: list[GivenSocket]) -> Bound
         _check_stream(point, given)
         given.sock.listen(_backlog(point))
     socks = [given.sock for given in mine]
+    # Stored for a listener that had another name then: ours all the same.
+    lent = not all(g.name.startswith(fdstore.PREFIX) for g in mine)
     by_slot = [socks[slot::slots] or [socks[slot % len(socks)]] for slot in range(slots)]
-    return BoundAddress(point, address_text(socks[0]), socks[0].family, by_slot)
+    return BoundAddress(point, address_text(socks[0]), socks[0].family, by_slot, lent=lent)
 
 
 def _canonical(point: BindPoint) -> str | None:
@@ -204,7 +270,7 @@ def _canonical(point: BindPoint) -> str | None:
         return f"unix:{point.path}"
     if point.port == 0:
         return None
-    family, address = _resolve(point)
+    family, address = resolve(point)
     return (
         f"[{address[0]}]:{point.port}"
         if family == socket.AF_INET6
@@ -236,29 +302,15 @@ def _bind(
             return _bind_unix(point, slots) if point.path else _bind_tcp(point, slots)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or waited >= retry_seconds:
-                raise _explained(point, error) from error
+                raise explained(point, error) from error
         if waited == 0.0:
             say(f"listener '{point.listener}': {point.address} is in use; trying again")
         sleep(_RETRY_PAUSE_SECONDS)
         waited += _RETRY_PAUSE_SECONDS
 
 
-def _resolve(point: BindPoint) -> tuple[int, tuple[str, int] | tuple[str, int, int, int]]:
-    try:
-        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV | socket.AI_PASSIVE
-        # As bytes: a str goes through the idna codec, whose tables take 3 ms to import.
-        host = point.host.encode() or None
-        found = socket.getaddrinfo(host, point.port, type=socket.SOCK_STREAM, flags=flags)
-    except OSError as error:
-        raise BindError(
-            f"listener '{point.listener}': {point.address} is not an IP address and port"
-        ) from error
-    family, _, _, _, address = found[0]
-    return family, address  # type: ignore[return-value]
-
-
 def _bind_tcp(point: BindPoint, slots: int) -> BoundAddress:
-    family, address = _resolve(point)
+    family, address = resolve(point)
     if point.port:
         # SO_REUSEPORT would let a second proxy of the same user join the group unnoticed, and take
         # half of the connections. A socket without the option cannot: bind one first, and let it
@@ -339,24 +391,3 @@ def _remove_stale(point: BindPoint) -> None:
         Path(point.path).unlink()
     elif refused != errno.ENOENT:
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-
-
-def _explained(point: BindPoint, error: OSError) -> BindError:
-    """The error as a sentence for the operator."""
-    head = f"listener '{point.listener}': cannot bind {point.address}: "
-    if error.errno == errno.EADDRINUSE:
-        holders = "" if point.path else describe_holders(point.port)
-        return BindError(f"{head}the address is in use{' by ' + holders if holders else ''}")
-    if error.errno in (errno.EACCES, errno.EPERM) and not point.path:
-        return BindError(
-            f"{head}permission denied; a port below 1024 needs root, CAP_NET_BIND_SERVICE, "
-            "or a lower net.ipv4.ip_unprivileged_port_start"
-        )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return BindError(f"{head}no network interface has this address")
-    if error.errno == errno.ENOENT and point.path:
-        return BindError(f"{head}the folder {Path(point.path).parent} does not exist")
-    if error.errno is None and point.path:
-        # "AF_UNIX path too long" is the one OSError of bind that has no number.
-        return BindError(f"{head}the path is too long (at most 107 bytes)")
-    return BindError(f"{head}{error.strerror or error}")

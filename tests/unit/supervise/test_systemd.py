@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+import time
 
 import pytest
 
 from pyproxy.supervise import systemd
+from pyproxy.supervise.sockets import BindPoint, SocketTable, open_sockets
+from pyproxy.supervise.systemd import GivenSocket
 
 
 def test_notify_reaches_a_unix_socket(tmp_path) -> None:
@@ -102,3 +106,262 @@ def test_a_descriptor_that_is_no_socket_is_an_error() -> None:
         return False
 
     in_child(check)
+
+
+# ---- a double of the manager's side: a datagram socket, a store, and what is handed to a restart
+
+
+class Manager:
+    """Reads messages as sd_notify(3) defines them; `store` holds (name, descriptor)."""
+
+    def __init__(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind("")
+        self.environ = {"NOTIFY_SOCKET": "@" + os.fsdecode(self.sock.getsockname()[1:])}
+        self.store: list[tuple[str, int]] = []
+
+    def read(self) -> dict[str, str]:
+        """Handle one message; its fields."""
+        text, fds, flags, _ = socket.recv_fds(self.sock, 65536, 253)
+        assert not flags & socket.MSG_CTRUNC
+        fields = dict(line.split("=", 1) for line in text.decode().split("\n"))
+        if fields.get("FDSTORE") == "1":
+            known = {os.fstat(fd).st_ino for _, fd in self.store}
+            for fd in fds:
+                if os.fstat(fd).st_ino in known:
+                    os.close(fd)
+                else:
+                    self.store.append((fields["FDNAME"], fd))
+        elif fields.get("FDSTOREREMOVE") == "1":
+            for name, fd in [pair for pair in self.store if pair[0] == fields["FDNAME"]]:
+                self.store.remove((name, fd))
+                os.close(fd)
+        elif fields.get("BARRIER") == "1":
+            assert fields == {"BARRIER": "1"}, "a barrier stands alone"
+            assert len(fds) == 1
+            os.close(fds[0])
+        else:
+            assert not fds
+        return fields
+
+    def keep(self, table: SocketTable) -> None:
+        """Let everything of <table> be stored; reads while the other side writes, as the queue of
+        a datagram socket is short."""
+        named, sent = table.to_store(), []
+        writer = threading.Thread(
+            target=lambda: sent.append(systemd.store_sockets(named, self.environ))
+        )
+        writer.start()
+        for _ in named:
+            self.read()
+        writer.join()
+        assert sent == [True]
+
+    def close(self) -> None:
+        self.sock.close()
+        for _, fd in self.store:
+            os.close(fd)
+
+
+@pytest.fixture
+def manager():
+    it = Manager()
+    yield it
+    it.close()
+
+
+def test_a_reload_has_a_begin_and_an_end(manager) -> None:
+    before = time.monotonic_ns() // 1000
+    assert systemd.notify_reloading("reading\nthe file", manager.environ)
+    fields = manager.read()
+    assert before <= int(fields.pop("MONOTONIC_USEC")) <= time.monotonic_ns() // 1000
+    assert fields == {"RELOADING": "1", "STATUS": "reading the file"}
+    assert systemd.notify_ready(environ=manager.environ)
+    assert manager.read() == {"READY": "1"}
+
+
+def test_a_new_main_process_is_announced_and_confirmed(manager) -> None:
+    assert systemd.notify_main_pid(4711, "generation 2", manager.environ)
+    confirmed = []
+    waiter = threading.Thread(target=lambda: confirmed.append(systemd.barrier(30, manager.environ)))
+    waiter.start()
+    assert manager.read() == {"MAINPID": "4711", "STATUS": "generation 2"}
+    assert manager.read() == {"BARRIER": "1"}
+    waiter.join()
+    assert confirmed == [True]
+
+
+def test_a_manager_that_does_not_read_is_not_waited_for(manager) -> None:
+    assert not systemd.barrier(0, manager.environ)
+    assert not systemd.barrier(30, {})
+
+
+def test_status_is_one_line(manager) -> None:
+    assert systemd.notify_status("two\nlines", manager.environ)
+    assert manager.read() == {"STATUS": "two lines"}
+
+
+def test_sockets_are_stored_by_name_and_removed_by_name(manager) -> None:
+    with listener() as first, listener() as second:
+        named = [("pyproxy-web-0-0", first), ("pyproxy-web-0-1", second)]
+        assert systemd.store_sockets(named, manager.environ)
+        for name, _ in named:
+            assert manager.read() == {"FDSTORE": "1", "FDNAME": name, "FDPOLL": "0"}
+        systemd.store_sockets(named[:1], manager.environ)
+        manager.read()
+        assert [name for name, _ in manager.store] == [name for name, _ in named]
+        assert systemd.remove_sockets(["pyproxy-web-0-0"], manager.environ)
+        manager.read()
+        assert [name for name, _ in manager.store] == ["pyproxy-web-0-1"]
+
+
+def test_many_sockets_of_one_name_go_in_batches(manager) -> None:
+    with listener() as sock:
+        copies = [sock.dup() for _ in range(300)]
+        assert systemd.store_sockets([("web", s) for s in copies], manager.environ)
+        counts = []
+        for _ in range(2):
+            _, fds, _, _ = socket.recv_fds(manager.sock, 65536, 253)
+            counts.append(len(fds))
+            for fd in fds:
+                os.close(fd)
+        for s in copies:
+            s.close()
+    assert counts == [253, 47]
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a\nb", "é", "x" * 256])
+def test_a_name_that_the_manager_would_replace_is_an_error(manager, name) -> None:
+    with listener() as sock, pytest.raises(ValueError, match="not a name"):
+        systemd.store_sockets([(name, sock)], manager.environ)
+
+
+def test_nobody_to_store_sockets_with_is_no_error() -> None:
+    with listener() as sock:
+        assert not systemd.store_sockets([("web", sock)], {})
+    assert not systemd.remove_sockets(["web"], {})
+
+
+def restored(manager, points: list[BindPoint], slots: int) -> SocketTable:
+    """What a restarted service binds: the manager passes its store, newest first."""
+    given = [
+        GivenSocket(name, socket.socket(fileno=os.dup(fd))) for name, fd in reversed(manager.store)
+    ]
+    return open_sockets(points, slots, given)
+
+
+def inodes(table: SocketTable) -> list[list[int]]:
+    return [[os.fstat(s.fileno()).st_ino for group in b.slots for s in group] for b in table.bound]
+
+
+def test_stored_sockets_come_back_into_their_slots(manager, tmp_path) -> None:
+    points = [
+        # Two listeners of one address pattern, one with two addresses, all with free ports.
+        BindPoint("web", "127.0.0.1:0", host="127.0.0.1"),
+        BindPoint("web", "127.0.0.1:0", host="127.0.0.1"),
+        BindPoint("web-0", "127.0.0.1:0", host="127.0.0.1"),
+        BindPoint("name with: everything é", "[::1]:0", host="::1"),
+        BindPoint("web", f"unix:{tmp_path}/s", path=f"{tmp_path}/s"),
+    ]
+    table = open_sockets(points, 3)
+    manager.keep(table)
+    before = [(b.real, b.index) for b in table.bound], inodes(table)
+    # The process dies: its references are gone, its files are not.
+    table.close()
+    again = restored(manager, points, 3)
+    try:
+        assert ([(b.real, b.index) for b in again.bound], inodes(again)) == before
+        assert not again.unused
+        assert not any(b.lent for b in again.bound)
+        assert again.to_store()
+    finally:
+        again.close()
+        again.remove_files()
+    assert not (tmp_path / "s").exists()
+
+
+def test_connections_that_wait_survive_the_crash(manager) -> None:
+    points = [BindPoint("web", "127.0.0.1:0", host="127.0.0.1")]
+    table = open_sockets(points, 1)
+    manager.keep(table)
+    with socket.create_connection(("127.0.0.1", table.bound[0].port)) as client:
+        table.close()
+        again = restored(manager, points, 1)
+        accepted, _ = again.bound[0].slots[0][0].accept()
+        with accepted:
+            accepted.sendall(b"hello")
+            assert client.recv(100) == b"hello"
+        again.close()
+
+
+def test_stored_sockets_of_another_address_are_left(manager, tmp_path) -> None:
+    old = [
+        BindPoint("web", "127.0.0.1:0", host="127.0.0.1"),
+        BindPoint("web", f"unix:{tmp_path}/s", path=f"{tmp_path}/s"),
+    ]
+    table = open_sockets(old, 2)
+    manager.keep(table)
+    table.close()
+    # Somebody has removed the file: nobody could connect to a socket without one.
+    (tmp_path / "s").unlink()
+    again = restored(manager, [old[0]._replace(host="127.0.0.2"), old[1]], 2)
+    try:
+        assert again.bound[0].real.startswith("127.0.0.2:")
+        assert (tmp_path / "s").is_socket()
+        assert {g.name for g in again.unused} == {
+            "pyproxy-web-0-0", "pyproxy-web-0-1", "pyproxy-web-1-0",
+        }  # fmt: skip
+    finally:
+        again.close()
+        again.remove_files()
+        for given in again.unused:
+            given.sock.close()
+
+
+def test_fewer_workers_share_out_what_was_stored(manager) -> None:
+    points = [BindPoint("web", "127.0.0.1:0", host="127.0.0.1")]
+    table = open_sockets(points, 3)
+    manager.keep(table)
+    table.close()
+    again = restored(manager, points, 2)
+    assert [len(group) for group in again.bound[0].slots] == [2, 1]
+    assert not again.unused
+    again.close()
+
+
+def test_sockets_of_a_socket_unit_are_not_stored() -> None:
+    sock = listener()
+    table = open_sockets([BindPoint("web", "fd:web", fd_name="web")], 2, [GivenSocket("web", sock)])
+    assert table.bound[0].lent
+    assert table.to_store() == []
+    table.close()
+
+
+def test_a_stored_socket_does_not_keep_the_port_from_its_successor(manager, monkeypatch) -> None:
+    table = open_sockets([BindPoint("web", "127.0.0.1:0", host="127.0.0.1")], 2)
+    port = table.bound[0].port
+    manager.keep(table)
+    table.close()
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.environ["NOTIFY_SOCKET"])
+    reader = threading.Thread(target=lambda: [manager.read() for _ in range(3)])
+    given = [GivenSocket(name, socket.socket(fileno=os.dup(fd))) for name, fd in manager.store]
+    reader.start()
+    point = BindPoint("web", f"0.0.0.0:{port}", host="0.0.0.0", port=port)
+    again = open_sockets([point], 2, given, retry_seconds=0)
+    reader.join()
+    assert again.bound[0].real == f"0.0.0.0:{port}"
+    assert not again.unused
+    assert not manager.store
+    again.close()
+
+
+def test_a_renamed_listener_finds_its_sockets_by_their_address(manager) -> None:
+    table = open_sockets([BindPoint("web", "127.0.0.1:0", host="127.0.0.1")], 2)
+    port, before = table.bound[0].port, inodes(table)
+    manager.keep(table)
+    table.close()
+    point = BindPoint("www", f"127.0.0.1:{port}", host="127.0.0.1", port=port)
+    again = restored(manager, [point], 2)
+    assert sorted(inodes(again)[0]) == sorted(before[0])
+    assert not again.bound[0].lent
+    again.close()
