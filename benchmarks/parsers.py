@@ -3,9 +3,15 @@
 `python -m benchmarks.parsers [rounds]` prints JSON: for each way to use a parser, bytes per second
 in every round. Rounds are interleaved. Ways:
 
-  pyproxy          `pyproxy._wire.HeadParser`: method, target and fields as Python objects
-  httptools        `httptools.HttpRequestParser` with the callbacks that a server needs for the same
-  httptools bare   the same parser with no callback at all: llhttp behind one call
+  pyproxy           `pyproxy._wire.HeadParser`: method, target and fields as Python objects
+  httptools         `httptools.HttpRequestParser` with the callbacks a server needs for the same
+  httptools bare    the same parser with no callback at all: llhttp behind one call
+  pyproxy, mixed    as pyproxy, but no value of a field comes twice in a row
+  httptools, mixed  as httptools, on the same heads
+
+The first three read what one client sends on one connection: the target and what is made for each
+request (X-Request-Id) are always new, the other fields repeat. Our parser gives a pair that comes
+again without making it again, so the mixed ways show what it does when that never helps.
 
 The C speed of our parser comes from bench_http1_head.c itself.
 """
@@ -22,6 +28,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent / "micro" / "bench_http1_head.c"
 HEADS_A_ROUND = 20_000
+HEADS = 50
 _SAMPLE = re.compile(r'\{"([^"]+)",\s*PP_SPAN\(((?:\s*"(?:[^"\\]|\\.)*")+)\),\s*(\w+)\}')
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"')
 
@@ -63,19 +70,45 @@ class Collect:
         self.complete = True
 
 
-Reader = Callable[[bytes, int], None]
+Reader = Callable[[Sequence[bytes], int], None]
+
+
+def connection(head: bytes) -> list[bytes]:
+    """Heads that a client sends on one connection: each has its own target and X-Request-Id."""
+    return variants(head, lambda name: name in (b"", b"X-Request-Id"))
+
+
+def mixed(head: bytes) -> list[bytes]:
+    """Heads with the same names, of which no two have a target or value in common."""
+    return variants(head, lambda name: True)
+
+
+def variants(head: bytes, is_own: Callable[[bytes], bool]) -> list[bytes]:
+    """Heads that differ in the last two bytes of some values (name "": the target)."""
+    start, *fields = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    method, target, version = start.split(b" ")
+    made = []
+    for number in range(HEADS):
+        own = b"%02d" % number
+        lines = [b" ".join((method, target[:-2] + own if is_own(b"") else target, version))]
+        for field in fields:
+            name, value = field.split(b": ", 1)
+            lines.append(name + b": " + (value[:-2] + own if is_own(name) else value))
+        made.append(b"\r\n".join(lines) + b"\r\n\r\n")
+    return made
 
 
 def ours() -> Reader:
     from pyproxy._wire import HeadParser
 
-    def read(head: bytes, count: int) -> None:
+    def read(heads: Sequence[bytes], count: int) -> None:
         parser = HeadParser()
-        for _ in range(count):
-            if not parser.feed(head):
-                raise ValueError("the head is not complete")
-            _ = parser.method, parser.target, parser.fields
-            parser.reset()
+        for _ in range(count // len(heads)):
+            for head in heads:
+                if not parser.feed(head):
+                    raise ValueError("the head is not complete")
+                _ = parser.method, parser.target, parser.fields
+                parser.reset()
 
     return read
 
@@ -83,42 +116,49 @@ def ours() -> Reader:
 def theirs(*, callbacks: bool) -> Reader:
     import httptools
 
-    def read(head: bytes, count: int) -> None:
+    def read(heads: Sequence[bytes], count: int) -> None:
         taker = Collect() if callbacks else object()
         parser = httptools.HttpRequestParser(taker)
-        for _ in range(count):
-            parser.feed_data(head)
-            _ = parser.get_method()
+        for _ in range(count // len(heads)):
+            for head in heads:
+                parser.feed_data(head)
+                _ = parser.get_method()
         if isinstance(taker, Collect) and not taker.complete:
             raise ValueError("the head is not complete")
 
     return read
 
 
-def speed(read: Reader, head: bytes) -> float:
+def speed(read: Reader, heads: Sequence[bytes]) -> float:
     """Bytes of heads per second."""
     begun = time.perf_counter()
-    read(head, HEADS_A_ROUND)
-    return len(head) * HEADS_A_ROUND / (time.perf_counter() - begun)
+    read(heads, HEADS_A_ROUND)
+    return sum(map(len, heads)) * (HEADS_A_ROUND // len(heads)) / (time.perf_counter() - begun)
+
+
+def rates(head: bytes, rounds: int) -> dict[str, list[float]]:
+    """Bytes per second of every way in every round."""
+    one, many = connection(head), mixed(head)
+    ways = {
+        "pyproxy": (ours(), one),
+        "httptools": (theirs(callbacks=True), one),
+        "httptools bare": (theirs(callbacks=False), one),
+        "pyproxy, mixed": (ours(), many),
+        "httptools, mixed": (theirs(callbacks=True), many),
+    }
+    speeds: dict[str, list[float]] = {way: [] for way in ways}
+    for read, heads in ways.values():
+        read(heads, 1000)
+    for _ in range(rounds):
+        for way, (read, heads) in ways.items():
+            speeds[way].append(speed(read, heads))
+    return speeds
 
 
 def main(argv: Sequence[str]) -> int:
     """Measure and print."""
     rounds = int(argv[0]) if argv else 5
-    readers = {
-        "pyproxy": ours(),
-        "httptools": theirs(callbacks=True),
-        "httptools bare": theirs(callbacks=False),
-    }
-    found: dict[str, dict[str, list[float]]] = {}
-    for name, head in samples(SOURCE.read_text()).items():
-        speeds: dict[str, list[float]] = {way: [] for way in readers}
-        for read in readers.values():
-            read(head, 1000)
-        for _ in range(rounds):
-            for way, read in readers.items():
-                speeds[way].append(speed(read, head))
-        found[name] = speeds
+    found = {name: rates(head, rounds) for name, head in samples(SOURCE.read_text()).items()}
     print(json.dumps(found))
     return 0
 

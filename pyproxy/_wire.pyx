@@ -10,11 +10,13 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.ref cimport Py_INCREF
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.stdint cimport UINT64_MAX, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from pyproxy._capi.base cimport (
     PP_EEND,
@@ -186,24 +188,63 @@ cdef object _error(int code):
     return MemoryError() if code == PP_ENOMEM else WireError(code)
 
 
+cdef inline bint _is_text(object text, const char *p, size_t n) noexcept:
+    return <size_t>PyBytes_GET_SIZE(text) == n and not memcmp(PyBytes_AS_STRING(text), p, n)
+
+
 # The last spelling seen of every field name that has an id: nearly always the next one too, and an
 # object that is there already costs no allocation.
 cdef list _NAMES = [b""] * PP_NAME_COUNT
 
 
-cdef inline bytes _field_name(const pp_http_field *f):
-    cdef bytes name
-    if f.id:
-        name = <bytes>_NAMES[f.id]
-        if PyBytes_GET_SIZE(name) == f.name_n and not memcmp(<char *>name, f.name, f.name_n):
-            return name
-    name = PyBytes_FromStringAndSize(f.name, f.name_n)
-    if f.id:
-        _NAMES[f.id] = name
+cdef bytes _field_name(const pp_http_field *f):
+    cdef bytes name = <bytes>_NAMES[f.id]
+    if not _is_text(name, f.name, f.name_n):
+        name = PyBytes_FromStringAndSize(f.name, f.name_n)
+        if f.id:
+            _NAMES[f.id] = name
     return name
 
 
-cdef list _fields(const pp_http_msg *m):
+# A client's heads on one connection are nearly the same. So a parser keeps the pairs of name and
+# value that it gave out last and gives them, or at least their names, out again when they come
+# again. Places: one for each listed name, some for others by their length. Values that keep
+# changing (the id of a request) and long ones are not kept; so what a parser holds stays below
+# the size of one head, whatever comes.
+cdef enum:
+    _KEPT_OTHERS = 16
+    _KEPT = PP_NAME_COUNT + _KEPT_OTHERS
+    _KEPT_BYTES = 512
+    _KEPT_CHANGES = 8
+
+
+cdef struct _Kept:
+    PyObject *pair  # NULL: none yet
+    int changes     # in a row; at _KEPT_CHANGES it is only the name that is given out again
+
+
+cdef inline tuple _kept_pair(const pp_http_field *f, _Kept *kept):
+    cdef _Kept *place = &kept[f.id if f.id else PP_NAME_COUNT + f.name_n % _KEPT_OTHERS]
+    cdef PyObject *old = place.pair
+    cdef PyObject *name = NULL if old == NULL else PyTuple_GET_ITEM(<object>old, 0)
+    cdef bint is_named = name != NULL and _is_text(<object>name, f.name, f.name_n)
+    cdef tuple pair
+    if (is_named and place.changes < _KEPT_CHANGES and
+            _is_text(<object>PyTuple_GET_ITEM(<object>old, 1), f.value, f.value_n)):
+        place.changes = 0
+        return <tuple>old
+    pair = (<object>name if is_named else _field_name(f),
+            PyBytes_FromStringAndSize(f.value, f.value_n))
+    if place.changes < _KEPT_CHANGES and f.name_n + f.value_n <= _KEPT_BYTES:
+        Py_INCREF(pair)
+        place.pair = <PyObject *>pair
+        place.changes += old != NULL
+        Py_XDECREF(old)
+    return pair
+
+
+cdef list _fields(const pp_http_msg *m, _Kept *kept):
+    """The live fields as pairs; `kept` has _KEPT places, cleared at first."""
     cdef const pp_http_field *f
     cdef uint32_t i
     cdef Py_ssize_t n = 0
@@ -214,11 +255,18 @@ cdef list _fields(const pp_http_msg *m):
     for i in range(m.n_field):
         f = &m.field[i]
         if pp_http_field_is_live(f):
-            pair = (_field_name(f), PyBytes_FromStringAndSize(f.value, f.value_n))
+            pair = _kept_pair(f, kept)
             Py_INCREF(pair)
             PyList_SET_ITEM(fields, n, pair)
             n += 1
     return fields
+
+
+cdef void _drop(_Kept *kept) noexcept:
+    """Give up the pairs, for the last time."""
+    cdef int i
+    for i in range(_KEPT):
+        Py_XDECREF(kept[i].pair)
 
 
 # By enum pp_http_body.
@@ -252,6 +300,7 @@ cdef class HeadParser:
     cdef int _verdict
     cdef char *_mem
     cdef size_t _n, _cap, _used
+    cdef _Kept _kept[_KEPT]
 
     def __cinit__(self, *, bint response=False, uint32_t max_head_bytes=61440,
                   uint32_t max_line_bytes=16384, uint32_t max_target_bytes=8192,
@@ -266,6 +315,7 @@ cdef class HeadParser:
         self._start()
 
     def __dealloc__(self):
+        _drop(self._kept)
         pp_arena_fini(&self._arena)
         pp_mem_free(self._mem)
 
@@ -394,7 +444,7 @@ cdef class HeadParser:
     @property
     def fields(self):
         self._ensure_done()
-        return _fields(&self._msg)
+        return _fields(&self._msg, self._kept)
 
     @property
     def body(self):
@@ -488,7 +538,12 @@ cdef class BodyDecoder:
     @property
     def trailers(self):
         """The trailer fields so far."""
-        return _fields(&self._trailers)
+        cdef _Kept kept[_KEPT]
+        memset(kept, 0, sizeof(kept))
+        try:
+            return _fields(&self._trailers, kept)
+        finally:
+            _drop(kept)
 
 
 cdef unsigned _method_id(str method) except? 0xffff:

@@ -117,6 +117,24 @@ def test_splits_of_good_heads_change_nothing(request: Request, behind: bytes) ->
         assert parse(pieces) == whole
 
 
+# Few names and values, so that heads share some and differ in some.
+few_fields = st.tuples(
+    st.sampled_from(["Host", "host", "Accept", "X-Aa", "X-Ab", "Abcdefghijklmnopqrst"]),
+    st.sampled_from(["", "a", "b", "ab", "a" * 600, "b" * 600]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(few_fields, max_size=6), max_size=6))
+def test_a_used_parser_reads_what_a_new_one_reads(heads: list[list[tuple[str, str]]]) -> None:
+    parser = HeadParser(rules=False)
+    for head in heads:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head)
+        assert parser.feed(f"GET / HTTP/1.1\r\n{lines}\r\n".encode())
+        assert parser.fields == [(name.encode(), value.encode()) for name, value in head]
+        parser.reset()
+
+
 ugly = [b"\r", b"\n", b"\r\n", b"\0", b" ", b":", b"\x7f", b"\xff", b"HTTP/1.1", b"0", b",", b"\t"]
 hostile_lines = [
     b"Host: other\r\n",

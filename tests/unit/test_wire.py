@@ -98,6 +98,71 @@ class TestHeadParser:
         assert parser.feed(head + b"\r\n")
         assert parser.fields[1:] == fields
 
+    def test_a_field_that_comes_again_is_the_same_pair(self) -> None:
+        parser = HeadParser(rules=False)
+        given = []
+        for target in (b"/1", b"/2"):
+            parser.feed(b"GET %s HTTP/1.1\r\nHost: h\r\nX-Own-Name: v\r\n\r\n" % target)
+            given.append(parser.fields)
+            parser.reset()
+        assert given[0] == given[1]
+        assert given[0] is not given[1]
+        assert all(a is b for a, b in zip(*given, strict=True))
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ((b"Host", b"one"), (b"Host", b"two")),
+            ((b"Host", b"same"), (b"hOST", b"same")),
+            ((b"X-A", b"same"), (b"X-B", b"same")),
+            ((b"X-A", b"long"), (b"X-A", b"longer")),
+            ((b"X-A", b"long"), (b"X-A", b"lon")),
+            ((b"X-A", b"some"), (b"X-A", b"")),
+            ((b"X-A", b""), (b"X-A", b"some")),
+            ((b"X-A", b"s" * 400), (b"X-A", b"s" * 5000)),
+            ((b"X-A", b"s" * 5000), (b"X-A", b"s" * 4999 + b"t")),
+        ],
+    )
+    def test_a_field_that_comes_again_otherwise_is_read_anew(
+        self, before: tuple[bytes, bytes], after: tuple[bytes, bytes]
+    ) -> None:
+        parser = HeadParser(rules=False)
+        for field in (before, after, before):
+            parser.feed(b"GET / HTTP/1.1\r\n%s: %s\r\n\r\n" % field)
+            assert parser.fields == [field]
+            parser.reset()
+
+    def test_fields_outlive_the_parser_and_what_is_done_to_their_list(self) -> None:
+        parser = HeadParser()
+        parser.feed(GOOD)
+        fields = parser.fields
+        parser.fields.clear()
+        assert parser.fields == fields
+        del parser
+        gc.collect()
+        assert fields[1] == (b"X-One", b"1")
+
+    def test_a_value_that_keeps_changing_is_not_kept(self) -> None:
+        parser = HeadParser(rules=False)
+        given = []
+        for value in [*range(20), 19, 19]:
+            parser.feed(b"GET / HTTP/1.1\r\nX-A: %d\r\nX-Other: same\r\n\r\n" % value)
+            given.append(parser.fields)
+            parser.reset()
+        assert [fields[0] for fields in given[:20]] == [(b"X-A", b"%d" % i) for i in range(20)]
+        assert given[20] == given[21]
+        assert given[20][0] is not given[21][0]
+        assert given[20][0][0] is given[21][0][0]
+        assert given[20][1] is given[21][1]
+
+    def test_long_fields_are_not_kept(self) -> None:
+        parser = HeadParser(rules=False)
+        value = b"v" * 10_000
+        parser.feed(b"GET / HTTP/1.1\r\nX-A: %s\r\n\r\n" % value)
+        first = parser.fields[0]
+        assert first == (b"X-A", value)
+        assert parser.fields[0] is not first
+
     def test_order_of_calls_is_checked(self) -> None:
         parser = HeadParser()
         with pytest.raises(RuntimeError):

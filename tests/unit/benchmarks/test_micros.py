@@ -57,7 +57,21 @@ def test_both_parsers_read_the_heads_of_the_c_benchmark(root: Path) -> None:
         assert head.endswith(b"\r\n\r\n")
         assert b"Content-Length" not in head
         for read in (parsers.ours(), parsers.theirs(callbacks=True)):
-            read(head, 2)
+            read([head], 2)
+
+
+def test_heads_of_a_connection_share_what_a_client_repeats() -> None:
+    head = b"GET /page/00 HTTP/1.1\r\nHost: h.example\r\nX-Request-Id: abc\r\n\r\n"
+    first, second, *rest = parsers.connection(head)
+    assert len(rest) == parsers.HEADS - 2
+    assert first == b"GET /page/00 HTTP/1.1\r\nHost: h.example\r\nX-Request-Id: a00\r\n\r\n"
+    assert second == b"GET /page/01 HTTP/1.1\r\nHost: h.example\r\nX-Request-Id: a01\r\n\r\n"
+
+
+def test_mixed_heads_share_names_alone() -> None:
+    heads = parsers.mixed(b"GET /page/00 HTTP/1.1\r\nHost: h.example\r\nDNT: 1\r\n\r\n")
+    assert heads[1] == b"GET /page/01 HTTP/1.1\r\nHost: h.examp01\r\nDNT: 01\r\n\r\n"
+    assert len(set(heads)) == parsers.HEADS
 
 
 def test_a_source_without_heads_is_refused() -> None:
