@@ -8,6 +8,7 @@
 // links: route/radix.c route/router.c route/router_draft.c route/router_explain.c wire/http1_body.c
 // links: wire/http1_emit.c wire/http1_head.c wire/http1_line.c wire/http_msg.c wire/http_rules.c
 // links: wire/http_tok.c wire/uri.c worker/builder.c worker/worker.c
+// links: route/radix_build.c
 #include "proxy/reply.c"
 
 #include "proxy/rig.h"

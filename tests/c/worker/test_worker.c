@@ -8,6 +8,7 @@
 // links: route/pattern.c route/radix.c route/router.c route/router_draft.c route/router_explain.c
 // links: wire/http1_body.c wire/http1_emit.c wire/http1_head.c wire/http1_line.c wire/http_msg.c
 // links: wire/http_rules.c wire/http_tok.c wire/uri.c worker/builder.c
+// links: route/radix_build.c
 #include "worker/worker.c"
 
 #include "proxy/rig.h"
