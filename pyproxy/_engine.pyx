@@ -592,8 +592,7 @@ cdef class SnapshotBuilder:
 
     cdef pp_builder *_p
     cdef list _callables
-    cdef list _upstreams
-    cdef bint _built
+    cdef uint32_t _upstreams
     cdef bint _has_fallback
 
     def __cinit__(self):
@@ -601,7 +600,6 @@ cdef class SnapshotBuilder:
         if self._p == NULL:
             raise MemoryError
         self._callables = []
-        self._upstreams = []
 
     def __dealloc__(self):
         pp_builder_free(self._p)
@@ -666,6 +664,8 @@ cdef class SnapshotBuilder:
                      uint32_t max_requests=0, uint32_t retries=1, uint32_t max_head_bytes=61440,
                      uint32_t max_fields=200):
         cdef pp_cluster_conf_s conf
+        cdef pp_span n, b
+        cdef uint32_t id
         memset(&conf, 0, sizeof(conf))
         conf.connect_timeout_ms = connect_timeout_ms
         conf.send_timeout_ms = send_timeout_ms
@@ -681,34 +681,23 @@ cdef class SnapshotBuilder:
         conf.limits.line_bytes = max_head_bytes
         conf.limits.target_bytes = max_head_bytes
         conf.limits.fields = max_fields
-        if self._built:
-            raise ValueError("upstreams come before routes")
-        packed = PyBytes_FromStringAndSize(<char *>&conf, sizeof(conf))
-        self._upstreams.append((name, balance, packed, []))
-        return len(self._upstreams) - 1
+        keep = borrow(name, &n), borrow(balance, &b)
+        self._check(pp_builder_add_upstream(self._draft(), n, b, &conf, &id))
+        self._upstreams += 1
+        return id
 
-    def add_endpoint(self, int upstream, str address not None, *, int weight=1, str name=""):
-        cdef list rows = self._upstreams[upstream][3]
-        rows.append((address, weight, name))
-        return len(rows) - 1
+    def add_endpoint(self, uint32_t upstream, str address not None, *, uint32_t weight=1,
+                     str name not None=""):
+        cdef pp_span a, n
+        cdef uint32_t id
+        self._check_upstream(upstream)
+        keep = borrow(address, &a), borrow(name, &n)
+        self._check(pp_builder_add_endpoint(self._draft(), upstream, a, n, weight, &id))
+        return id
 
-    cdef int _build_upstreams(self) except -1:
-        """C wants to know the number of endpoints first: built when all are known."""
-        cdef pp_span n, b, a
-        cdef uint32_t id, i
-        cdef pp_cluster_conf_s *conf
-        if self._built:
-            return 0
-        self._built = True
-        for name, balance, packed, rows in self._upstreams:
-            keep = borrow(name, &n), borrow(balance, &b)
-            conf = <pp_cluster_conf_s *>PyBytes_AS_STRING(packed)
-            self._check(pp_builder_add_upstream(self._draft(), n, b, conf, <uint32_t>len(rows), &id))
-            i = 0
-            for address, weight, label in rows:
-                keep = borrow(address, &a), borrow(label, &n)
-                self._check(pp_builder_set_endpoint(self._draft(), id, i, a, n, weight))
-                i += 1
+    cdef int _check_upstream(self, uint32_t upstream) except -1:
+        if upstream >= self._upstreams:
+            raise IndexError(f"no such upstream: {upstream}")
         return 0
 
     def add_filter(self, str name not None, phases, *, uint32_t timeout_ms=30000,
@@ -732,7 +721,6 @@ cdef class SnapshotBuilder:
         if self._has_fallback:
             raise ValueError("set_global_filters comes once, before the first route")
         self._has_fallback = True
-        self._build_upstreams()
         self._check(pp_builder_set_early(self._draft(), ids, self._ids(filters, ids)))
         self.add_route("-", paths=(), filters=filters, max_body_bytes=0)
 
@@ -770,6 +758,8 @@ cdef class SnapshotBuilder:
         cdef uint32_t id
         if not self._has_fallback:
             self.set_global_filters(())
+        if upstream >= 0:
+            self._check_upstream(<uint32_t>upstream)
         memset(&r, 0, sizeof(r))
         keep = [borrow(name, &r.name)]
         r.action = PP_ROUTE_ACTION_NONE if upstream < 0 else PP_ROUTE_ACTION_UPSTREAM

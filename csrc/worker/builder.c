@@ -12,6 +12,22 @@ struct draft_filter {
     void *callable[PP_PHASE_COUNT];
 };
 
+struct draft_endpoint {
+    struct draft_endpoint *next;
+    struct pp_span address, name;
+    uint32_t weight;
+};
+
+/* An upstream until the number of its endpoints is known: a cluster has it from the start. */
+struct draft_upstream {
+    struct pp_span name;
+    const struct pp_balance_ops *balance;
+    struct pp_cluster_conf conf;
+    uint32_t n;
+    struct draft_endpoint *first, **end;
+    struct pp_cluster *cluster; /* once it is built */
+};
+
 /* A growing row of pointers or ids. */
 struct row {
     void **at;
@@ -21,7 +37,8 @@ struct row {
 struct pp_builder {
     struct pp_snapshot *sn;
     struct pp_router_draft *draft;
-    struct row logs, listeners, clusters, filters, routes;
+    struct row logs, listeners, upstreams, filters, routes;
+    struct row targets; /* of the routes: a draft_upstream or NULL each */
     char why[PP_BUILDER_WHY];
 };
 
@@ -47,9 +64,10 @@ void pp_builder_free(struct pp_builder *b)
     pp_router_draft_free(b->draft);
     pp_mem_free(b->logs.at);
     pp_mem_free(b->listeners.at);
-    pp_mem_free(b->clusters.at);
+    pp_mem_free(b->upstreams.at);
     pp_mem_free(b->filters.at);
     pp_mem_free(b->routes.at);
+    pp_mem_free(b->targets.at);
     pp_mem_free(b);
 }
 
@@ -159,36 +177,44 @@ int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_sp
     return PP_OK;
 }
 
-static void unref_cluster(void *cl)
-{
-    pp_cluster_unref(cl);
-}
-
 int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp_span balance,
-                            const struct pp_cluster_conf *conf, uint32_t n, uint32_t *id)
+                            const struct pp_cluster_conf *conf, uint32_t *id)
 {
     char text[64];
     snprintf(text, sizeof(text), "%.*s", (int)PP_MIN(balance.n, sizeof(text) - 1), balance.p);
     const struct pp_balance_ops *ops = pp_balance_find(text);
     if (ops == NULL)
         return bad(b, "no such balance policy", balance);
-    struct pp_cluster *cl = pp_cluster_new(name, conf, ops, n);
-    if (cl == NULL)
+    struct draft_upstream *u = zalloc(b, sizeof(*u));
+    if (u == NULL)
         return PP_ENOMEM;
-    if (pp_arena_on_reset(&b->sn->arena, unref_cluster, cl) != PP_OK) {
-        pp_cluster_unref(cl);
-        return PP_ENOMEM;
-    }
-    return push(&b->clusters, cl, id);
+    u->balance = ops;
+    u->conf = *conf;
+    u->end = &u->first;
+    int rc = dup(b, name, &u->name);
+    return rc == PP_OK ? push(&b->upstreams, u, id) : rc;
 }
 
-int pp_builder_set_endpoint(struct pp_builder *b, uint32_t upstream, uint32_t i,
-                            struct pp_span address, struct pp_span name, uint32_t weight)
+int pp_builder_add_endpoint(struct pp_builder *b, uint32_t upstream, struct pp_span address,
+                            struct pp_span name, uint32_t weight, uint32_t *id)
 {
-    int rc = pp_cluster_set_endpoint(b->clusters.at[upstream], i, address, name, weight);
-    return rc == PP_EINVAL
-               ? bad(b, "not an endpoint address (127.0.0.1:80, [::1]:80, unix:/path)", address)
-               : rc;
+    struct draft_upstream *u = b->upstreams.at[upstream];
+    struct pp_sock_dest dest;
+    if (pp_sock_dest_parse(address, &dest) != PP_OK)
+        return bad(b, "not an endpoint address (127.0.0.1:80, [::1]:80, unix:/path)", address);
+    struct draft_endpoint *ep = zalloc(b, sizeof(*ep));
+    if (ep == NULL)
+        return PP_ENOMEM;
+    ep->weight = weight;
+    int rc = dup(b, address, &ep->address);
+    if (rc == PP_OK)
+        rc = dup(b, name, &ep->name);
+    if (rc != PP_OK)
+        return rc;
+    *u->end = ep;
+    u->end = &ep->next;
+    *id = u->n++;
+    return PP_OK;
 }
 
 int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t timeout_ms,
@@ -276,7 +302,6 @@ int pp_builder_add_route(struct pp_builder *b, const struct pp_builder_route *r,
         return PP_ENOMEM;
     route->action = (uint8_t)r->action;
     route->status = (uint16_t)r->status;
-    route->cluster = r->upstream == PP_ID_NONE ? NULL : b->clusters.at[r->upstream];
     route->max_body = r->max_body;
     route->total_timeout_ms = r->total_timeout_ms;
     route->access_log = r->access_log;
@@ -293,6 +318,8 @@ int pp_builder_add_route(struct pp_builder *b, const struct pp_builder_route *r,
         rc = compile_template(b, r->rewrite_host, &route->rewrite_host);
     if (rc == PP_OK)
         rc = build_chain(b, r->filter, r->n_filter, &route->chain);
+    if (rc == PP_OK)
+        rc = push(&b->targets, r->upstream == PP_ID_NONE ? NULL : b->upstreams.at[r->upstream], id);
     return rc == PP_OK ? push(&b->routes, route, id) : rc;
 }
 
@@ -311,6 +338,47 @@ int pp_builder_set_early(struct pp_builder *b, const uint32_t *filter, uint32_t 
     return rc;
 }
 
+static void unref_cluster(void *cl)
+{
+    pp_cluster_unref(cl);
+}
+
+/* The cluster of an upstream with all its endpoints; the arena's. */
+static int build_cluster(struct pp_builder *b, struct draft_upstream *u)
+{
+    struct pp_cluster *cl = u->cluster = pp_cluster_new(u->name, &u->conf, u->balance, u->n);
+    if (cl == NULL)
+        return PP_ENOMEM;
+    int rc = pp_arena_on_reset(&b->sn->arena, unref_cluster, cl);
+    if (rc != PP_OK)
+        pp_cluster_unref(cl);
+    uint32_t i = 0;
+    for (const struct draft_endpoint *ep = u->first; ep != NULL && rc == PP_OK; ep = ep->next)
+        rc = pp_cluster_set_endpoint(cl, i++, ep->address, ep->name, ep->weight);
+    return rc;
+}
+
+/* All clusters, for the snapshot and for the routes that lead to them. */
+static int build_clusters(struct pp_builder *b)
+{
+    struct pp_snapshot *sn = b->sn;
+    sn->cluster = pp_arena_alloc(&sn->arena, b->upstreams.n * sizeof(sn->cluster[0]) + 1);
+    if (sn->cluster == NULL)
+        return PP_ENOMEM;
+    for (uint32_t i = 0; i < b->upstreams.n; i++) {
+        struct draft_upstream *u = b->upstreams.at[i];
+        int rc = build_cluster(b, u);
+        if (rc != PP_OK)
+            return rc;
+        sn->cluster[sn->n_cluster++] = u->cluster;
+    }
+    for (uint32_t i = 0; i < b->routes.n; i++)
+        if (b->targets.at[i] != NULL)
+            ((struct pp_route *)b->routes.at[i])->cluster =
+                ((struct draft_upstream *)b->targets.at[i])->cluster;
+    return PP_OK;
+}
+
 /* Copy a row into the snapshot's arena. */
 static void **settle(struct pp_builder *b, const struct row *r, uint32_t *n)
 {
@@ -325,14 +393,15 @@ int pp_builder_finish(struct pp_builder *b, void (*release)(void *arg), void *ar
                       struct pp_snapshot **out)
 {
     struct pp_snapshot *sn = b->sn;
-    int rc = PP_ENOMEM;
+    int rc = build_clusters(b);
     sn->log = (struct pp_log_conf **)settle(b, &b->logs, &sn->n_log);
     sn->listener = (struct pp_listener_conf **)settle(b, &b->listeners, &sn->n_listener);
-    sn->cluster = (struct pp_cluster **)settle(b, &b->clusters, &sn->n_cluster);
     sn->route = (const struct pp_route **)settle(b, &b->routes, &sn->n_route);
     sn->router = pp_router_new(b->draft);
-    if (sn->log != NULL && sn->listener != NULL && sn->cluster != NULL && sn->route != NULL &&
-        sn->router != NULL && sn->n_route > 0)
+    if (sn->log == NULL || sn->listener == NULL || sn->route == NULL || sn->router == NULL ||
+        sn->n_route == 0)
+        rc = PP_ENOMEM;
+    if (rc == PP_OK)
         rc = pp_arena_on_reset(&sn->arena, release, arg);
     if (rc == PP_OK) {
         *out = sn;

@@ -34,11 +34,12 @@ int pp_builder_add_listener(struct pp_builder *b, struct pp_span name,
 /* A trusted address range of the listener: CIDR text, or "unix". */
 int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_span range);
 
-/* <n> endpoints follow, with pp_builder_set_endpoint. */
+/* <conf> is copied; the endpoints come with pp_builder_add_endpoint, any time before finish. */
 int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp_span balance,
-                            const struct pp_cluster_conf *conf, uint32_t n, uint32_t *id);
-int pp_builder_set_endpoint(struct pp_builder *b, uint32_t upstream, uint32_t i,
-                            struct pp_span address, struct pp_span name, uint32_t weight);
+                            const struct pp_cluster_conf *conf, uint32_t *id);
+/* One more endpoint of <upstream>; *id counts from 0 in each. <name> empty: its address. */
+int pp_builder_add_endpoint(struct pp_builder *b, uint32_t upstream, struct pp_span address,
+                            struct pp_span name, uint32_t weight, uint32_t *id);
 
 /* A Python filter; bind its callables with pp_builder_bind. The references are the caller's: see
  * pp_builder_finish. */

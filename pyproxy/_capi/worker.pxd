@@ -85,9 +85,9 @@ cdef extern from "worker/builder.h" nogil:
                                 pp_span via, pp_span server, uint32_t *id)
     int pp_builder_add_trusted(pp_builder *b, uint32_t listener, pp_span range)
     int pp_builder_add_upstream(pp_builder *b, pp_span name, pp_span balance,
-                                const pp_cluster_conf_s *conf, uint32_t n, uint32_t *id)
-    int pp_builder_set_endpoint(pp_builder *b, uint32_t upstream, uint32_t i, pp_span address,
-                                pp_span name, uint32_t weight)
+                                const pp_cluster_conf_s *conf, uint32_t *id)
+    int pp_builder_add_endpoint(pp_builder *b, uint32_t upstream, pp_span address, pp_span name,
+                                uint32_t weight, uint32_t *id)
     int pp_builder_add_filter(pp_builder *b, pp_span name, uint32_t timeout_ms,
                               uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
     int pp_builder_bind(pp_builder *b, uint32_t filter, pp_phase phase, void *callable)

@@ -87,13 +87,8 @@ def test_things_that_come_with_others_cannot_be_made() -> None:
 def test_what_cannot_be_built_is_refused_with_a_sentence(what, arguments) -> None:
     builder = SnapshotBuilder()
     builder.add_listener("web")
-
-    def build() -> None:
-        getattr(builder, what)(**arguments)
-        builder.finish()  # upstreams are built when the first route or the end asks for them
-
     with pytest.raises(ValueError, match=r"\w+ \w+"):
-        build()
+        getattr(builder, what)(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +98,28 @@ def test_endpoints_are_numeric_addresses(address) -> None:
     builder = SnapshotBuilder()
     builder.add_listener("web")
     upstream = builder.add_upstream("u")
-    builder.add_endpoint(upstream, address)
     with pytest.raises(ValueError, match="address"):
-        builder.add_route("r", upstream=upstream)
+        builder.add_endpoint(upstream, address)
+
+
+def test_an_upstream_is_added_before_it_is_named() -> None:
+    builder = SnapshotBuilder()
+    for wrong in (0, 1):
+        with pytest.raises(IndexError, match=f"no such upstream: {wrong}"):
+            builder.add_endpoint(wrong, "127.0.0.1:80")
+        with pytest.raises(IndexError, match=f"no such upstream: {wrong}"):
+            builder.add_route("r", upstream=wrong)
+        builder.add_upstream("u")
+
+
+def test_upstreams_and_endpoints_may_come_after_routes() -> None:
+    builder = SnapshotBuilder()
+    first = builder.add_upstream("u")
+    builder.add_route("r", upstream=first)
+    assert builder.add_upstream("v") == 1
+    assert builder.add_endpoint(first, "127.0.0.1:80") == 0
+    assert builder.add_endpoint(first, "127.0.0.1:81") == 1
+    assert builder.finish()
 
 
 def test_an_unknown_phase_is_refused() -> None:

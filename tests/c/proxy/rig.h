@@ -251,7 +251,7 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
                                         .upstream = PP_ID_NONE,
                                         .max_body = UINT64_MAX,
                                         .access_log = PP_ID_NONE};
-    uint32_t id, filter[2];
+    uint32_t id, upstream = 0, filter[2];
     if (b == NULL)
         return NULL;
     int rc = PP_OK;
@@ -266,12 +266,12 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
     if (rc == PP_OK && c->trusted != NULL)
         rc = pp_builder_add_trusted(b, id, rig_span(c->trusted));
     if (rc == PP_OK)
-        rc = pp_builder_add_upstream(b, PP_SPAN("up"), rig_span(c->balance), &c->cluster,
-                                     c->origins, &id);
+        rc =
+            pp_builder_add_upstream(b, PP_SPAN("up"), rig_span(c->balance), &c->cluster, &upstream);
     for (unsigned i = 0; i < c->origins && rc == PP_OK; i++) {
         char text[32];
-        rc =
-            pp_builder_set_endpoint(b, id, i, rig_address(&r->origin_at[i], text), PP_SPAN_NONE, 1);
+        rc = pp_builder_add_endpoint(b, upstream, rig_address(&r->origin_at[i], text), PP_SPAN_NONE,
+                                     1, &id);
     }
     if (rc == PP_OK)
         rc = rig_add_filters(r, b, filter);
