@@ -100,6 +100,12 @@ PP_TEST_CASE(json_lines_are_objects)
     PP_CHECK(strstr(text, ",\"fault\":null,\"id\":1}\n") != NULL);
 }
 
+/* Nothing at all is a span without an address, which memcpy must not see. */
+PP_TEST_CASE(a_request_without_host_is_logged_with_an_empty_one)
+{
+    PP_CHECK(strstr(logged("json", "GET / HTTP/1.0\r\n\r\n"), ",\"host\":\"\",") != NULL);
+}
+
 PP_TEST_CASE(times_have_their_form)
 {
     const char *text =
