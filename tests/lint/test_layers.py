@@ -20,7 +20,7 @@ LAYERS = {
 # The order inside proxy/, one group a line: a file may include its own group and those above it.
 # "filter_*" stands for every filter_<name>.
 PROXY_ORDER = (
-    ("fault", "metrics", "template", "snapshot"),
+    ("fault", "metrics", "moved", "template", "snapshot"),
     ("core",),
     ("h1",),
     ("exchange",),

@@ -1,0 +1,78 @@
+#include "proxy/moved.h"
+
+static void put(char **p, uint64_t v, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        *(*p)++ = (char)(unsigned char)(v >> 8 * i);
+}
+
+static uint64_t get(const char **p, int bytes)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < bytes; i++)
+        v |= (uint64_t)(unsigned char)*(*p)++ << 8 * i;
+    return v;
+}
+
+size_t pp_moved_size(const struct pp_moved *m)
+{
+    return PP_MOVED_FIXED + m->listener.n + m->unread.n;
+}
+
+void pp_moved_pack(const struct pp_moved *m, char *dst)
+{
+    char *p = dst;
+    put(&p, PP_MOVED_VERSION, 1);
+    put(&p, m->client.family, 1);
+    put(&p, m->client.port, 2);
+    put(&p, m->client.scope, 4);
+    memcpy(p, m->client.ip, sizeof(m->client.ip));
+    p += sizeof(m->client.ip);
+    put(&p, m->age_ms, 8);
+    put(&p, m->waited_ms, 8);
+    put(&p, m->n_request, 4);
+    put(&p, m->listener.n, 4);
+    put(&p, m->unread.n, 4);
+    memcpy(p, m->listener.p, m->listener.n);
+    p += m->listener.n;
+    if (m->unread.n > 0)
+        memcpy(p, m->unread.p, m->unread.n);
+}
+
+/* Fields that the family has no use for are zero. */
+static bool is_address(const struct pp_sock_addr *a)
+{
+    static const uint8_t zero[16];
+    if (a->family == AF_INET6)
+        return true;
+    if (a->scope != 0)
+        return false;
+    if (a->family == AF_INET)
+        return memcmp(a->ip + 4, zero, 12) == 0;
+    return (a->family == AF_UNIX || a->family == 0) && a->port == 0 && memcmp(a->ip, zero, 16) == 0;
+}
+
+int pp_moved_unpack(struct pp_span packed, struct pp_moved *m)
+{
+    const char *p = packed.p;
+    if (packed.n < PP_MOVED_FIXED || get(&p, 1) != PP_MOVED_VERSION)
+        return PP_EINVAL;
+    memset(m, 0, sizeof(*m));
+    m->fd = -1;
+    m->client.family = (uint8_t)get(&p, 1);
+    m->client.port = (uint16_t)get(&p, 2);
+    m->client.scope = (uint32_t)get(&p, 4);
+    memcpy(m->client.ip, p, sizeof(m->client.ip));
+    p += sizeof(m->client.ip);
+    m->age_ms = get(&p, 8);
+    m->waited_ms = get(&p, 8);
+    m->n_request = (uint32_t)get(&p, 4);
+    size_t listener = (size_t)get(&p, 4), unread = (size_t)get(&p, 4);
+    if (listener == 0 || listener > PP_MOVED_LISTENER_MAX || unread > PP_MOVED_UNREAD_MAX ||
+        packed.n != PP_MOVED_FIXED + listener + unread || m->waited_ms > m->age_ms ||
+        !is_address(&m->client))
+        return PP_EINVAL;
+    m->listener = pp_span(p, listener);
+    m->unread = pp_span(p + listener, unread);
+    return PP_OK;
+}
