@@ -257,14 +257,45 @@ class Engine:
     def run_for(self, seconds: float) -> int:
         """Run without any other event loop: for tests and tools."""
     def install(self, snapshot: Snapshot) -> None:
-        """New exchanges use it from now on; running ones keep theirs."""
-    def listen(self, fd: int, listener: str) -> None:
-        """Accept on a listening socket (a duplicate is taken; the caller keeps `fd`) as the
-        named listener.
+        """New exchanges use it from now on; running ones keep theirs.
+
+        A listener that it does not know, but that is listened on or has connections, goes on as it
+        was configured before until they have gone.
         """
-    def stop_listening(self) -> None: ...
-    def drain(self) -> None:
-        """Close idle connections, answer the rest with `Connection: close`."""
+    def listen(self, fd: int, listener: str) -> int:
+        """Accept on a listening socket (a duplicate is taken; the caller keeps `fd`) as the
+        named listener, which may have several.
+
+        Returns the handle for `unlisten`.
+        """
+    def unlisten(self, handle: int) -> None:
+        """Accept what waits in that socket's queue, then close it; its connections go on.
+
+        `ValueError`: not listened on.
+        """
+    def stop_listening(self) -> None:
+        """`unlisten` for all."""
+    def drain(self, spread_ms: int = 0) -> None:
+        """Answer with `Connection: close`, and close idle connections: each after a time by chance
+        within `spread_ms`, and never while a request waits in the socket.
+        """
+    def hand_over(self, receiver: Callable[[int, bytes], bool | None] | None) -> None:
+        """Offer every connection that is or comes to rest to another process, from now on.
+
+        `receiver(fd, packed)` is called from `run_ready`; `fd` is lent for the call: duplicate or
+        send it (SCM_RIGHTS), with `packed` beside it, for `take` there. True: it is taken, and
+        closed here without the client noticing. False (or an exception): it stays, and is ended
+        politely. None: not now; it is asked again soon. The receiver must not call this engine.
+
+        To be called before `drain`. With None nobody takes any more.
+        """
+    def take(self, fd: int, packed: bytes) -> None:
+        """Serve a connection that another process handed over (a duplicate of `fd` is taken; the
+        caller keeps `fd`, also after an error). No socket of its listener needs to be open.
+
+        `ValueError`: malformed, of another version, or the installed snapshot does not know its
+        listener; then nothing has happened to the connection.
+        """
     @property
     def connections(self) -> int: ...
     @property

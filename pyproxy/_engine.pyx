@@ -109,6 +109,14 @@ cdef void cb_end(void *owner, pp_exchange *x) noexcept with gil:
         (<Engine>owner)._report("end", exc)
 
 
+cdef int cb_offer(void *owner, const pp_moved *m) noexcept with gil:
+    try:
+        return offer(<Engine>owner, m)
+    except BaseException as exc:
+        (<Engine>owner)._report("hand_over", exc)
+        return PP_MOVE_REFUSED
+
+
 cdef void cb_release(void *arg) noexcept with gil:
     try:
         Py_DECREF(<object>arg)
@@ -121,6 +129,15 @@ hook_ops.run = cb_run
 hook_ops.body = cb_body
 hook_ops.cancel = cb_cancel
 hook_ops.end = cb_end
+
+
+cdef int offer(Engine engine, const pp_moved *m) except -1:
+    packed = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>pp_moved_size(m))
+    pp_moved_pack(m, PyBytes_AS_STRING(packed))
+    result = engine._receiver(m.fd, packed)
+    if result is None:
+        return PP_MOVE_LATER
+    return PP_MOVE_TAKEN if result else PP_MOVE_REFUSED
 
 
 cdef int run_phase(Engine engine, pp_exchange *x, const pp_hook *hook, pp_phase phase) except -1:
@@ -819,6 +836,7 @@ cdef class Engine:
     cdef object _on_error
     cdef list _free_views
     cdef object _snapshot
+    cdef object _receiver
 
     def __init__(self, *, loop=None, uint32_t slot=0, stats=None, on_error=None):
         cdef void *mem = NULL
@@ -883,10 +901,7 @@ cdef class Engine:
 
     def install(self, Snapshot snapshot not None):
         self._ensure_open()
-        cdef int rc = pp_worker_install(&self._w, snapshot._p)
-        if rc == PP_ENOENT:
-            raise ValueError("a listener that is in use is missing from the snapshot")
-        check(rc)
+        check(pp_worker_install(&self._w, snapshot._p))
 
     def listen(self, int fd, str listener not None):
         cdef pp_span name
@@ -899,14 +914,46 @@ cdef class Engine:
         if rc == PP_ENOENT:
             raise ValueError(f"no such listener: {listener}")
         check(rc)
+        return copy
+
+    def unlisten(self, int handle):
+        self._ensure_open()
+        cdef int rc = pp_worker_unlisten(&self._w, handle)
+        if rc == PP_ENOENT:
+            raise ValueError(f"no such listening socket: {handle}")
+        check(rc)
 
     def stop_listening(self):
         self._ensure_open()
         pp_worker_stop_listening(&self._w)
 
-    def drain(self):
+    def drain(self, uint64_t spread_ms=0):
         self._ensure_open()
-        pp_worker_drain(&self._w)
+        pp_worker_drain(&self._w, spread_ms)
+
+    def hand_over(self, receiver):
+        self._ensure_open()
+        if receiver is not None and not callable(receiver):
+            raise TypeError("the receiver is called, or None")
+        self._receiver = receiver
+        if receiver is not None:
+            pp_worker_hand_over(&self._w, cb_offer, <void *>self)
+        else:
+            pp_worker_hand_over(&self._w, NULL, NULL)
+
+    def take(self, int fd, bytes packed not None):
+        cdef pp_moved m
+        cdef pp_span s
+        self._ensure_open()
+        s.p = PyBytes_AS_STRING(packed)
+        s.n = <size_t>PyBytes_GET_SIZE(packed)
+        if pp_moved_unpack(s, &m) != PP_OK:
+            raise ValueError("not a connection that this version can take")
+        m.fd = os.dup(fd)
+        cdef int rc = pp_worker_take(&self._w, &m)
+        if rc == PP_ENOENT:
+            raise ValueError("the connection's listener is not in the snapshot")
+        check(rc)
 
     @property
     def connections(self):
@@ -928,6 +975,7 @@ cdef class Engine:
         if self._open:
             pp_worker_fini(&self._w)
             self._open = False
+            self._receiver = None
             self._release_stats()
 
     cdef Exchange _view(self, pp_exchange *x):

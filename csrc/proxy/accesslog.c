@@ -324,12 +324,16 @@ static void put_op(struct line *l, const struct pp_exchange *x, const struct op 
 void pp_accesslog_write(const struct pp_exchange *x)
 {
     struct pp_core *core = x->core;
-    uint32_t i =
-        x->route->access_log != PP_ID_NONE ? x->route->access_log : x->listener->access_log;
-    if (i == PP_ID_NONE || i >= x->snapshot->n_log || x->snapshot->log[i]->sink == NULL)
+    const struct pp_snapshot *sn = x->snapshot;
+    uint32_t i = x->route->access_log;
+    if (i == PP_ID_NONE) { /* an index of the snapshot that the listener is of */
+        i = x->listener->access_log;
+        sn = x->home != NULL ? x->home : sn;
+    }
+    if (i == PP_ID_NONE || i >= sn->n_log || sn->log[i]->sink == NULL)
         return;
-    struct pp_sink *sink = x->snapshot->log[i]->sink;
-    const struct pp_accesslog *log = x->snapshot->log[i]->format;
+    struct pp_sink *sink = sn->log[i]->sink;
+    const struct pp_accesslog *log = sn->log[i]->format;
     struct line l = {.cap = PP_ACCESSLOG_LINE - 2, .json = log->json};
     l.p = pp_sink_reserve(sink, PP_ACCESSLOG_LINE);
     if (l.p == NULL) {

@@ -27,6 +27,8 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     core->seed.k1 = pp_rng_next(&core->rng);
     pp_map_init(&core->addresses, core->seed);
     pp_list_init(&core->downs);
+    pp_list_init(&core->leaving.queue);
+    pp_timer_init(&core->leaving.timer, NULL);
     core->scratch = pp_mem_alloc(PP_CORE_SCRATCH_BYTES);
     core->bulk = pp_mem_alloc(PP_CORE_BULK_BYTES);
     rc = core->scratch == NULL || core->bulk == NULL ? PP_ENOMEM : PP_OK;

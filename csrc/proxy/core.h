@@ -13,6 +13,7 @@
 #include "io/loop.h"
 #include "io/splice.h"
 #include "proxy/metrics.h"
+#include "proxy/moved.h"
 #include "proxy/snapshot.h"
 
 #define PP_CORE_HEAD_BYTES                                                                         \
@@ -51,6 +52,14 @@ struct pp_core {
     uint32_t n_down, n_exchange;
     uint64_t next_exchange;
     bool draining;
+    struct pp_leaving { /* connections that end or move before their client wants (move.h) */
+        bool on;        /* draining, or handing over */
+        pp_move_fn fn;  /* NULL: nobody takes them */
+        void *arg;
+        uint32_t spread_ms;   /* within which idle ones are closed */
+        struct pp_list queue; /* of client connections, instead of <downs>: to be looked at */
+        struct pp_timer timer;
+    } leaving;
     struct pp_gather gather;
     char *scratch; /* PP_CORE_SCRATCH_BYTES */
     char *bulk;    /* PP_CORE_BULK_BYTES */

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "io/fd.h"
+#include "proxy/move.h"
 
 /* Lingering close: how long and how much is read and dropped for a client that still sends. */
 #define LINGER_MS 2000
@@ -19,6 +20,27 @@ static void free_now(struct pp_deferred *deferred)
     pp_slab_put(&d->h.core->down_slab, d);
 }
 
+static bool is_full(const struct pp_door *door)
+{
+    return door->conf->max_connections > 0 && door->n_open >= door->conf->max_connections;
+}
+
+void pp_down_enter_door(struct pp_door *door)
+{
+    door->n_open++;
+    if (is_full(door) && !door->closing)
+        pp_listener_hold(&door->l);
+}
+
+void pp_down_leave_door(struct pp_door *door)
+{
+    door->n_open--;
+    if (door->l.paused && !door->core->draining && !is_full(door))
+        pp_listener_resume(&door->l);
+    if (door->n_open == 0 && door->l.fd < 0)
+        door->on_empty(door);
+}
+
 void pp_down_close(struct pp_down *d, bool abort)
 {
     struct pp_core *core = d->h.core;
@@ -34,14 +56,12 @@ void pp_down_close(struct pp_down *d, bool abort)
     d->state = PP_DOWN_CLOSED;
     pp_list_detach(&d->link);
     core->n_down--;
-    d->door->n_open--;
     count(d, PP_METRIC_WORD(LISTENER, ACTIVE), -1);
     pp_loop_stop(&core->loop, &d->timer);
     pp_h1_close(&d->h, abort);
-    if (d->door->l.paused && !core->draining)
-        pp_listener_resume(&d->door->l);
     d->deferred.fn = free_now;
     pp_loop_defer_free(&core->loop, &d->deferred);
+    pp_down_leave_door(d->door); /* freed at the end of the turn too, if it was the last */
 }
 
 void pp_down_expect(struct pp_down *d, enum pp_down_wait wait, uint64_t ms)
@@ -132,6 +152,10 @@ static void on_deadline(struct pp_down *d)
         pp_down_expect_body(d, false);
         return;
     }
+    if (d->wait == PP_DOWN_WAIT_GOODBYE) {
+        pp_move_goodbye(d);
+        return;
+    }
     d->deadline_ms = UINT64_MAX;
     if (d->wait != PP_DOWN_WAIT_IDLE && d->wait != PP_DOWN_WAIT_LINGER)
         count(d, PP_METRIC_WORD(LISTENER, TIMEOUTS), 1);
@@ -193,62 +217,52 @@ static void on_event(struct pp_io *io, uint32_t events)
         pp_down_h1_on_readable(d);
 }
 
-static bool is_full(const struct pp_door *door)
+int pp_down_open(struct pp_door *door, int fd, struct pp_down **out)
 {
-    return door->conf->max_connections > 0 && door->n_open >= door->conf->max_connections;
-}
-
-void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
-{
-    struct pp_door *door = l->owner;
     struct pp_core *core = door->core;
     struct pp_down *d = pp_slab_get(&core->down_slab);
-    if (d != NULL)
+    int rc = PP_ENOMEM;
+    if (d == NULL) {
+        pp_fd_close(&fd);
+    } else {
         memset(d, 0, sizeof(*d));
-    if (d == NULL || pp_chan_tcp_open(&d->h.ch, &core->loop, fd, on_event, true) != PP_OK) {
-        if (d == NULL)
-            pp_fd_close(&fd);
+        rc = pp_chan_tcp_open(&d->h.ch, &core->loop, fd, on_event, true);
+    }
+    if (rc != PP_OK) {
         pp_slab_put(&core->down_slab, d);
         PP_COUNT(&core->metrics, door->conf->record, LISTENER, REJECTED, 1);
-        return;
+        return rc;
     }
     d->h.core = core;
     d->h.first = &core->head_slab;
     d->h.ch.writable = true;
     d->door = door;
     d->born_ms = core->loop.now_ms;
-    pp_sock_addr_from(&d->client, from);
+    d->deadline_ms = UINT64_MAX;
     pp_timer_init(&d->timer, on_timer);
     pp_list_attach_back(&core->downs, &d->link);
     core->n_down++;
-    door->n_open++;
-    count(d, PP_METRIC_WORD(LISTENER, CONNECTIONS), 1);
     count(d, PP_METRIC_WORD(LISTENER, ACTIVE), 1);
-    if (is_full(door))
-        pp_listener_hold(l);
-    pp_down_expect(d, PP_DOWN_WAIT_HEAD, door->conf->header_timeout_ms);
+    pp_down_enter_door(door);
+    *out = d;
+    return PP_OK;
 }
 
-void pp_down_drain(struct pp_core *core)
+void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
 {
-    core->draining = true;
-    struct pp_list *next;
-    for (struct pp_list *at = core->downs.next; at != &core->downs; at = next) {
-        struct pp_down *d = PP_CONTAINER_OF(at, struct pp_down, link);
-        next = at->next;
-        /* Bytes may be waiting in the socket: look before closing, so that no request on the wire
-         * is lost. */
-        if (d->state == PP_DOWN_IDLE) {
-            d->h.ch.readable = true;
-            pp_down_h1_on_readable(d);
-        }
-        if (d->state == PP_DOWN_IDLE)
-            pp_down_close(d, false);
-    }
+    struct pp_door *door = l->owner;
+    struct pp_down *d;
+    if (pp_down_open(door, fd, &d) != PP_OK)
+        return;
+    pp_sock_addr_from(&d->client, from);
+    count(d, PP_METRIC_WORD(LISTENER, CONNECTIONS), 1);
+    pp_down_expect(d, PP_DOWN_WAIT_HEAD, door->conf->header_timeout_ms);
+    pp_move_new(d);
 }
 
 void pp_down_close_all(struct pp_core *core)
 {
+    pp_move_stop(core);
     while (!pp_list_is_empty(&core->downs)) {
         struct pp_down *d = PP_CONTAINER_OF(core->downs.next, struct pp_down, link);
         d->gone = true;

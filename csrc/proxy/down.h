@@ -20,14 +20,20 @@
 #include "proxy/h1.h"
 
 /* Where connections come in: an adopted listening socket and the configuration that now belongs to
- * it. */
+ * it. Closed, or made for connections that moved here, it has no socket (l.fd < 0), and goes with
+ * its last connection. */
 struct pp_door {
     struct pp_listener l;
     struct pp_core *core;
-    const struct pp_listener_conf *conf; /* of the installed snapshot */
+    const struct pp_listener_conf *conf; /* of the installed snapshot, or of <home> */
+    struct pp_snapshot *home; /* that knew the listener last; NULL: the installed one does */
     struct pp_span name;
     uint32_t n_open; /* connections */
+    bool closing;    /* what still waits is taken, over the limit too */
+    /* The last connection of a door without socket has gone. */
+    void (*on_empty)(struct pp_door *door);
     struct pp_door *next;
+    struct pp_deferred deferred;
 };
 
 enum pp_down_state {
@@ -47,14 +53,15 @@ enum pp_down_wait {
     PP_DOWN_WAIT_BODY = 3,
     PP_DOWN_WAIT_SEND = 4,
     PP_DOWN_WAIT_LINGER = 5,
-    PP_DOWN_WAIT_AGAIN = 6 /* not a deadline: the connection gave way to others and goes on now */
+    PP_DOWN_WAIT_AGAIN = 6,  /* not a deadline: the connection gave way to others and goes on now */
+    PP_DOWN_WAIT_GOODBYE = 7 /* idle in a worker that drains: until its turn to be closed */
 };
 
 struct pp_down {
     struct pp_h1 h;
     struct pp_exchange *x;
     struct pp_door *door;
-    struct pp_list link; /* in core->downs */
+    struct pp_list link; /* in core->downs or core->leaving.queue */
     struct pp_http1_head head;
     struct pp_timer timer;
     uint64_t deadline_ms;
@@ -70,6 +77,7 @@ struct pp_down {
     bool in_read;      /* reading is on the stack: it goes on with the next request by itself */
     bool gone;         /* close as soon as the exchange is over */
     bool unread;       /* close with lingering: the client may still be sending */
+    bool stays;        /* nobody takes it over (proxy/move.h) */
     struct pp_deferred deferred;
 };
 
@@ -79,6 +87,13 @@ struct pp_down {
 
 /* Listener callback: a connection of <l>->owner, a struct pp_door. */
 void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from);
+
+/* A connection of <door> over <fd>, which it owns now, idle and without deadline; counted as open.
+ * PP_OK, or PP_ENOMEM or PP_EIO with <fd> closed. */
+int pp_down_open(struct pp_door *door, int fd, struct pp_down **out) PP_MUST_USE;
+/* A connection of <door> (a struct pp_down or not) is there, and gone. */
+void pp_down_enter_door(struct pp_door *door);
+void pp_down_leave_door(struct pp_door *door);
 
 /* Deadline in <ms> from now; 0: none. */
 void pp_down_expect(struct pp_down *d, enum pp_down_wait wait, uint64_t ms);
@@ -91,8 +106,6 @@ void pp_down_end(struct pp_down *d);
 /* Close now and free at the end of the turn. Aborts the exchange, if there is one. */
 void pp_down_close(struct pp_down *d, bool abort);
 
-/* Close what is idle and let the others end after their exchange. */
-void pp_down_drain(struct pp_core *core);
 /* Close everything. */
 void pp_down_close_all(struct pp_core *core);
 

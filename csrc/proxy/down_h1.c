@@ -2,7 +2,7 @@
  * order. */
 #include "base/check.h"
 #include "proxy/accesslog.h"
-#include "proxy/down.h"
+#include "proxy/move.h"
 #include "wire/http_rules.h"
 
 /* Requests of one connection handled in a row before others get their turn. */
@@ -27,7 +27,7 @@ static bool wants_close(const struct pp_down *d, const struct pp_exchange *x)
 {
     const struct pp_listener_conf *conf = d->door->conf;
     const struct pp_core *core = d->h.core;
-    return x->close_down || !x->request.keep_alive || core->draining ||
+    return x->close_down || !x->request.keep_alive || (core->leaving.on && !pp_move_may_go(d)) ||
            (conf->max_requests > 0 && d->n_request + 1 >= conf->max_requests) ||
            (conf->max_age_ms > 0 && core->loop.now_ms - d->born_ms >= conf->max_age_ms);
 }
@@ -222,8 +222,11 @@ static void finish(struct pp_exchange *x, bool reusable)
         pp_down_expect(d, PP_DOWN_WAIT_IDLE, d->door->conf->idle_timeout_ms);
     else
         pp_down_expect(d, PP_DOWN_WAIT_SEND, d->door->conf->send_timeout_ms);
-    if (!d->in_read && (pp_h1_unread(&d->h) > 0 || d->h.ch.readable))
+    if (d->in_read)
+        return;
+    if (pp_h1_unread(&d->h) > 0 || d->h.ch.readable)
         pp_down_again(d);
+    pp_move_rest(d);
 }
 
 const struct pp_side_ops pp_down_h1_ops = {
@@ -252,10 +255,12 @@ static bool begin(struct pp_down *d)
     x->side[PP_SIDE_DOWN] = d;
     x->ops[PP_SIDE_DOWN] = &pp_down_h1_ops;
     x->client = d->client;
+    if (d->door->home != NULL)
+        x->home = pp_snapshot_acquire(d->door->home);
     d->x = x;
     pp_http1_head_init(&d->head, PP_HTTP1_REQUEST);
     /* The first request has had its time since the connection was accepted. */
-    if (d->n_request > 0)
+    if (d->n_request > 0 || d->wait == PP_DOWN_WAIT_GOODBYE)
         pp_down_expect(d, PP_DOWN_WAIT_HEAD, d->door->conf->header_timeout_ms);
     d->state = PP_DOWN_HEAD;
     return true;
@@ -362,6 +367,7 @@ void pp_down_h1_on_readable(struct pp_down *d)
     if (d->x != NULL && d->h.ch.rdhup && d->x->state > PP_EXCHANGE_HEAD &&
         (d->x->request.body == PP_HTTP_BODY_NONE || d->x->flow[PP_DIR_REQUEST].source_ended))
         pp_down_close(d, false);
+    pp_move_rest(d);
 }
 
 void pp_down_h1_on_writable(struct pp_down *d)
@@ -386,5 +392,6 @@ void pp_down_h1_on_writable(struct pp_down *d)
         pp_down_expect(d, PP_DOWN_WAIT_IDLE, d->door->conf->idle_timeout_ms);
         if (pp_h1_unread(&d->h) > 0)
             pp_down_again(d);
+        pp_move_rest(d);
     }
 }

@@ -41,6 +41,7 @@ static void free_now(struct pp_deferred *deferred)
     }
     pp_arena_fini(&x->arena);
     pp_snapshot_release(x->snapshot);
+    pp_snapshot_release(x->home);
     pp_slab_put(&core->exchange_slab, x);
 }
 

@@ -153,6 +153,7 @@ struct pp_exchange_times {
 struct pp_exchange {
     struct pp_core *core;
     struct pp_snapshot *snapshot;
+    struct pp_snapshot *home; /* of <listener>, when that is not <snapshot>: else NULL */
     const struct pp_listener_conf *listener;
     const struct pp_route *route; /* the fallback route until routed */
     const struct pp_exchange_events *events;

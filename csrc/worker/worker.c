@@ -16,19 +16,64 @@ int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t
     return pp_core_init(&w->core, &sizes, stats, stats_size, slot, seed);
 }
 
-static void close_doors(struct pp_worker *w)
+static void free_door(struct pp_door *door)
 {
-    for (struct pp_door *door = w->doors; door != NULL; door = door->next)
-        pp_listener_close(&door->l);
+    pp_snapshot_release(door->home);
+    pp_mem_free((void *)(uintptr_t)door->name.p);
+    pp_mem_free(door);
 }
 
-static void free_doors(struct pp_worker *w)
+static void free_now(struct pp_deferred *deferred)
 {
-    while (w->doors != NULL) {
-        struct pp_door *door = w->doors;
-        w->doors = door->next;
-        pp_mem_free((void *)(uintptr_t)door->name.p);
+    free_door(PP_CONTAINER_OF(deferred, struct pp_door, deferred));
+}
+
+/* Its last connections may still be on the stack. */
+static void on_empty(struct pp_door *door)
+{
+    struct pp_core *core = door->core;
+    struct pp_door **at = &PP_CONTAINER_OF(core, struct pp_worker, core)->doors;
+    while (*at != door)
+        at = &(*at)->next;
+    *at = door->next;
+    door->deferred.fn = free_now;
+    pp_loop_defer_free(&core->loop, &door->deferred);
+}
+
+/* A door of the listener, without socket. NULL: memory is out. */
+static struct pp_door *add_door(struct pp_worker *w, const struct pp_listener_conf *conf)
+{
+    struct pp_door *door = pp_mem_zalloc(sizeof(*door));
+    char *name = pp_mem_dup(conf->name.p, conf->name.n);
+    if (door == NULL || name == NULL) {
         pp_mem_free(door);
+        pp_mem_free(name);
+        return NULL;
+    }
+    door->l.fd = door->l.io.fd = -1;
+    door->core = &w->core;
+    door->conf = conf;
+    door->name = pp_span(name, conf->name.n);
+    door->on_empty = on_empty;
+    door->next = w->doors;
+    w->doors = door;
+    return door;
+}
+
+/* Accept no more; without connections that is its end. */
+static void close_door(struct pp_door *door)
+{
+    pp_listener_close(&door->l);
+    if (door->n_open == 0)
+        on_empty(door);
+}
+
+static void close_doors(struct pp_worker *w)
+{
+    struct pp_door *next;
+    for (struct pp_door *door = w->doors; door != NULL; door = next) {
+        next = door->next;
+        close_door(door);
     }
 }
 
@@ -55,7 +100,6 @@ void pp_worker_fini(struct pp_worker *w)
     if (core->snapshot != NULL)
         close_pools(core, core->snapshot);
     pp_loop_leave(&core->loop);
-    free_doors(w);
     pp_core_fini(core);
 }
 
@@ -139,13 +183,26 @@ static void attach(struct pp_core *core, struct pp_snapshot *sn)
         pp_cluster_attach(sn->cluster[i], core);
 }
 
+/* The configuration of <door> under <sn>, which is about to replace the installed snapshot. */
+static void renew(struct pp_door *door, struct pp_snapshot *sn)
+{
+    const struct pp_listener_conf *conf = find_listener(sn, door->name);
+    if (conf != NULL) {
+        /* The listener may have got a record of its own since. */
+        uint64_t *words = door->core->metrics.words + PP_METRIC_WORD(LISTENER, ACTIVE);
+        words[door->conf->record] -= door->n_open;
+        words[conf->record] += door->n_open;
+        door->conf = conf;
+        pp_snapshot_release(door->home);
+        door->home = NULL;
+    } else if (door->home == NULL) {
+        door->home = pp_snapshot_acquire(door->core->snapshot);
+    }
+}
+
 int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
 {
     struct pp_core *core = &w->core;
-    for (struct pp_door *door = w->doors; door != NULL; door = door->next) {
-        if (find_listener(sn, door->name) == NULL)
-            return PP_ENOENT;
-    }
     int rc = open_logs(core, sn);
     if (rc != PP_OK) {
         if (sn->users == 0)
@@ -154,7 +211,7 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
     }
     attach(core, sn);
     for (struct pp_door *door = w->doors; door != NULL; door = door->next)
-        door->conf = find_listener(sn, door->name);
+        renew(door, sn);
     struct pp_snapshot *old = core->snapshot;
     core->snapshot = pp_snapshot_acquire(sn);
     if (old == NULL)
@@ -174,46 +231,98 @@ int pp_worker_listen(struct pp_worker *w, int fd, struct pp_span listener)
         core->snapshot == NULL ? NULL : find_listener(core->snapshot, listener);
     if (conf == NULL)
         return PP_ENOENT;
-    struct pp_door *door = pp_mem_zalloc(sizeof(*door));
-    char *name = pp_mem_dup(listener.p, listener.n);
-    int rc = door == NULL || name == NULL ? PP_ENOMEM : PP_OK;
-    if (rc == PP_OK) {
-        door->core = core;
-        door->conf = conf;
-        door->name = pp_span(name, listener.n);
-        rc = pp_listener_open(&door->l, &core->loop, fd, 0, pp_down_accept, door);
-    }
+    struct pp_door *door = add_door(w, conf);
+    if (door == NULL)
+        return PP_ENOMEM;
+    int rc = pp_listener_open(&door->l, &core->loop, fd, 0, pp_down_accept, door);
     if (rc != PP_OK) {
-        pp_mem_free(door);
-        pp_mem_free(name);
-        return rc;
+        w->doors = door->next;
+        free_door(door);
     }
-    door->next = w->doors;
-    w->doors = door;
+    return rc;
+}
+
+/* Nothing in the queue is lost, whatever the limit of connections. */
+static void drain_door(struct pp_door *door)
+{
+    door->closing = true;
+    pp_listener_resume(&door->l);
+    pp_listener_drain(&door->l);
+    close_door(door);
+}
+
+int pp_worker_unlisten(struct pp_worker *w, int fd)
+{
+    struct pp_door *door = w->doors;
+    while (door != NULL && door->l.fd != fd)
+        door = door->next;
+    if (door == NULL || fd < 0)
+        return PP_ENOENT;
+    pp_loop_enter(&w->core.loop);
+    drain_door(door);
+    pp_loop_leave(&w->core.loop);
     return PP_OK;
 }
 
 void pp_worker_stop_listening(struct pp_worker *w)
 {
+    struct pp_door *next;
     pp_loop_enter(&w->core.loop);
-    for (struct pp_door *door = w->doors; door != NULL; door = door->next) {
-        pp_listener_resume(&door->l);
-        pp_listener_drain(&door->l);
-        pp_listener_close(&door->l);
+    for (struct pp_door *door = w->doors; door != NULL; door = next) {
+        next = door->next;
+        if (door->l.fd >= 0)
+            drain_door(door);
     }
     pp_loop_leave(&w->core.loop);
 }
 
-void pp_worker_drain(struct pp_worker *w)
+void pp_worker_drain(struct pp_worker *w, uint64_t spread_ms)
 {
     pp_loop_enter(&w->core.loop);
-    pp_down_drain(&w->core);
+    pp_move_drain(&w->core, spread_ms);
     pp_loop_leave(&w->core.loop);
 }
 
-int pp_worker_reopen_logs(struct pp_worker *w)
+void pp_worker_hand_over(struct pp_worker *w, pp_move_fn fn, void *arg)
 {
-    struct pp_snapshot *sn = w->core.snapshot;
+    pp_loop_enter(&w->core.loop);
+    pp_move_hand_over(&w->core, fn, arg);
+    pp_loop_leave(&w->core.loop);
+}
+
+/* A door of the listener, open or not. */
+static struct pp_door *door_of(struct pp_worker *w, struct pp_span listener, int *rc)
+{
+    struct pp_listener_conf *conf =
+        w->core.snapshot == NULL ? NULL : find_listener(w->core.snapshot, listener);
+    *rc = conf == NULL ? PP_ENOENT : PP_ENOMEM;
+    if (conf == NULL)
+        return NULL;
+    for (struct pp_door *door = w->doors; door != NULL; door = door->next) {
+        if (pp_span_eq(door->name, listener))
+            return door;
+    }
+    return add_door(w, conf);
+}
+
+int pp_worker_take(struct pp_worker *w, const struct pp_moved *m)
+{
+    int fd = m->fd, rc;
+    pp_loop_enter(&w->core.loop);
+    struct pp_door *door = door_of(w, m->listener, &rc);
+    if (door == NULL) {
+        pp_fd_close(&fd);
+    } else {
+        rc = pp_move_take(door, m);
+        if (rc != PP_OK && door->n_open == 0 && door->l.fd < 0)
+            on_empty(door);
+    }
+    pp_loop_leave(&w->core.loop);
+    return rc;
+}
+
+static int reopen(struct pp_snapshot *sn)
+{
     int rc = PP_OK;
     for (uint32_t i = 0; sn != NULL && i < sn->n_log; i++) {
         if (sn->log[i]->sink != NULL && pp_sink_reopen(sn->log[i]->sink) != PP_OK)
@@ -222,11 +331,27 @@ int pp_worker_reopen_logs(struct pp_worker *w)
     return rc;
 }
 
-void pp_worker_flush_logs(struct pp_worker *w)
+int pp_worker_reopen_logs(struct pp_worker *w)
 {
-    struct pp_snapshot *sn = w->core.snapshot;
+    int rc = reopen(w->core.snapshot);
+    for (struct pp_door *door = w->doors; door != NULL; door = door->next) {
+        if (reopen(door->home) != PP_OK)
+            rc = PP_EIO;
+    }
+    return rc;
+}
+
+static void flush_logs(struct pp_snapshot *sn)
+{
     for (uint32_t i = 0; sn != NULL && i < sn->n_log; i++) {
         if (sn->log[i]->sink != NULL)
             pp_sink_flush(sn->log[i]->sink);
     }
+}
+
+void pp_worker_flush_logs(struct pp_worker *w)
+{
+    flush_logs(w->core.snapshot);
+    for (struct pp_door *door = w->doors; door != NULL; door = door->next)
+        flush_logs(door->home);
 }

@@ -6,7 +6,7 @@
 #ifndef PP_WORKER_WORKER_H
 #define PP_WORKER_WORKER_H
 
-#include "proxy/down.h"
+#include "proxy/move.h"
 #include "proxy/hook.h"
 
 struct pp_worker {
@@ -36,18 +36,31 @@ int pp_worker_run_ready(struct pp_worker *w);
 /* One turn, waiting at most so long: without another loop. */
 int pp_worker_turn(struct pp_worker *w, int wait_ms);
 
-/* New exchanges use <sn> (one more reference is taken) from now on. Opens its access logs. PP_OK;
- * PP_EIO when a log cannot be opened, and PP_ENOENT when an open door's listener is missing from
- * it: then nothing has changed. */
+/* New exchanges use <sn> (one more reference is taken) from now on. Opens its access logs. A door
+ * whose listener it does not know goes on with the one it has (that snapshot, and its logs, stay):
+ * its exchanges are routed by <sn>, but obey the old listener's limits and write to its log.
+ * PP_OK; PP_EIO when a log cannot be opened: then nothing has changed. */
 int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn) PP_MUST_USE;
 
-/* Accept on <fd> (adopted on PP_OK) as the named listener of the installed snapshot. PP_OK,
- * PP_ENOENT, PP_ENOMEM, PP_EIO. */
+/* Accept on <fd> (adopted on PP_OK) as the named listener of the installed snapshot; a listener may
+ * have several sockets. PP_OK, PP_ENOENT, PP_ENOMEM, PP_EIO. */
 int pp_worker_listen(struct pp_worker *w, int fd, struct pp_span listener) PP_MUST_USE;
-/* Take what the accept queues hold, then accept no more. */
+/* Take what the accept queue of <fd> (as given to pp_worker_listen) holds, then close it. Its
+ * connections go on. PP_OK, or PP_ENOENT when there is no such door. */
+int pp_worker_unlisten(struct pp_worker *w, int fd) PP_MUST_USE;
+/* The same for all. */
 void pp_worker_stop_listening(struct pp_worker *w);
-/* Close idle connections; the others end after their exchange. */
-void pp_worker_drain(struct pp_worker *w);
+/* Answers say `Connection: close`, idle connections are closed within <spread_ms>
+ * (pp_move_drain). */
+void pp_worker_drain(struct pp_worker *w, uint64_t spread_ms);
+
+/* Offer connections at rest to another process (pp_move_hand_over); before a drain, which would
+ * close them. */
+void pp_worker_hand_over(struct pp_worker *w, pp_move_fn fn, void *arg);
+/* Adopt what another process has handed over (pp_move_take). Owns m->fd from the call on, and
+ * closes it unless PP_OK; PP_ENOENT (the installed snapshot does not know its listener; no socket
+ * of it needs to be open here), PP_ENOMEM, PP_EIO. */
+int pp_worker_take(struct pp_worker *w, const struct pp_moved *m) PP_MUST_USE;
 
 /* Open log files again. PP_OK, or PP_EIO when one could not be (it goes on with the old file). */
 int pp_worker_reopen_logs(struct pp_worker *w);

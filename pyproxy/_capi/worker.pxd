@@ -99,6 +99,18 @@ cdef extern from "worker/builder.h" nogil:
                           pp_snapshot **out)
 
 
+cdef extern from "proxy/moved.h" nogil:
+    enum pp_move_verdict:
+        PP_MOVE_REFUSED
+        PP_MOVE_TAKEN
+        PP_MOVE_LATER
+    struct pp_moved:
+        int fd
+    size_t pp_moved_size(const pp_moved *m)
+    void pp_moved_pack(const pp_moved *m, char *dst)
+    int pp_moved_unpack(pp_span packed, pp_moved *m)
+
+
 cdef extern from "worker/worker.h" nogil:
     struct pp_metrics:
         uint64_t *words
@@ -115,7 +127,12 @@ cdef extern from "worker/worker.h" nogil:
     int pp_worker_run_ready(pp_worker *w)
     int pp_worker_install(pp_worker *w, pp_snapshot *sn)
     int pp_worker_listen(pp_worker *w, int fd, pp_span listener)
+    int pp_worker_unlisten(pp_worker *w, int fd)
     void pp_worker_stop_listening(pp_worker *w)
-    void pp_worker_drain(pp_worker *w)
+    void pp_worker_drain(pp_worker *w, uint64_t spread_ms)
+    void pp_worker_hand_over(pp_worker *w,
+                             int (*fn)(void *arg, const pp_moved *m) noexcept,
+                             void *arg)
+    int pp_worker_take(pp_worker *w, const pp_moved *m)
     int pp_worker_reopen_logs(pp_worker *w)
     void pp_worker_flush_logs(pp_worker *w)

@@ -31,7 +31,7 @@ PROXY_ORDER = (
     ("body",),
     ("up", "up_h1"),
     ("drive",),
-    ("down", "down_h1"),
+    ("down", "down_h1", "move"),
 )
 
 # What the C library may give to a pure file: none of these can read a clock or make a system call.

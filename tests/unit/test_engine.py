@@ -290,16 +290,6 @@ def test_a_new_snapshot_serves_new_requests(engine, door) -> None:
     assert b"changed" in ask(engine, door)
 
 
-def test_a_snapshot_must_have_the_listeners_in_use(engine, door) -> None:
-    engine.install(snapshot())
-    engine.listen(door.fileno(), "web")
-    builder = SnapshotBuilder()
-    builder.add_listener("other")
-    with pytest.raises(ValueError, match="listener"):
-        engine.install(builder.finish())
-    assert b"hello" in ask(engine, door)
-
-
 def test_an_unknown_listener_is_refused(engine, door) -> None:
     engine.install(snapshot())
     with pytest.raises(ValueError, match="no such listener: x"):
@@ -330,6 +320,169 @@ def test_draining_closes_idle_connections(engine, door) -> None:
         engine.drain()
         engine.run_for(0.01)
         assert client.recv(1) == b""
+    assert engine.connections == 0
+
+
+def serve_one(engine: Engine, client: socket.socket) -> bytes:
+    """Let the engine run until the client got an answer."""
+    client.setblocking(False)
+    for _ in range(500):
+        engine.run_for(0.01)
+        try:
+            return client.recv(65536)
+        except BlockingIOError:
+            continue
+    raise AssertionError("no answer")
+
+
+def test_draining_may_take_its_time(engine, door) -> None:
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    with socket.create_connection(door.getsockname()) as client:
+        engine.run_for(0.05)
+        engine.drain(spread_ms=600_000)
+        engine.run_for(0.05)
+        assert engine.connections == 1
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"Connection: close" in serve_one(engine, client)
+        engine.run_for(0.05)
+    assert engine.connections == 0
+
+
+# ---- connections that move
+
+
+def test_a_connection_moves_to_another_process_over_a_socket(engine, door) -> None:
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    other = Engine()
+    other.install(snapshot())  # listens to nothing
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def send(fd: int, packed: bytes) -> bool:
+        socket.send_fds(here, [packed], [fd])
+        return True
+
+    with here, there, socket.create_connection(door.getsockname()) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"hello" in serve_one(engine, client)
+        client.sendall(b"GET / HT")
+        engine.run_for(0.05)
+        engine.hand_over(send)
+        engine.drain()
+        engine.run_for(0.05)
+        assert (engine.connections, engine.exchanges) == (0, 0)
+        packed, fds, _, _ = socket.recv_fds(there, 1 << 18, 1)
+        engine.close()
+        other.take(fds[0], packed)
+        os.close(fds[0])
+        assert other.connections == 1
+        client.sendall(b"TP/1.1\r\nHost: a\r\n\r\n")
+        answer = serve_one(other, client)
+        assert b"hello" in answer
+        assert b"Connection" not in answer
+        other.close()
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_refused_connection_is_ended(engine, door, raises) -> None:
+    def refuse(fd: int, packed: bytes) -> bool:
+        asked.append(fd)
+        if raises:
+            raise OSError("the channel is gone")
+        return False
+
+    asked: list[int] = []
+    errors = []
+    engine = Engine(on_error=lambda where, exc: errors.append((where, str(exc))))
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    with socket.create_connection(door.getsockname()) as client:
+        engine.run_for(0.05)
+        engine.hand_over(refuse)
+        assert serve_one(engine, client) == b""
+    assert len(asked) == 1
+    assert errors == ([("hand_over", "the channel is gone")] if raises else [])
+    engine.close()
+
+
+def test_a_receiver_may_ask_for_time_and_go(engine, door) -> None:
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    asked = []
+    with socket.create_connection(door.getsockname()) as client:
+        engine.run_for(0.05)
+        engine.hand_over(lambda fd, packed: asked.append(fd))
+        while len(asked) < 3:
+            engine.run_for(0.01)
+        engine.hand_over(None)
+        del asked[:]
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"hello" in serve_one(engine, client)
+        engine.run_for(0.05)
+        assert asked == []
+        assert engine.connections == 1
+
+
+def test_a_receiver_is_called(engine) -> None:
+    with pytest.raises(TypeError, match="called"):
+        engine.hand_over(3)
+
+
+def test_what_cannot_be_taken_stays_the_callers(engine, door) -> None:
+    engine.install(snapshot())
+    engine.listen(door.fileno(), "web")
+    offered = []
+
+    def keep(fd: int, packed: bytes) -> bool:
+        offered.append((os.dup(fd), packed))
+        return True
+
+    with socket.create_connection(door.getsockname()) as client:
+        engine.run_for(0.05)
+        engine.hand_over(keep)
+        engine.run_for(0.05)
+        [(fd, packed)] = offered
+        other = Engine()
+        with pytest.raises(ValueError, match="not in the snapshot"):
+            other.take(fd, packed)
+        other.install(snapshot())
+        for bad in (b"", packed[:-1], packed + b"x", b"\x02" + packed[1:]):
+            with pytest.raises(ValueError, match="this version"):
+                other.take(fd, bad)
+        with pytest.raises(OSError, match="file descriptor"):
+            other.take(-1, packed)
+        other.take(fd, packed)
+        os.close(fd)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"hello" in serve_one(other, client)
+        other.close()
+
+
+# ---- doors
+
+
+def test_a_listener_may_be_removed_while_it_is_in_use(engine, door) -> None:
+    def two(builder):
+        builder.add_listener("admin")
+
+    engine.install(snapshot(two))
+    with socket.create_server(("127.0.0.1", 0)) as more:
+        handles = [engine.listen(sock.fileno(), "admin") for sock in (door, more)]
+        assert len(set(handles)) == 2
+        with socket.create_connection(door.getsockname()) as client:
+            engine.run_for(0.05)
+            engine.install(snapshot())
+            engine.unlisten(handles[0])
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b"hello" in serve_one(engine, client)
+            assert b"hello" in ask(engine, more)
+            with pytest.raises(ValueError, match="no such listening socket"):
+                engine.unlisten(handles[0])
+            with pytest.raises(ValueError, match="no such listener"):
+                engine.listen(more.fileno(), "admin")
+        engine.unlisten(handles[1])
+        engine.run_for(0.05)
     assert engine.connections == 0
 
 

@@ -84,6 +84,7 @@ struct rig_conf {
     struct pp_listener_conf listener;
     struct pp_cluster_conf cluster;
     struct pp_builder_route route; /* of every request; the fallback stays without action */
+    const char *door;              /* name of the only listener */
     unsigned origins;
     uint32_t phases;      /* bit per phase that filter[0] is bound to */
     uint32_t more_phases; /* the same for filter[1] */
@@ -124,6 +125,7 @@ static inline struct rig_conf rig_defaults(void)
                   .action = PP_ROUTE_ACTION_UPSTREAM,
                   .max_body = UINT64_MAX,
                   .access_log = PP_ID_NONE},
+        .door = "door",
         .origins = 1,
         .balance = "round_robin",
         .log_fd = -1,
@@ -261,7 +263,7 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
         c->listener.access_log = 0;
     }
     if (rc == PP_OK)
-        rc = pp_builder_add_listener(b, PP_SPAN("door"), &c->listener, rig_span(c->via),
+        rc = pp_builder_add_listener(b, rig_span(c->door), &c->listener, rig_span(c->via),
                                      rig_span(c->server), &id);
     if (rc == PP_OK && c->trusted != NULL)
         rc = pp_builder_add_trusted(b, id, rig_span(c->trusted));
@@ -314,7 +316,7 @@ static inline bool rig_start(struct rig *r, const struct rig_conf *conf)
     pp_worker_set_hook(&r->w, &rig_hook_ops, r);
     ok = pp_worker_install(&r->w, sn) == PP_OK;
     pp_snapshot_unref(sn);
-    ok = ok && pp_worker_listen(&r->w, dup(r->door), PP_SPAN("door")) == PP_OK;
+    ok = ok && pp_worker_listen(&r->w, dup(r->door), rig_span(conf->door)) == PP_OK;
     PP_CHECK(ok);
     return ok;
 }

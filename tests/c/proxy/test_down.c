@@ -1,3 +1,4 @@
+// links: proxy/move.c
 // links: base/arena.c base/buf.c base/check.c base/err.c base/hash.c base/map.c base/mem.c
 // links: base/metric.c base/num.c base/rng.c base/slab.c base/span.c base/statseg.c base/wheel.c
 // links: io/chan_tcp.c io/fd.c io/listener.c io/loop.c io/sink.c io/sock.c io/splice.c
@@ -185,7 +186,7 @@ PP_TEST_CASE(draining_closes_idle_connections_and_lets_the_others_end)
     rig_send(&r, busy, RIG_GET);
     rig_expect(&r, o, RIG_GOT);
     PP_CHECK(send(late, RIG_GET, strlen(RIG_GET), 0) > 0); /* on the wire as the drain begins */
-    pp_worker_drain(&r.w);
+    pp_worker_drain(&r.w, 0);
     rig_expect_eof(&r, idle);
     rig_expect_eof(&r, fresh);
     rig_send(&r, o, RIG_HI);

@@ -1,3 +1,4 @@
+// links: proxy/move.c
 // links: base/arena.c base/buf.c base/check.c base/err.c base/hash.c base/map.c base/mem.c
 // links: base/metric.c base/num.c base/rng.c base/slab.c base/span.c base/statseg.c base/wheel.c
 // links: io/chan_tcp.c io/fd.c io/listener.c io/loop.c io/sink.c io/sock.c io/splice.c
