@@ -155,3 +155,12 @@ int pp_splice_out(struct pp_splice_pipe *p, int fd, bool more, size_t *n)
     }
     return PP_OK;
 }
+
+int pp_splice_take(struct pp_splice_pipe *p, void *dst, size_t cap, size_t *n)
+{
+    ssize_t r = read(p->rd, dst, PP_MIN(cap, p->held));
+
+    *n = r > 0 ? (size_t)r : 0;
+    p->held -= *n;
+    return r > 0 ? PP_OK : PP_EIO; /* the pipe does not hold what we think */
+}

@@ -43,5 +43,8 @@ int pp_splice_in(struct pp_splice_pipe *p, int fd, size_t max, size_t *n) PP_MUS
  * may wait with a partial segment). PP_OK with *n >= 0 (p->held > 0 after it: the socket is full,
  * an edge will tell), PP_ERESET, PP_EIO. */
 int pp_splice_out(struct pp_splice_pipe *p, int fd, bool more, size_t *n) PP_MUST_USE;
+/* Up to <cap> (> 0) bytes of what the pipe holds, which must be some, into memory: for an owner who
+ * must have them. PP_OK with *n > 0, or PP_EIO. */
+int pp_splice_take(struct pp_splice_pipe *p, void *dst, size_t cap, size_t *n) PP_MUST_USE;
 
 #endif

@@ -155,9 +155,8 @@ static void put_2(char *p, int v)
     p[1] = (char)('0' + v % 10);
 }
 
-static void put_time(struct line *l, const struct pp_exchange *x)
+static void put_time(struct line *l, const struct pp_loop *lp)
 {
-    const struct pp_loop *lp = &x->core->loop;
     time_t now = (time_t)lp->wall_s;
     struct tm tm;
     char t[] = "0000-00-00T00:00:00.000Z";
@@ -195,16 +194,16 @@ static void put_name(struct line *l, const struct pp_span *name)
         put_string(l, *name);
 }
 
-static void put_client(struct line *l, const struct pp_exchange *x)
+static void put_client(struct line *l, const struct pp_sock_addr *client)
 {
     char text[PP_SOCK_TEXT];
-    put_string(l, pp_span(text, pp_sock_ip_text(&x->client, text)));
+    put_string(l, pp_span(text, pp_sock_ip_text(client, text)));
 }
 
-static void put_fault(struct line *l, const struct pp_exchange *x)
+static void put_fault(struct line *l, const struct pp_fault *f)
 {
-    const char *word = pp_fault_word(&x->fault);
-    if (!pp_fault_is_set(&x->fault))
+    const char *word = pp_fault_word(f);
+    if (!pp_fault_is_set(f))
         put_absent(l);
     else
         put_string(l, pp_span(word, strlen(word)));
@@ -233,7 +232,7 @@ static void put_request(struct line *l, const struct pp_exchange *x, enum variab
         put_string(l, m->minor == 0 ? PP_SPAN("HTTP/1.0") : PP_SPAN("HTTP/1.1"));
         break;
     case VAR_CLIENT_ADDRESS:
-        put_client(l, x);
+        put_client(l, &x->client);
         break;
     case VAR_CLIENT_PORT:
         put_u64(l, x->client.port);
@@ -278,7 +277,7 @@ static void put_op(struct line *l, const struct pp_exchange *x, const struct op 
         put(l, op->text.p, op->text.n);
         break;
     case VAR_TIME:
-        put_time(l, x);
+        put_time(l, &x->core->loop);
         break;
     case VAR_STATUS:
         put_u64(l, x->fault.code == PP_FAULT_CLIENT_ABORT && x->status == 0 ? 499 : x->status);
@@ -296,7 +295,7 @@ static void put_op(struct line *l, const struct pp_exchange *x, const struct op 
         put_string(l, x->route->name);
         break;
     case VAR_FAULT:
-        put_fault(l, x);
+        put_fault(l, &x->fault);
         break;
     case VAR_ID:
         put_u64(l, x->id);
@@ -321,31 +320,118 @@ static void put_op(struct line *l, const struct pp_exchange *x, const struct op 
     }
 }
 
+static void put_tunnel(struct line *l, const struct pp_accesslog_tunnel *t, enum variable v)
+{
+    switch (v) {
+    case VAR_CLIENT_ADDRESS:
+        put_client(l, &t->client);
+        break;
+    case VAR_CLIENT_PORT:
+        put_u64(l, t->client.port);
+        break;
+    case VAR_PROTOCOL:
+        put_string(l, PP_SPAN("TCP"));
+        break;
+    case VAR_REQUEST_BYTES:
+        put_u64(l, t->received);
+        break;
+    case VAR_RESPONSE_BYTES:
+        put_u64(l, t->sent);
+        break;
+    case VAR_UPSTREAM:
+        put_name(l, &t->upstream);
+        break;
+    case VAR_ENDPOINT:
+        put_name(l, &t->endpoint);
+        break;
+    case VAR_ATTEMPTS:
+        put_u64(l, t->attempts);
+        break;
+    case VAR_CONNECT:
+        put_span_of_time(l, t->connect_us, t->connected_us);
+        break;
+    default: /* of a request or a response */
+        put_absent(l);
+        break;
+    }
+}
+
+static void put_tunnel_op(struct line *l, const struct pp_loop *lp,
+                          const struct pp_accesslog_tunnel *t, const struct op *op)
+{
+    switch (op->v) {
+    case TEXT:
+        put(l, op->text.p, op->text.n);
+        break;
+    case VAR_TIME:
+        put_time(l, lp);
+        break;
+    case VAR_DURATION:
+        put_ms(l, lp->now_us - t->start_us);
+        break;
+    case VAR_LISTENER:
+        put_string(l, t->listener);
+        break;
+    case VAR_FAULT:
+        put_fault(l, &t->fault);
+        break;
+    case VAR_ID:
+        put_u64(l, t->id);
+        break;
+    default:
+        put_tunnel(l, t, (enum variable)op->v);
+        break;
+    }
+}
+
+/* Room for a line of log <i>; false: there is no such log, or it is full. */
+static bool begin_line(struct pp_core *core, const struct pp_snapshot *sn, uint32_t i,
+                       struct line *l)
+{
+    if (sn == NULL || i >= sn->n_log || sn->log[i]->sink == NULL)
+        return false;
+    *l = (struct line){.cap = PP_ACCESSLOG_LINE - 2, .json = sn->log[i]->format->json};
+    l->p = pp_sink_reserve(sn->log[i]->sink, PP_ACCESSLOG_LINE);
+    if (l->p == NULL)
+        PP_COUNT(&core->metrics, core->metrics.fallback[PP_METRIC_WORKER], WORKER, LOG_DROPPED, 1);
+    return l->p != NULL;
+}
+
+static void end_line(struct pp_core *core, struct pp_sink *sink, struct line *l)
+{
+    l->cap += 2; /* the line's end always fits */
+    put_text(l, l->json ? "}\n" : "\n");
+    pp_sink_commit(sink, l->n);
+    PP_COUNT(&core->metrics, core->metrics.fallback[PP_METRIC_WORKER], WORKER, LOG_LINES, 1);
+}
+
 void pp_accesslog_write(const struct pp_exchange *x)
 {
-    struct pp_core *core = x->core;
     const struct pp_snapshot *sn = x->snapshot;
+    struct line l;
     uint32_t i = x->route->access_log;
     if (i == PP_ID_NONE) { /* an index of the snapshot that the listener is of */
         i = x->listener->access_log;
         sn = x->home != NULL ? x->home : sn;
     }
-    if (i == PP_ID_NONE || i >= sn->n_log || sn->log[i]->sink == NULL)
+    if (!begin_line(x->core, sn, i, &l))
         return;
-    struct pp_sink *sink = sn->log[i]->sink;
     const struct pp_accesslog *log = sn->log[i]->format;
-    struct line l = {.cap = PP_ACCESSLOG_LINE - 2, .json = log->json};
-    l.p = pp_sink_reserve(sink, PP_ACCESSLOG_LINE);
-    if (l.p == NULL) {
-        PP_COUNT(&core->metrics, core->metrics.fallback[PP_METRIC_WORKER], WORKER, LOG_DROPPED, 1);
-        return;
-    }
     for (uint32_t k = 0; k < log->n; k++)
         put_op(&l, x, &log->op[k]);
-    l.cap += 2; /* the line's end always fits */
-    put_text(&l, log->json ? "}\n" : "\n");
-    pp_sink_commit(sink, l.n);
-    PP_COUNT(&core->metrics, core->metrics.fallback[PP_METRIC_WORKER], WORKER, LOG_LINES, 1);
+    end_line(x->core, sn->log[i]->sink, &l);
+}
+
+void pp_accesslog_write_tunnel(struct pp_core *core, const struct pp_snapshot *sn, uint32_t i,
+                               const struct pp_accesslog_tunnel *t)
+{
+    struct line l;
+    if (!begin_line(core, sn, i, &l))
+        return;
+    const struct pp_accesslog *log = sn->log[i]->format;
+    for (uint32_t k = 0; k < log->n; k++)
+        put_tunnel_op(&l, &core->loop, t, &log->op[k]);
+    end_line(core, sn->log[i]->sink, &l);
 }
 
 static int compile_json(struct pp_arena *arena, const struct pp_accesslog **out)

@@ -35,4 +35,22 @@ int pp_accesslog_compile(struct pp_arena *arena, struct pp_span text, bool json,
  * when neither has one. */
 void pp_accesslog_write(const struct pp_exchange *x);
 
+/* What the line of a tunnel is filled from. Of the variables, those of requests and responses are
+ * absent, but: request.bytes (from the client), response.bytes (to the client), request.protocol
+ * ("TCP"). */
+struct pp_accesslog_tunnel {
+    struct pp_sock_addr client;
+    struct pp_span listener, upstream, endpoint;
+    uint64_t received, sent;                     /* bytes from and to the client */
+    uint64_t start_us, connect_us, connected_us; /* 0: did not come to that */
+    unsigned attempts;
+    struct pp_fault fault;
+    uint64_t id;
+};
+
+/* Write the line of a tunnel that has ended to log <i> of <sn>, the snapshot that its listener is
+ * of; nothing when that has no such log. */
+void pp_accesslog_write_tunnel(struct pp_core *core, const struct pp_snapshot *sn, uint32_t i,
+                               const struct pp_accesslog_tunnel *t);
+
 #endif

@@ -19,6 +19,7 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     pp_slab_init(&core->exchange_slab, sizes->exchange, KEEP_OBJECTS);
     pp_slab_init(&core->head_slab, PP_CORE_HEAD_BYTES, KEEP_OBJECTS);
     pp_slab_init(&core->up_slab, sizes->up, KEEP_OBJECTS);
+    pp_slab_init(&core->tunnel_slab, sizes->tunnel, KEEP_OBJECTS);
     pp_slab_init(&core->input_slab, PP_CORE_INPUT_BYTES, KEEP_INPUTS);
     pp_buf_slab_init(&core->chunk_slab, KEEP_CHUNKS);
     pp_splice_pool_init(&core->splice);
@@ -29,6 +30,7 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     pp_list_init(&core->downs);
     pp_list_init(&core->leaving.queue);
     pp_timer_init(&core->leaving.timer, NULL);
+    pp_list_init(&core->tunnels);
     core->scratch = pp_mem_alloc(PP_CORE_SCRATCH_BYTES);
     core->bulk = pp_mem_alloc(PP_CORE_BULK_BYTES);
     rc = core->scratch == NULL || core->bulk == NULL ? PP_ENOMEM : PP_OK;
@@ -48,6 +50,7 @@ void pp_core_fini(struct pp_core *core)
     pp_slab_fini(&core->down_slab);
     pp_slab_fini(&core->exchange_slab);
     pp_slab_fini(&core->up_slab);
+    pp_slab_fini(&core->tunnel_slab);
     pp_slab_fini(&core->head_slab);
     pp_slab_fini(&core->input_slab);
     pp_slab_fini(&core->chunk_slab);

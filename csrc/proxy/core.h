@@ -39,7 +39,8 @@ struct pp_gather {
 
 struct pp_core {
     struct pp_loop loop;
-    struct pp_slab down_slab, exchange_slab, up_slab, head_slab, input_slab, chunk_slab;
+    struct pp_slab down_slab, exchange_slab, up_slab, tunnel_slab, head_slab, input_slab,
+        chunk_slab;
     struct pp_splice_pool splice;
     struct pp_metrics metrics;
     struct pp_rng rng;
@@ -48,8 +49,9 @@ struct pp_core {
     const struct pp_hook_ops *hook; /* Python's half of filters; NULL in pure C tests */
     void *hook_owner;
     struct pp_map addresses; /* clusters of addresses that filters named (proxy/cluster.h) */
-    struct pp_list downs;    /* every client connection */
-    uint32_t n_down, n_exchange;
+    struct pp_list downs;    /* every client connection that speaks HTTP */
+    struct pp_list tunnels;  /* every tunnel, connecting ones too */
+    uint32_t n_down, n_exchange, n_tunnel;
     uint64_t next_exchange;
     bool draining;
     struct pp_leaving { /* connections that end or move before their client wants (move.h) */
@@ -67,7 +69,7 @@ struct pp_core {
 
 /* Bytes of the objects that the slabs hold: their types are defined further up. */
 struct pp_core_sizes {
-    uint32_t down, exchange, up;
+    uint32_t down, exchange, up, tunnel;
 };
 
 /* PP_OK or the error, with nothing left behind. <stats> as in pp_metrics_init. */

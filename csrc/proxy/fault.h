@@ -35,6 +35,7 @@
     X(FILTER_ERROR, 500, "filter_error", "a filter raised an exception")                           \
     X(FILTER_TIMEOUT, 500, "filter_timeout", "an async filter passed its deadline")                \
     X(HEAD_TOO_LARGE, 502, "head_too_large", "a message head grew over what can be sent")          \
+    X(IDLE_TIMEOUT, 408, "idle_timeout", "no byte passed either way for too long")                 \
     X(NO_MEMORY, 503, "no_memory", "out of memory")                                                \
     X(SHUTDOWN, 503, "shutdown", "the worker is stopping")
 

@@ -57,6 +57,8 @@ struct pp_chain {
     uint32_t buffer_response; /* the same for the response body */
 };
 
+struct pp_cluster; /* proxy/cluster.h */
+
 struct pp_listener_conf {
     struct pp_span name;
     struct pp_http1_limits limits;
@@ -72,6 +74,8 @@ struct pp_listener_conf {
     struct pp_span server;         /* replaces Server in responses unless empty */
     uint32_t access_log;           /* index into logs, PP_ID_NONE: none */
     uint32_t record;               /* counters (proxy/metrics.h), set at install */
+    struct pp_cluster *cluster;    /* not NULL: plain TCP, tunnelled to this upstream */
+    uint32_t keepalive_s;          /* of both ends of a tunnel: probes after so long; 0: none */
 };
 
 enum pp_route_action {
@@ -84,8 +88,6 @@ enum pp_route_action {
 struct pp_respond_field {
     struct pp_span name, value;
 };
-
-struct pp_cluster; /* proxy/cluster.h */
 
 /* A route without access log: an index that no log has. */
 #define PP_ROUTE_LOG_OFF (PP_ID_NONE - 1)

@@ -39,6 +39,8 @@ struct pp_builder {
     struct pp_router_draft *draft;
     struct row logs, listeners, upstreams, filters, routes;
     struct row targets; /* of the routes: a draft_upstream or NULL each */
+    struct row tunnels; /* listeners of plain TCP, and the draft_upstream of each */
+    struct row tunnel_targets;
     char why[PP_BUILDER_WHY];
 };
 
@@ -68,6 +70,8 @@ void pp_builder_free(struct pp_builder *b)
     pp_mem_free(b->filters.at);
     pp_mem_free(b->routes.at);
     pp_mem_free(b->targets.at);
+    pp_mem_free(b->tunnels.at);
+    pp_mem_free(b->tunnel_targets.at);
     pp_mem_free(b);
 }
 
@@ -175,6 +179,13 @@ int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_sp
     grown[l->n_trusted++] = cidr;
     l->trusted = grown;
     return PP_OK;
+}
+
+int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream)
+{
+    uint32_t id;
+    int rc = push(&b->tunnels, b->listeners.at[listener], &id);
+    return rc == PP_OK ? push(&b->tunnel_targets, b->upstreams.at[upstream], &id) : rc;
 }
 
 int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp_span balance,
@@ -376,6 +387,9 @@ static int build_clusters(struct pp_builder *b)
         if (b->targets.at[i] != NULL)
             ((struct pp_route *)b->routes.at[i])->cluster =
                 ((struct draft_upstream *)b->targets.at[i])->cluster;
+    for (uint32_t i = 0; i < b->tunnels.n; i++)
+        ((struct pp_listener_conf *)b->tunnels.at[i])->cluster =
+            ((struct draft_upstream *)b->tunnel_targets.at[i])->cluster;
     return PP_OK;
 }
 

@@ -34,6 +34,9 @@ int pp_builder_add_listener(struct pp_builder *b, struct pp_span name,
 /* A trusted address range of the listener: CIDR text, or "unix". */
 int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_span range);
 
+/* Make <listener> one of plain TCP, whose connections are tunnelled to <upstream>. */
+int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream);
+
 /* <conf> is copied; the endpoints come with pp_builder_add_endpoint, any time before finish. */
 int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp_span balance,
                             const struct pp_cluster_conf *conf, uint32_t *id);

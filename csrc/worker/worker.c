@@ -11,7 +11,8 @@ int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t
 {
     static const struct pp_core_sizes sizes = {.down = sizeof(struct pp_down),
                                                .exchange = sizeof(struct pp_exchange),
-                                               .up = sizeof(struct pp_up)};
+                                               .up = sizeof(struct pp_up),
+                                               .tunnel = sizeof(struct pp_tunnel)};
     memset(w, 0, sizeof(*w));
     return pp_core_init(&w->core, &sizes, stats, stats_size, slot, seed);
 }
@@ -97,6 +98,8 @@ void pp_worker_fini(struct pp_worker *w)
     pp_loop_enter(&core->loop);
     close_doors(w);
     pp_down_close_all(core);
+    pp_tunnel_offer(&w->offer, core, NULL, NULL);
+    pp_tunnel_close_all(core);
     if (core->snapshot != NULL)
         close_pools(core, core->snapshot);
     pp_loop_leave(&core->loop);
@@ -224,6 +227,15 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
     return PP_OK;
 }
 
+static void on_connection(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
+{
+    const struct pp_door *door = l->owner;
+    if (door->conf->cluster != NULL)
+        pp_tunnel_accept(l, fd, from);
+    else
+        pp_down_accept(l, fd, from);
+}
+
 int pp_worker_listen(struct pp_worker *w, int fd, struct pp_span listener)
 {
     struct pp_core *core = &w->core;
@@ -234,7 +246,7 @@ int pp_worker_listen(struct pp_worker *w, int fd, struct pp_span listener)
     struct pp_door *door = add_door(w, conf);
     if (door == NULL)
         return PP_ENOMEM;
-    int rc = pp_listener_open(&door->l, &core->loop, fd, 0, pp_down_accept, door);
+    int rc = pp_listener_open(&door->l, &core->loop, fd, 0, on_connection, door);
     if (rc != PP_OK) {
         w->doors = door->next;
         free_door(door);
@@ -319,6 +331,37 @@ int pp_worker_take(struct pp_worker *w, const struct pp_moved *m)
     }
     pp_loop_leave(&w->core.loop);
     return rc;
+}
+
+void pp_worker_hand_over_tunnels(struct pp_worker *w, pp_tunnel_move_fn fn, void *arg)
+{
+    pp_tunnel_offer(&w->offer, &w->core, fn, arg);
+}
+
+int pp_worker_take_tunnel(struct pp_worker *w, const int fd[2], struct pp_span packed)
+{
+    struct pp_tunnel_record record;
+    struct pp_door *door = NULL;
+    int own[2] = {fd[0], fd[1]};
+    int rc = pp_tunnel_record_decode(packed, &record);
+    pp_loop_enter(&w->core.loop);
+    if (rc == PP_OK)
+        door = door_of(w, record.listener, &rc);
+    if (door == NULL) {
+        pp_fd_close(&own[0]);
+        pp_fd_close(&own[1]);
+    } else {
+        rc = pp_tunnel_adopt(door, fd, &record);
+    }
+    pp_loop_leave(&w->core.loop);
+    return rc;
+}
+
+void pp_worker_close_tunnels(struct pp_worker *w)
+{
+    pp_loop_enter(&w->core.loop);
+    pp_tunnel_close_all(&w->core);
+    pp_loop_leave(&w->core.loop);
 }
 
 static int reopen(struct pp_snapshot *sn)

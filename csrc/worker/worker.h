@@ -8,10 +8,12 @@
 
 #include "proxy/move.h"
 #include "proxy/hook.h"
+#include "proxy/tunnel.h"
 
 struct pp_worker {
     struct pp_core core;
     struct pp_door *doors;
+    struct pp_tunnel_offer offer; /* of tunnels, to other workers */
 };
 
 /* <stats>, <slot>: see pp_metrics_init. <seed> feeds hashes and balancing. PP_OK or the error with
@@ -51,7 +53,7 @@ int pp_worker_unlisten(struct pp_worker *w, int fd) PP_MUST_USE;
 /* The same for all. */
 void pp_worker_stop_listening(struct pp_worker *w);
 /* Answers say `Connection: close`, idle connections are closed within <spread_ms>
- * (pp_move_drain). */
+ * (pp_move_drain). Tunnels go on. */
 void pp_worker_drain(struct pp_worker *w, uint64_t spread_ms);
 
 /* Offer connections at rest to another process (pp_move_hand_over); before a drain, which would
@@ -61,6 +63,15 @@ void pp_worker_hand_over(struct pp_worker *w, pp_move_fn fn, void *arg);
  * closes it unless PP_OK; PP_ENOENT (the installed snapshot does not know its listener; no socket
  * of it needs to be open here), PP_ENOMEM, PP_EIO. */
 int pp_worker_take(struct pp_worker *w, const struct pp_moved *m) PP_MUST_USE;
+
+/* Offer every tunnel to <fn> (pp_tunnel_offer). */
+void pp_worker_hand_over_tunnels(struct pp_worker *w, pp_tunnel_move_fn fn, void *arg);
+/* Go on with a tunnel that another worker has handed over: <fd> by enum pp_side, owned from now on
+ * in every case. PP_OK; PP_EINVAL: <packed> is malformed or of another version; PP_ENOENT: the
+ * snapshot does not know its listener; PP_ENOMEM, PP_EIO. */
+int pp_worker_take_tunnel(struct pp_worker *w, const int fd[2], struct pp_span packed) PP_MUST_USE;
+/* Abort every tunnel. */
+void pp_worker_close_tunnels(struct pp_worker *w);
 
 /* Open log files again. PP_OK, or PP_EIO when one could not be (it goes on with the old file). */
 int pp_worker_reopen_logs(struct pp_worker *w);

@@ -30,8 +30,9 @@ PROXY_ORDER = (
     ("accesslog",),
     ("body",),
     ("up", "up_h1"),
+    ("tunnel",),
     ("drive",),
-    ("down", "down_h1", "move"),
+    ("down", "down_h1", "move", "tunnel_door", "tunnel_move"),
 )
 
 # What the C library may give to a pure file: none of these can read a clock or make a system call.

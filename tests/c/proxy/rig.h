@@ -94,6 +94,7 @@ struct rig_conf {
     int log_fd;
     int door_rcvbuf, door_sndbuf, origin_rcvbuf; /* of accepted sockets; 0: the system's */
     pp_router_methods methods;
+    bool tcp; /* the door is a TCP listener, tunnelled to the upstream */
 };
 
 struct rig {
@@ -275,6 +276,8 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
         rc = pp_builder_add_endpoint(b, upstream, rig_address(&r->origin_at[i], text), PP_SPAN_NONE,
                                      1, &id);
     }
+    if (rc == PP_OK && c->tcp)
+        rc = pp_builder_set_tunnel(b, 0, 0);
     if (rc == PP_OK)
         rc = rig_add_filters(r, b, filter);
     if (rc == PP_OK && (c->phases >> PP_PHASE_EARLY_REQUEST & 1))

@@ -10,6 +10,7 @@
 // links: wire/http1_emit.c wire/http1_head.c wire/http1_line.c wire/http_msg.c wire/http_rules.c
 // links: wire/http_tok.c wire/uri.c worker/builder.c worker/worker.c
 // links: route/radix_build.c
+// links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
 #include "proxy/h1.c"
 
 #include "proxy/rig.h"
@@ -25,7 +26,8 @@ static void on_event(struct pp_io *io, uint32_t events)
 
 static bool start(void)
 {
-    static const struct pp_core_sizes sizes = {.down = 100, .exchange = 100, .up = 100};
+    static const struct pp_core_sizes sizes = {
+        .down = 100, .exchange = 100, .up = 100, .tunnel = 100};
     int fds[2];
     signal(SIGPIPE, SIG_IGN);
     memset(&h, 0, sizeof h);

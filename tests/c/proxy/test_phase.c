@@ -10,6 +10,7 @@
 // links: wire/http1_emit.c wire/http1_head.c wire/http1_line.c wire/http_msg.c wire/http_rules.c
 // links: wire/http_tok.c wire/uri.c worker/builder.c worker/worker.c
 // links: route/radix_build.c
+// links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
 #include "proxy/phase.c"
 
 #include "proxy/rig.h"

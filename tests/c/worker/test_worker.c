@@ -10,6 +10,7 @@
 // links: wire/http1_body.c wire/http1_emit.c wire/http1_head.c wire/http1_line.c wire/http_msg.c
 // links: wire/http_rules.c wire/http_tok.c wire/uri.c worker/builder.c
 // links: route/radix_build.c
+// links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
 #include "worker/worker.c"
 
 #include "proxy/rig.h"

@@ -1,0 +1,188 @@
+/* TCP listeners: every connection becomes a tunnel to an endpoint of the listener's upstream. */
+#include "base/check.h"
+#include "io/fd.h"
+#include "proxy/accesslog.h"
+#include "proxy/down.h"
+#include "proxy/tunnel.h"
+
+/* Unanswered probes that end a connection, and the seconds between them. */
+#define PROBES 4
+#define PROBE_INTERVAL_S 15
+
+/* ---- the door ---- */
+
+void pp_tunnel_enter(struct pp_tunnel *t, struct pp_door *door)
+{
+    const struct pp_listener_conf *conf = door->conf;
+    t->door = door;
+    t->record = conf->record;
+    t->idle_ms = conf->idle_timeout_ms;
+    PP_COUNT(&t->core->metrics, conf->record, LISTENER, ACTIVE, 1);
+    pp_down_enter_door(door);
+}
+
+static void leave_door(struct pp_tunnel *t)
+{
+    PP_COUNT(&t->core->metrics, t->door->conf->record, LISTENER, ACTIVE, -1);
+    pp_down_leave_door(t->door); /* freed at the end of the turn too, if this was the last */
+}
+
+static void write_log(const struct pp_tunnel *t)
+{
+    struct pp_accesslog_tunnel line = {
+        .client = t->client,
+        .listener = t->door->conf->name,
+        .upstream = t->ep == NULL ? PP_SPAN_NONE : t->ep->cluster->name,
+        .endpoint = t->ep == NULL ? PP_SPAN_NONE : t->ep->name,
+        .received = t->flow[PP_DIR_REQUEST].received,
+        .sent = t->flow[PP_DIR_RESPONSE].sent,
+        .start_us = t->start_us,
+        .connect_us = t->connect_us,
+        .connected_us = t->connected_us,
+        .attempts = t->attempts,
+        .fault = t->fault,
+        .id = t->id,
+    };
+    const struct pp_snapshot *sn = t->door->home != NULL ? t->door->home : t->core->snapshot;
+    pp_accesslog_write_tunnel(t->core, sn, t->door->conf->access_log, &line);
+}
+
+static void on_ended(struct pp_tunnel *t)
+{
+    if (!t->moved)
+        write_log(t);
+    leave_door(t);
+}
+
+/* ---- connecting ---- */
+
+static void connect_next(struct pp_tunnel *t);
+
+static void keep_alive(const struct pp_tunnel *t)
+{
+    uint32_t s = t->door->conf->keepalive_s;
+    if (s == 0)
+        return;
+    for (int side = 0; side < 2; side++) /* a unix socket refuses, and needs none */
+        (void)pp_sock_keepalive(t->ch[side].io.fd, (int)s, PROBE_INTERVAL_S, PROBES);
+}
+
+static void connected(struct pp_tunnel *t)
+{
+    t->connected_us = t->core->loop.now_us;
+    t->last_ms = t->core->loop.now_ms;
+    keep_alive(t);
+    pp_tunnel_open(t);
+}
+
+static enum pp_fault_code connect_code(int rc)
+{
+    return rc == PP_EREFUSED                    ? PP_FAULT_CONNECT_REFUSED
+           : rc == PP_ETIMEDOUT                 ? PP_FAULT_CONNECT_TIMEOUT
+           : rc == PP_ENOMEM || rc == PP_EMFILE ? PP_FAULT_NO_MEMORY
+                                                : PP_FAULT_CONNECT_FAILED;
+}
+
+/* The endpoint could not be reached. True: another one may be tried. */
+static bool give_up(struct pp_tunnel *t, int rc)
+{
+    struct pp_endpoint *ep = t->ep;
+    struct pp_metrics *m = &t->core->metrics;
+    bool ours = rc == PP_ENOMEM || rc == PP_EMFILE; /* another endpoint would not help */
+    if (t->ch[PP_SIDE_UP].ops != NULL)
+        t->ch[PP_SIDE_UP].ops->close(&t->ch[PP_SIDE_UP], false);
+    PP_COUNT(m, ep->cluster->record, UPSTREAM, CONNECT_FAILURES, 1);
+    PP_COUNT(m, ep->record, ENDPOINT, FAILURES, 1);
+    if (ep->index < 64)
+        t->tried |= UINT64_C(1) << ep->index;
+    if (ours || t->attempts > ep->cluster->conf.retries) {
+        pp_tunnel_end(t, pp_fault_make(connect_code(rc), PP_SIDE_UP, false, rc), true);
+        return false;
+    }
+    PP_COUNT(m, ep->cluster->record, UPSTREAM, RETRIES, 1);
+    return true;
+}
+
+/* Begin to connect to <ep>. PP_OK: connected; PP_EAGAIN: in progress; else it failed. */
+static int connect_to(struct pp_tunnel *t, struct pp_endpoint *ep)
+{
+    struct pp_core *core = t->core;
+    int fd;
+    pp_tunnel_set_endpoint(t, ep);
+    t->attempts++;
+    t->connect_us = core->loop.now_us;
+    PP_COUNT(&core->metrics, ep->cluster->record, UPSTREAM, CONNECTS, 1);
+    PP_COUNT(&core->metrics, ep->record, ENDPOINT, REQUESTS, 1);
+    int rc = pp_sock_connect(&ep->dest, &fd);
+    if (rc != PP_OK && rc != PP_EAGAIN)
+        return rc;
+    int err = pp_tunnel_attach(t, PP_SIDE_UP, fd, rc == PP_OK);
+    return err != PP_OK ? err : rc;
+}
+
+static void connect_next(struct pp_tunnel *t)
+{
+    /* The cluster of the first attempt, whatever is installed meanwhile. */
+    struct pp_cluster *cl = t->ep != NULL ? t->ep->cluster : t->door->conf->cluster;
+    for (;;) { /* as often as retries allow: give_up() counts */
+        struct pp_endpoint *ep = pp_cluster_pick(cl, t->tried, 0);
+        if (ep == NULL) {
+            PP_COUNT(&t->core->metrics, cl->record, UPSTREAM, NO_ENDPOINT, 1);
+            pp_tunnel_end(t, pp_fault_make(PP_FAULT_NO_ENDPOINT, PP_SIDE_UP, false, PP_ENOENT),
+                          true);
+            return;
+        }
+        int rc = connect_to(t, ep);
+        if (rc == PP_OK) {
+            connected(t);
+            return;
+        }
+        if (rc == PP_EAGAIN) {
+            pp_tunnel_expect(t, cl->conf.connect_timeout_ms);
+            return;
+        }
+        if (!give_up(t, rc))
+            return;
+    }
+}
+
+static void on_connecting(struct pp_tunnel *t)
+{
+    int rc = pp_sock_connect_result(t->ch[PP_SIDE_UP].io.fd);
+    if (rc == PP_OK)
+        connected(t);
+    else if (rc != PP_EAGAIN && give_up(t, rc))
+        connect_next(t);
+}
+
+static void on_expired(struct pp_tunnel *t)
+{
+    PP_COUNT(&t->core->metrics, t->ep->cluster->record, UPSTREAM, TIMEOUTS, 1);
+    if (give_up(t, PP_ETIMEDOUT))
+        connect_next(t);
+}
+
+const struct pp_tunnel_ops pp_tunnel_door_ops = {
+    .connecting = on_connecting, .expired = on_expired, .ended = on_ended};
+
+/* ---- accepting ---- */
+
+void pp_tunnel_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
+{
+    struct pp_door *door = l->owner;
+    struct pp_core *core = door->core;
+    struct pp_tunnel *t = pp_tunnel_new(core, &pp_tunnel_door_ops);
+    if (t == NULL) {
+        pp_fd_close(&fd);
+        PP_COUNT(&core->metrics, door->conf->record, LISTENER, REJECTED, 1);
+        return;
+    }
+    pp_sock_addr_from(&t->client, from);
+    pp_tunnel_enter(t, door);
+    PP_COUNT(&core->metrics, door->conf->record, LISTENER, CONNECTIONS, 1);
+    int rc = pp_tunnel_attach(t, PP_SIDE_DOWN, fd, true);
+    if (rc != PP_OK)
+        pp_tunnel_end(t, pp_fault_make(PP_FAULT_NO_MEMORY, PP_SIDE_DOWN, false, rc), true);
+    else
+        connect_next(t);
+}
