@@ -4,11 +4,12 @@
 // links: proxy/accesslog.c proxy/body.c proxy/cluster.c proxy/core.c proxy/down.c proxy/down_h1.c
 // links: proxy/drive.c proxy/exchange.c proxy/fault.c proxy/forward.c proxy/h1.c proxy/hook.c
 // links: proxy/metrics.c proxy/move.c proxy/moved.c proxy/phase.c proxy/pool.c proxy/reply.c
-// proxy/retry.c proxy/snapshot.c links: proxy/template.c proxy/tunnel.c proxy/tunnel_door.c
-// proxy/up.c proxy/up_h1.c links: route/balance.c route/balance_rr.c route/cidr.c route/pattern.c
-// route/radix.c links: route/router.c route/router_draft.c route/router_explain.c wire/http1_body.c
+// links: proxy/retry.c proxy/snapshot.c proxy/template.c proxy/tunnel.c proxy/tunnel_door.c
+// links: proxy/up.c proxy/up_h1.c route/balance.c route/balance_rr.c route/cidr.c route/pattern.c
+// links: route/radix.c route/router.c route/router_draft.c route/router_explain.c wire/http1_body.c
 // links: wire/http1_emit.c wire/http1_head.c wire/http1_line.c wire/http_msg.c wire/http_rules.c
 // links: wire/http_tok.c wire/tunnel_record.c wire/uri.c worker/builder.c worker/worker.c
+// links: route/radix_build.c
 #include "proxy/tunnel_move.c"
 
 #include "proxy/rig.h"
@@ -109,7 +110,7 @@ static void stop_both(void)
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, ACTIVE), 0);
     PP_CHECK_EQ(RIG_COUNT(&r2, LISTENER, ACTIVE), 0);
     PP_CHECK_EQ(RIG_COUNT(&r2, UPSTREAM, ACTIVE), 0);
-    PP_CHECK_EQ(r.w.doors->n_open, 0);
+    PP_CHECK(r.w.doors == NULL || r.w.doors->n_open == 0);
     PP_CHECK_EQ(r2.w.doors->n_open, 0);
     r2.live += r.w.core.splice.n_idle; /* pipes that the first has made since the second began */
     rig_stop(&r2);
