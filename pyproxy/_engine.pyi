@@ -17,7 +17,7 @@ class Snapshot:
 
 @final
 class SnapshotBuilder:
-    """Flat calls that build one snapshot: logs, listeners, upstreams, endpoints, filters, routes.
+    """Flat calls that build one snapshot: logs, upstreams, endpoints, listeners, filters, routes.
 
     In this order; every `add_*` returns an id for the later calls. Values are checked again here; a
     bad one raises `ValueError` with a sentence. Durations are milliseconds, 0 means "no limit"
@@ -52,8 +52,14 @@ class SnapshotBuilder:
         max_connections: int = 0,
         server_header: str = "",
         via: str = "pyproxy",
+        upstream: int = -1,
+        keepalive_s: int = 0,
     ) -> int:
         """`max_connections` is per worker.
+
+        `upstream`, the id of one that was added before, makes it a listener of plain TCP: its
+        connections are tunnelled there, end after `idle_timeout_ms` without a byte either way, and
+        both ends get keepalive probes after `keepalive_s` (0: none).
 
         `via` is the pseudonym of RFC 9110 section 7.6.3; empty: no Via. `server_header` replaces
         the origin's Server field when it is not empty.
@@ -296,6 +302,27 @@ class Engine:
         `ValueError`: malformed, of another version, or the installed snapshot does not know its
         listener; then nothing has happened to the connection.
         """
+    def hand_over_tunnels(self, callback: Callable[[int, int, bytes], bool | None] | None) -> None:
+        """Offer every tunnel to `callback(client_fd, endpoint_fd, packed)`, some in each turn.
+
+        The descriptors are borrowed during the call (`os.dup` them, or send them with SCM_RIGHTS);
+        `packed` is opaque and holds everything else, bytes in flight included. True: taken, the
+        engine closes its copies without a word to either peer; False: it stays here; None: not now,
+        it is offered again soon. An exception counts as False and is reported to `on_error`.
+        It goes on with tunnels that come or get connected later, until it is called with None.
+        """
+    def take_tunnel(self, client_fd: int, endpoint_fd: int, packed: bytes) -> None:
+        """Go on with a tunnel that another engine has handed over.
+
+        Duplicates of the descriptors are taken; the caller keeps its own, always, and closes them.
+        ValueError: `packed` is malformed or of another version, or the installed snapshot does not
+        know its listener.
+        """
+    def close_tunnels(self) -> None:
+        """Abort every tunnel."""
+    @property
+    def tunnels(self) -> int:
+        """Tunnels of TCP listeners, those included that are still connecting."""
     @property
     def connections(self) -> int: ...
     @property

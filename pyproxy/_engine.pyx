@@ -117,6 +117,14 @@ cdef int cb_offer(void *owner, const pp_moved *m) noexcept with gil:
         return PP_MOVE_REFUSED
 
 
+cdef int cb_tunnel(void *owner, const pp_tunnel_moved *m) noexcept with gil:
+    try:
+        return (<Engine>owner)._offer_tunnel(m)
+    except BaseException as exc:
+        (<Engine>owner)._report("hand_over_tunnels", exc)
+        return PP_TUNNEL_REFUSED
+
+
 cdef void cb_release(void *arg) noexcept with gil:
     try:
         Py_DECREF(<object>arg)
@@ -648,7 +656,8 @@ cdef class SnapshotBuilder:
                      uint64_t body_timeout_ms=60000, uint32_t body_min_rate=240,
                      uint64_t send_timeout_ms=60000, uint32_t max_requests=0,
                      uint64_t max_age_ms=3600000, uint32_t max_connections=0,
-                     str server_header="", str via="pyproxy"):
+                     str server_header="", str via="pyproxy", int upstream=-1,
+                     uint32_t keepalive_s=0):
         cdef pp_listener_conf_s conf
         cdef pp_span n, v, s, r
         cdef uint32_t id
@@ -665,12 +674,16 @@ cdef class SnapshotBuilder:
         conf.max_requests = max_requests
         conf.max_age_ms = max_age_ms
         conf.max_connections = max_connections
+        conf.keepalive_s = keepalive_s
         conf.access_log = PP_ID_NONE if access_log < 0 else <uint32_t>access_log
         keep = borrow(name, &n), borrow(via, &v), borrow(server_header, &s)
         self._check(pp_builder_add_listener(self._draft(), n, &conf, v, s, &id))
         for one in trusted_proxies:
             keep = borrow(one, &r)
             self._check(pp_builder_add_trusted(self._draft(), id, r))
+        if upstream >= 0:
+            self._check_upstream(<uint32_t>upstream)
+            self._check(pp_builder_set_tunnel(self._draft(), id, <uint32_t>upstream))
         return id
 
     def add_upstream(self, str name not None, *, str balance="round_robin",
@@ -834,6 +847,7 @@ cdef class Engine:
     cdef bint _has_stats
     cdef object _loop
     cdef object _on_error
+    cdef object _take_tunnel
     cdef list _free_views
     cdef object _snapshot
     cdef object _receiver
@@ -954,6 +968,48 @@ cdef class Engine:
         if rc == PP_ENOENT:
             raise ValueError("the connection's listener is not in the snapshot")
         check(rc)
+
+    def hand_over_tunnels(self, callback):
+        self._ensure_open()
+        self._take_tunnel = callback
+        if callback is None:
+            pp_worker_hand_over_tunnels(&self._w, NULL, NULL)
+        else:
+            pp_worker_hand_over_tunnels(&self._w, cb_tunnel, <void *>self)
+
+    cdef int _offer_tunnel(self, const pp_tunnel_moved *m) except -1:
+        packed = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>pp_tunnel_moved_size(m))
+        pp_tunnel_moved_pack(m, PyBytes_AS_STRING(packed))
+        taken = self._take_tunnel(m.fd[0], m.fd[1], packed)
+        if taken is None:
+            return PP_TUNNEL_LATER
+        return PP_TUNNEL_TAKEN if taken else PP_TUNNEL_REFUSED
+
+    def take_tunnel(self, int client_fd, int endpoint_fd, bytes packed not None):
+        cdef int fd[2]
+        cdef pp_span s
+        self._ensure_open()
+        keep = borrow(packed, &s)
+        fd[0] = os.dup(client_fd)
+        try:
+            fd[1] = os.dup(endpoint_fd)
+        except OSError:
+            os.close(fd[0])
+            raise
+        cdef int rc = pp_worker_take_tunnel(&self._w, fd, s)
+        if rc == PP_EINVAL:
+            raise ValueError("not a tunnel that this version can take over")
+        if rc == PP_ENOENT:
+            raise ValueError("the configuration does not know the listener of the tunnel")
+        check(rc)
+
+    def close_tunnels(self):
+        self._ensure_open()
+        pp_worker_close_tunnels(&self._w)
+
+    @property
+    def tunnels(self):
+        return self._w.core.n_tunnel if self._open else 0
 
     @property
     def connections(self):

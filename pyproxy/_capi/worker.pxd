@@ -32,6 +32,7 @@ cdef extern from "proxy/snapshot.h" nogil:
         uint32_t max_requests
         uint32_t max_connections
         uint32_t access_log
+        uint32_t keepalive_s
     enum pp_route_action:
         PP_ROUTE_ACTION_NONE
         PP_ROUTE_ACTION_UPSTREAM
@@ -84,6 +85,7 @@ cdef extern from "worker/builder.h" nogil:
     int pp_builder_add_listener(pp_builder *b, pp_span name, const pp_listener_conf_s *conf,
                                 pp_span via, pp_span server, uint32_t *id)
     int pp_builder_add_trusted(pp_builder *b, uint32_t listener, pp_span range)
+    int pp_builder_set_tunnel(pp_builder *b, uint32_t listener, uint32_t upstream)
     int pp_builder_add_upstream(pp_builder *b, pp_span name, pp_span balance,
                                 const pp_cluster_conf_s *conf, uint32_t *id)
     int pp_builder_add_endpoint(pp_builder *b, uint32_t upstream, pp_span address, pp_span name,
@@ -111,12 +113,25 @@ cdef extern from "proxy/moved.h" nogil:
     int pp_moved_unpack(pp_span packed, pp_moved *m)
 
 
+cdef extern from "proxy/tunnel.h" nogil:
+    struct pp_tunnel_moved:
+        int fd[2]
+    enum pp_tunnel_verdict:
+        PP_TUNNEL_REFUSED
+        PP_TUNNEL_TAKEN
+        PP_TUNNEL_LATER
+    ctypedef int (*pp_tunnel_move_fn)(void *arg, const pp_tunnel_moved *m) noexcept
+    size_t pp_tunnel_moved_size(const pp_tunnel_moved *m)
+    void pp_tunnel_moved_pack(const pp_tunnel_moved *m, char *dst)
+
+
 cdef extern from "worker/worker.h" nogil:
     struct pp_metrics:
         uint64_t *words
     struct pp_core:
         uint32_t n_down
         uint32_t n_exchange
+        uint32_t n_tunnel
     struct pp_worker:
         pp_core core
     int pp_worker_init(pp_worker *w, void *stats, size_t stats_size, uint32_t slot, uint64_t seed)
@@ -134,5 +149,8 @@ cdef extern from "worker/worker.h" nogil:
                              int (*fn)(void *arg, const pp_moved *m) noexcept,
                              void *arg)
     int pp_worker_take(pp_worker *w, const pp_moved *m)
+    void pp_worker_hand_over_tunnels(pp_worker *w, pp_tunnel_move_fn fn, void *arg)
+    int pp_worker_take_tunnel(pp_worker *w, const int *fd, pp_span packed)
+    void pp_worker_close_tunnels(pp_worker *w)
     int pp_worker_reopen_logs(pp_worker *w)
     void pp_worker_flush_logs(pp_worker *w)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pyproxy.config import addresses, patterns
 from pyproxy.config.check_routes import check_routes
+from pyproxy.config.check_tcp import check_protocols
 from pyproxy.config.decode import nearest
 from pyproxy.config.faults import Report, is_field_value, is_token
 from pyproxy.config.model import AccessLog, Config, Listener, Route, Section, Upstream, filter_refs
@@ -48,7 +49,8 @@ def _check_top(config: Config, report: Report) -> None:
     if not config.listeners and not report.written(config, "listeners"):
         cure = 'add one, such as "listeners: {web: {bind: 0.0.0.0:8080}}"'
         report.add(config, "listeners", "there is no listener", cure)
-    if not config.routes and not report.written(config, "routes"):
+    protocols = {listener.protocol for listener in config.listeners.values()} or {"http"}
+    if not config.routes and not report.written(config, "routes") and "http" in protocols:
         cure = 'add one, such as "routes: [{upstream: app}]"'
         report.add(config, "routes", "there is no route: every request would get 404", cure)
     if config.user and not _USER.fullmatch(config.user):
@@ -227,6 +229,7 @@ def _check_format(log: AccessLog, path: str, report: Report) -> None:
 _RULES: tuple[Callable[[Config, Report], None], ...] = (
     _check_top,
     _check_listeners,
+    check_protocols,
     _check_upstreams,
     _check_filters,
     _check_access_logs,

@@ -7,7 +7,16 @@ from collections.abc import Callable
 from pyproxy.config import patterns
 from pyproxy.config.decode import nearest
 from pyproxy.config.faults import Report, is_field_value, is_token
-from pyproxy.config.model import Config, Match, Redirect, Respond, Rewrite, Route, route_name
+from pyproxy.config.model import (
+    Config,
+    Listener,
+    Match,
+    Redirect,
+    Respond,
+    Rewrite,
+    Route,
+    route_name,
+)
 
 # Fields that the engine writes itself, from what it really sends.
 _OWN_FIELDS = (
@@ -87,14 +96,19 @@ def _check_action(config: Config, route: Route, path: str, report: Report) -> No
             if getattr(route.rewrite, key) is not None:
                 message = f"{actions[0]} sends nothing upstream: there is nothing to rewrite"
                 report.add(route, ("rewrite", key), message, "remove it", path=path)
+    check_upstream(config, route, path, report)
+
+
+def check_upstream(config: Config, section: Route | Listener, path: str, report: Report) -> None:
+    """Is there an upstream of the name that a section gives?"""
     known = set(config.upstreams)
     written = config.place.find("upstreams")
     if written.at == "upstreams" and written.kind == "map":
         known |= set(written.value)  # those that have faults of their own exist too
-    if route.upstream is not None and route.upstream not in known:
-        message = f'there is no upstream named "{route.upstream}"'
-        cure = nearest(route.upstream, known) or 'define it under "upstreams"'
-        report.add(route, "upstream", message, cure, path=path)
+    if section.upstream is not None and section.upstream not in known:
+        message = f'there is no upstream named "{section.upstream}"'
+        cure = nearest(section.upstream, known) or 'define it under "upstreams"'
+        report.add(section, "upstream", message, cure, path=path)
 
 
 def _has(route: Route, key: str, report: Report) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -33,6 +33,12 @@ UNLIMITED = 2**64 - 1
 # that no route takes, for instance.
 SHARED_RECORD = "-"
 _STD_STREAMS = {"stdout": 1, "stderr": 2}
+# 5 us each.
+_ROUTES_IN_A_STEP = 64
+# How long nothing may happen unless the file says so: between requests, and in a tunnel.
+_IDLE_MS = {"http": 75_000, "tcp": 3_600_000}
+# The kernel takes no longer ones (MAX_TCP_KEEPIDLE).
+_MAX_KEEPALIVE_S = 32_767
 
 _T = TypeVar("_T")
 Resolver = Callable[..., Sequence[tuple[Any, ...]]]
@@ -205,9 +211,25 @@ def compile_snapshot(
     missing. Endpoints that are not resolved yet are resolved here. ConfigError names the place of
     whatever the builder refuses.
     """
-    return _Compiler(resolve_endpoints(config, demo_address=demo_address), builder).run(
-        bound_filters
+    steps = compile_steps(
+        resolve_endpoints(config, demo_address=demo_address), builder, bound_filters
     )
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            snapshot: Snapshot = end.value
+            return snapshot
+
+
+def compile_steps(
+    config: Config, builder: SnapshotBuilder, bound_filters: Mapping[str, BoundFilter]
+) -> Generator[None, None, Snapshot]:
+    """The same in steps of well below a millisecond, for a worker that serves meanwhile.
+
+    The endpoints of <config> are resolved. The generator's result is the snapshot.
+    """
+    return _Compiler(config, builder).run(bound_filters)
 
 
 class _Compiler:
@@ -220,7 +242,7 @@ class _Compiler:
         self.upstreams: dict[str, int] = {}
         self.filters: dict[str, int] = {}
 
-    def run(self, bound_filters: Mapping[str, BoundFilter]) -> Snapshot:
+    def run(self, bound_filters: Mapping[str, BoundFilter]) -> Generator[None, None, Snapshot]:
         config = self.config
         logs = [
             config.access_log,
@@ -230,10 +252,10 @@ class _Compiler:
         for log in logs:
             if isinstance(log, AccessLog) and log not in self.logs:
                 self.logs[log] = _at(log, self.add_log, log)
-        for name, listener in config.listeners.items():
-            _at(listener, self.add_listener, name, listener)
         for name, upstream in config.upstreams.items():
             _at(upstream, self.add_upstream, name, upstream)
+        for name, listener in config.listeners.items():
+            _at(listener, self.add_listener, name, listener)
         for key, ref in filter_refs(config):
             self.filters[key] = _at(ref, self.add_filter, bound_filters[key])
         self.builder.set_global_filters(
@@ -241,6 +263,8 @@ class _Compiler:
         )
         for i, route in enumerate(config.routes):
             _at(route, self.add_route, i, route)
+            if i % _ROUTES_IN_A_STEP == 0:
+                yield
         return self.builder.finish()
 
     def add_log(self, log: AccessLog) -> int:
@@ -256,6 +280,7 @@ class _Compiler:
 
     def add_listener(self, name: str, listener: Listener) -> None:
         limits, timeouts = listener.limits, listener.timeouts
+        idle_ms = _IDLE_MS[listener.protocol] if timeouts.idle_ms is None else timeouts.idle_ms
         self.builder.add_listener(
             name,
             access_log=self.log_id(_or_else(listener.access_log, self.config.access_log)),
@@ -265,7 +290,7 @@ class _Compiler:
             max_target_bytes=limits.max_target_bytes,
             max_fields=limits.max_fields,
             header_timeout_ms=timeouts.header_ms,
-            idle_timeout_ms=timeouts.idle_ms,
+            idle_timeout_ms=idle_ms,
             body_timeout_ms=timeouts.body_ms,
             body_min_rate=limits.body_min_rate,
             send_timeout_ms=timeouts.send_ms,
@@ -274,6 +299,8 @@ class _Compiler:
             max_connections=limits.max_connections,
             server_header=listener.server_header,
             via=listener.via,
+            upstream=-1 if listener.upstream is None else self.upstreams[listener.upstream],
+            keepalive_s=_whole_seconds(timeouts.keepalive_ms),
         )
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
@@ -347,6 +374,11 @@ def response_of(route: Route) -> tuple[int, list[tuple[str, str]], bytes] | None
     if respond.body and not any(name.lower() == "content-type" for name, _ in fields):
         fields.append(("content-type", "text/plain; charset=utf-8"))
     return respond.status, fields, respond.body.encode()
+
+
+def _whole_seconds(ms: int) -> int:
+    """A keepalive time as the kernel takes it; what is under a second is not none."""
+    return min(-(-ms // 1000), _MAX_KEEPALIVE_S)
 
 
 def _or_else(choice: NoLog, otherwise: NoLog) -> NoLog:

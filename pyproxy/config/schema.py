@@ -77,6 +77,11 @@ def _finish_field(field: FieldInfo, schema: dict[str, Any]) -> None:
             schema["default"] = unit.format(default_of(field))
     elif isinstance(default_of(field), msgspec.Struct):
         schema.pop("default", None)  # the fields below have their own
+    for arg in typing.get_args(strip(field.type)[0]):  # a quantity that may be absent
+        if "unit" in strip(arg)[1]:
+            schema.pop("anyOf", None)
+            schema.pop("default", None)
+            schema.update(UNITS[strip(arg)[1]["unit"]].schema)
     if field.type is NoLog:
         schema["anyOf"] = [
             {"const": False} if s == {"type": "boolean"} else s for s in schema["anyOf"]

@@ -111,15 +111,26 @@ class ListenerTimeouts(Section, frozen=True, kw_only=True):
     header_ms: Annotated[
         Duration, Meta(description="For the whole request head, not per read; 408.")
     ] = field(name="header", default=60_000)
-    idle_ms: Annotated[Duration, Meta(description="Between two requests of a connection.")] = field(
-        name="idle", default=75_000
-    )
+    idle_ms: Annotated[
+        Duration | None,
+        Meta(
+            description="Between two requests of a connection, `75s` unless given; in a tunnel, "
+            "without a byte either way, `1h` unless given."
+        ),
+    ] = field(name="idle", default=None)
     body_ms: Annotated[Duration, Meta(description="Between two reads of a request body; 408.")] = (
         field(name="body", default=60_000)
     )
     send_ms: Annotated[Duration, Meta(description="Between two writes of a response.")] = field(
         name="send", default=60_000
     )
+    keepalive_ms: Annotated[
+        Duration,
+        Meta(
+            description="TCP keepalive probes at both ends of a tunnel after so long without "
+            "traffic; whole seconds. 0: none."
+        ),
+    ] = field(name="keepalive", default=120_000)
 
 
 class Listener(Section, frozen=True, kw_only=True):
@@ -133,7 +144,17 @@ class Listener(Section, frozen=True, kw_only=True):
             examples=["0.0.0.0:8080", ["[::]:8080", "fd:web"]],
         ),
     ]
-    protocol: Annotated[Literal["http"], Meta(description="What is spoken here.")] = "http"
+    protocol: Annotated[
+        Literal["http", "tcp"],
+        Meta(
+            description="What is spoken here. `tcp`: whatever it is, every connection is tunnelled "
+            "to an endpoint of `upstream`."
+        ),
+    ] = "http"
+    upstream: Annotated[
+        str | None,
+        Meta(description="Where the connections of a `tcp` listener go.", examples=["postgres"]),
+    ] = None
     limits: Annotated[ListenerLimits, Meta(description="What one client may ask for.")] = field(
         default_factory=ListenerLimits
     )

@@ -558,3 +558,128 @@ def test_many_engines_leave_nothing_behind(door) -> None:
         ask(engine, door)
         engine.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+# ---- tunnels
+
+
+def tcp_snapshot(address):
+    builder = SnapshotBuilder()
+    upstream = builder.add_upstream("up")
+    builder.add_endpoint(upstream, address)
+    builder.add_listener("db", upstream=upstream)
+    return builder.finish()
+
+
+@contextlib.contextmanager
+def tcp_engine(origin, **options):
+    """An engine with a TCP listener, and the listening socket of that."""
+    made = Engine(**options)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        made.install(tcp_snapshot(f"127.0.0.1:{origin.getsockname()[1]}"))
+        made.listen(sock.fileno(), "db")
+        yield made, sock
+        made.close()
+
+
+def joined(engine, door, origin):
+    """A client, and what accepted it behind the tunnel."""
+    client = socket.create_connection(door.getsockname())
+    engine.run_for(0.02)
+    up, _ = origin.accept()
+    engine.run_for(0.02)
+    client.settimeout(10)
+    up.settimeout(10)
+    return client, up
+
+
+def passes(engine, source, sink, data):
+    source.sendall(data)
+    engine.run_for(0.02)
+    return sink.recv(len(data) + 1) == data
+
+
+def test_a_tunnel_moves_to_another_engine_with_the_bytes_that_are_in_flight(door):
+    moved = []
+
+    def take(client_fd, endpoint_fd, packed):
+        moved.append((os.dup(client_fd), os.dup(endpoint_fd), packed))
+        return True
+
+    with tcp_engine(door) as (old, old_door), tcp_engine(door) as (new, _):
+        client, up = joined(old, old_door, door)
+        with client, up:
+            assert passes(old, client, up, b"before")
+            assert (old.tunnels, old.connections) == (1, 0)
+            client.setblocking(False)
+            sent = 0
+            for _ in range(100):
+                with contextlib.suppress(BlockingIOError):
+                    sent += client.send(bytes(65536))
+                old.run_for(0.001)
+            client.settimeout(10)
+            old.hand_over_tunnels(take)
+            old.run_for(0.02)
+            assert (old.tunnels, len(moved)) == (0, 1)
+            ((client_fd, endpoint_fd, packed),) = moved
+            assert len(packed) > 1000
+            new.take_tunnel(client_fd, endpoint_fd, packed)
+            os.close(client_fd)
+            os.close(endpoint_fd)
+            assert new.tunnels == 1
+            got = 0
+            while got < sent:
+                new.run_for(0.001)
+                got += len(up.recv(1 << 20))
+            assert got == sent
+            assert passes(new, up, client, b"after")
+            new.close_tunnels()
+            assert new.tunnels == 0
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+
+
+def test_tunnels_that_nobody_takes_stay(door):
+    answers = [None, False]
+    errors = []
+
+    def take(client_fd, endpoint_fd, packed):
+        if not answers:
+            raise ValueError("no")
+        return answers.pop(0)
+
+    with tcp_engine(door, on_error=lambda where, exc: errors.append((where, str(exc)))) as (
+        engine,
+        sock,
+    ):
+        client, up = joined(engine, sock, door)
+        with client, up:
+            engine.hand_over_tunnels(take)
+            engine.run_for(0.1)
+            assert answers == []
+            assert passes(engine, client, up, b"still here")
+            engine.hand_over_tunnels(take)
+            engine.run_for(0.05)
+            assert errors == [("hand_over_tunnels", "no")]
+            assert passes(engine, up, client, b"and here")
+            engine.hand_over_tunnels(None)
+            assert engine.tunnels == 1
+
+
+def test_what_is_no_tunnel_is_refused_and_the_descriptors_stay_the_callers(door):
+    a, b = socket.socketpair()
+    with tcp_engine(door) as (engine, _), a, b:
+        for packed in (b"", b"ppt\x01", b"x" * 200):
+            with pytest.raises(ValueError, match="not a tunnel"):
+                engine.take_tunnel(a.fileno(), b.fileno(), packed)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            engine.take_tunnel(a.fileno(), 1 << 20, b"")
+        a.sendall(b"x")
+        assert b.recv(1) == b"x"
+        assert engine.tunnels == 0
+
+
+def test_a_tcp_listener_needs_an_upstream_that_is_there():
+    builder = SnapshotBuilder()
+    with pytest.raises(IndexError, match="no such upstream: 0"):
+        builder.add_listener("db", upstream=0)

@@ -294,3 +294,52 @@ def test_a_loaded_configuration_that_was_changed_is_checked_with_its_places():
     )
     (fault,) = check(changed)
     assert fault.location == "f.yaml:4:21"
+
+
+def listener_faults(listener, routes="[{upstream: app}]"):
+    upstreams = 'upstreams: {app: {endpoints: ["127.0.0.1:9000"]}}'
+    return faults_of(f"listeners:\n  db: {listener}\n{upstreams}\nroutes: {routes}\n")
+
+
+TCP = 'bind: "127.0.0.1:1", protocol: tcp'
+
+
+@pytest.mark.parametrize(
+    ("listener", "says"),
+    [
+        (f"{{{TCP}}}", "2:7: listeners.db.upstream: a tcp listener needs an upstream; say where"),
+        (f"{{{TCP}, upstream: ap}}", 'listeners.db.upstream: there is no upstream named "ap"; did'),
+        (f"{{{TCP}, upstream: app, via: x}}", "listeners.db.via: a tcp listener knows no requests"),
+        (
+            f"{{{TCP}, upstream: app, trusted_proxies: [unix]}}",
+            "db.trusted_proxies: a tcp listener",
+        ),
+        (f"{{{TCP}, upstream: app, server_header: x}}", "db.server_header: a tcp listener knows"),
+        (
+            f"{{{TCP}, upstream: app, limits: {{max_head: 1KiB}}}}",
+            "2:68: listeners.db.limits.max_head",
+        ),
+        (f"{{{TCP}, upstream: app, limits: {{max_age: 1h}}}}", "db.limits.max_age: a tcp listener"),
+        (
+            f"{{{TCP}, upstream: app, timeouts: {{header: 1s}}}}",
+            "db.timeouts.header: a tcp listener",
+        ),
+        (
+            '{bind: "127.0.0.1:1", upstream: app}',
+            "listeners.db.upstream: routes say where the requests of an http listener go",
+        ),
+        (
+            '{bind: "127.0.0.1:1", timeouts: {keepalive: 1s}}',
+            "listeners.db.timeouts.keepalive: only tunnels have this",
+        ),
+    ],
+)
+def test_fields_that_mean_nothing_to_the_protocol_are_faults(listener, says):
+    (fault,) = listener_faults(listener)
+    assert says in fault
+
+
+def test_tcp_listeners_need_no_routes():
+    good = f"{{{TCP}, upstream: app, limits: {{max_connections: 1}}, timeouts: {{idle: 1m}}}}"
+    assert listener_faults(good, routes="[]") == []
+    assert listener_faults(good) == []

@@ -89,7 +89,7 @@ def recorded():
 
 def test_calls_come_in_the_order_that_the_builder_wants(recorded):
     order = [
-        *("add_access_log", "add_listener", "add_upstream", "add_endpoint", "add_filter"),
+        *("add_access_log", "add_upstream", "add_endpoint", "add_listener", "add_filter"),
         *("set_global_filters", "add_route", "finish"),
     ]
     names = [name for name, _, _ in recorded.calls]
@@ -290,3 +290,39 @@ def test_records_without_room_are_told():
     segment = StatSegment.format(memory, columns=1, words=words, dir_bytes=4096)
     assert define_stats(config, segment) == records[-2:]
     assert [(kind, name) for kind, name, _, _ in segment.records()] == records[:-2]
+
+
+# ---- tcp listeners
+
+TCP = """
+listeners:
+  db: {bind: "127.0.0.1:0", protocol: tcp, upstream: pg}
+  cache:
+    bind: "127.0.0.1:0"
+    protocol: tcp
+    upstream: redis
+    limits: {max_connections: 7}
+    timeouts: {idle: 10m, keepalive: 1500ms}
+  web: {bind: "127.0.0.1:0"}
+upstreams: {redis: {endpoints: "127.0.0.1:6379"}, pg: {endpoints: "127.0.0.1:5432"}}
+routes: [{upstream: pg}]
+"""
+
+
+def test_a_tcp_listener_names_its_upstream_and_has_times_of_its_own():
+    builder = Recorder()
+    compile_snapshot(loads(TCP), builder, {})
+    db, cache, web = (options for _, options in builder.of("add_listener"))
+    assert (db["upstream"], cache["upstream"], web["upstream"]) == (1, 0, -1)
+    assert (db["idle_timeout_ms"], cache["idle_timeout_ms"]) == (3_600_000, 600_000)
+    assert web["idle_timeout_ms"] == 75_000
+    assert (db["keepalive_s"], cache["keepalive_s"]) == (120, 2)
+    assert cache["max_connections"] == 7
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("1ms", 1), ("61s", 61), ("20d", 32_767)])
+def test_keepalive_times_are_those_that_the_kernel_takes(text, seconds):
+    builder = Recorder()
+    config = loads(TCP.replace("1500ms", text))
+    compile_snapshot(config, builder, {})
+    assert builder.of("add_listener")[1][1]["keepalive_s"] == seconds

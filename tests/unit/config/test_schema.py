@@ -45,8 +45,10 @@ def test_every_field_is_described():
 
 def test_units_shorthands_and_filters_are_in_the_schema():
     defs = json_schema()["$defs"]
+    header = defs["ListenerTimeouts"]["properties"]["header"]
+    assert header["default"] == "1m"
     idle = defs["ListenerTimeouts"]["properties"]["idle"]
-    assert idle["default"] == "75s"
+    assert "default" not in idle  # it depends on the protocol
     pattern = idle["anyOf"][0]["pattern"]
     assert re.match(pattern, "1h30m")
     assert not re.match(pattern, "30")
