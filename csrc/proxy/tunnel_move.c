@@ -195,10 +195,12 @@ int pp_tunnel_adopt(struct pp_door *door, const int fd[2], const struct pp_tunne
         rc = take_endpoint(t, record);
     if (rc == PP_OK)
         rc = take_flows(t, record);
-    if (rc == PP_OK)
+    if (rc == PP_OK) {
+        PP_COUNT(&door->core->metrics, door->conf->record, LISTENER, MOVED_IN, 1);
         pp_tunnel_open(t);
-    else
+    } else {
         pp_tunnel_let_go(t);
+    }
     return rc;
 }
 
@@ -213,10 +215,13 @@ static bool offer_one(struct pp_tunnel_offer *offer, struct pp_tunnel *t)
         return true;
     }
     int verdict = offer->fn(offer->arg, &m);
-    if (verdict == PP_TUNNEL_TAKEN)
+    if (verdict == PP_TUNNEL_TAKEN) {
+        if (t->door != NULL)
+            PP_COUNT(&t->core->metrics, t->door->conf->record, LISTENER, MOVED_OUT, 1);
         pp_tunnel_let_go(t);
-    else if (verdict == PP_TUNNEL_REFUSED)
+    } else if (verdict == PP_TUNNEL_REFUSED) {
         t->refused = true;
+    }
     return verdict != PP_TUNNEL_LATER;
 }
 

@@ -139,6 +139,8 @@ PP_TEST_CASE(a_quiet_tunnel_goes_on_in_another_worker)
     PP_CHECK_EQ(t->attempts, 1);
     PP_CHECK_EQ(RIG_COUNT(&r2, LISTENER, CONNECTIONS), 0); /* accepted once, elsewhere */
     PP_CHECK_EQ(RIG_COUNT(&r2, LISTENER, ACTIVE), 1);
+    PP_CHECK_EQ(RIG_COUNT(&r2, LISTENER, MOVED_IN), 1);
+    PP_CHECK_EQ(RIG_COUNT(&r, LISTENER, MOVED_OUT), 1);
     close(c);
     rig_expect_eof(&r2, o);
     close(o);
