@@ -252,14 +252,17 @@ static void take_eof(struct pp_exchange *x, enum pp_dir dir)
         end_source(x, dir);
 }
 
-static bool can_splice(const struct pp_exchange *x, enum pp_dir dir, const struct pp_h1 *src)
+/* The channel that the rest of the body can be spliced to; NULL: it is to be copied. */
+static struct pp_chan *splice_target(const struct pp_exchange *x, enum pp_dir dir,
+                                     const struct pp_h1 *src)
 {
     const struct pp_flow *flow = &x->flow[dir];
-    enum pp_side sink = pp_body_sink(dir);
-    return flow->decoder.kind == PP_HTTP_BODY_LENGTH && flow->decoder.left >= SPLICE_MIN &&
-           !flow->filtered && flow->hold == 0 && flow->framing.body == PP_HTTP_BODY_LENGTH &&
-           src->ch.ops == &pp_chan_tcp_ops && x->ops[sink]->plain_channel != NULL &&
-           x->ops[sink]->plain_channel(x) != NULL;
+    if (flow->pipe == NULL &&
+        (flow->decoder.kind != PP_HTTP_BODY_LENGTH || flow->decoder.left < SPLICE_MIN ||
+         flow->filtered || flow->hold > 0 || flow->framing.body != PP_HTTP_BODY_LENGTH ||
+         src->ch.ops != &pp_chan_tcp_ops))
+        return NULL;
+    return x->ops[pp_body_sink(dir)]->plain_channel(x);
 }
 
 /* Room in the sink, or no sink needed. */
@@ -271,11 +274,12 @@ static bool has_room(const struct pp_exchange *x, enum pp_dir dir)
     return sink != NULL && sink->can_take(x);
 }
 
-/* Move bytes inside the kernel. True: go on pumping (copying what is left); false: wait or done. */
-static bool splice_some(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src)
+/* Move bytes inside the kernel to <out>. True: go on pumping (copying what is left); false: wait or
+ * done. */
+static bool splice_some(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src,
+                        struct pp_chan *out)
 {
     struct pp_flow *flow = &x->flow[dir];
-    struct pp_chan *out = x->ops[pp_body_sink(dir)]->plain_channel(x);
     if (x->core->gather.owner != NULL) {
         if (!flush_sink(x, dir))
             return false;
@@ -352,6 +356,7 @@ static void pump(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src)
     /* A fast source must not keep the worker from everybody else: after so many rounds the rest of
      * this readiness is left for the next turn. */
     for (int round = 0; more; round++) {
+        struct pp_chan *out;
         if (flow->source_ended || flow->parked || !has_room(x, dir))
             return;
         if (round == PP_BODY_ROUNDS) {
@@ -360,10 +365,11 @@ static void pump(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src)
         }
         if (pp_h1_unread(src) > 0)
             more = take(x, dir, src, src->mem + src->rd, pp_h1_unread(src), false);
-        else if (flow->pipe != NULL ? src->ch.readable || flow->pipe->held > 0
-                                    : src->ch.readable && can_splice(x, dir, src))
-            more = splice_some(x, dir, src) && (flow->pipe != NULL || read_bulk(x, dir, src));
-        else if (src->ch.readable && flow->pipe == NULL)
+        else if (!src->ch.readable && !pp_body_is_piped(x, dir))
+            return;
+        else if ((out = splice_target(x, dir, src)) != NULL)
+            more = splice_some(x, dir, src, out) && (flow->pipe != NULL || read_bulk(x, dir, src));
+        else if (flow->pipe == NULL)
             more = read_bulk(x, dir, src);
         else
             return;

@@ -42,12 +42,7 @@ static int send_head(struct pp_exchange *x)
         fr->close = x->close_down;
         fr->keep_alive = !fr->close && x->request.minor == 0;
     }
-    size_t cap, n;
-    char *p = pp_h1_room(&d->h, 1, &cap);
-    if (p == NULL)
-        return PP_ELIMIT;
-    int rc = pp_http1_emit_response(p, cap, &x->response, fr, &n);
-    return rc == PP_OK ? pp_h1_add_room(&d->h, p, n) : rc;
+    return pp_h1_add_response(&d->h, &x->response, fr);
 }
 
 static int send_body(struct pp_exchange *x, struct pp_span piece)
@@ -98,8 +93,7 @@ static int flush(struct pp_exchange *x)
 
 static bool can_take(const struct pp_exchange *x)
 {
-    const struct pp_down *d = down_of(x);
-    return pp_h1_is_flushed(&d->h) && d->h.ch.writable;
+    return pp_h1_can_take(&down_of(x)->h);
 }
 
 /* The client waits for leave to send its body (RFC 9110 section 10.1.1): it gets it when somebody
@@ -173,14 +167,12 @@ static void moved(struct pp_exchange *x, size_t n, bool read)
 
 static bool has_buffered(const struct pp_exchange *x)
 {
-    const struct pp_down *d = down_of(x);
-    return pp_h1_unread(&d->h) > 0;
+    return pp_h1_unread(&down_of(x)->h) > 0;
 }
 
 static struct pp_chan *plain_channel(const struct pp_exchange *x)
 {
-    struct pp_down *d = down_of(x);
-    return d->h.ch.ops == &pp_chan_tcp_ops && pp_h1_is_flushed(&d->h) ? &d->h.ch : NULL;
+    return pp_h1_plain_channel(&down_of(x)->h);
 }
 
 static bool discard(struct pp_exchange *x)

@@ -3,7 +3,6 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "wire/http1_body.h"
-#include "wire/http1_emit.h"
 
 /* Longer pieces are not copied to join their neighbours. */
 #define JOIN_BYTES 1024
@@ -187,6 +186,24 @@ static int room_for(struct pp_h1 *h, int iovs, size_t n, char **p)
     if (rc == PP_OK)
         *p = pp_h1_room(h, n, &cap);
     return rc != PP_OK ? rc : *p == NULL ? PP_ELIMIT : PP_OK;
+}
+
+int pp_h1_add_request(struct pp_h1 *h, const struct pp_http_msg *m, struct pp_span target,
+                      struct pp_span host, const struct pp_http1_framing *fr)
+{
+    size_t cap, n;
+    char *p = pp_h1_room(h, 1, &cap);
+    int rc = p == NULL ? PP_ELIMIT : pp_http1_emit_request(p, cap, m, target, host, fr, &n);
+    return rc == PP_OK ? pp_h1_add_room(h, p, n) : rc;
+}
+
+int pp_h1_add_response(struct pp_h1 *h, const struct pp_http_msg *m,
+                       const struct pp_http1_framing *fr)
+{
+    size_t cap, n;
+    char *p = pp_h1_room(h, 1, &cap);
+    int rc = p == NULL ? PP_ELIMIT : pp_http1_emit_response(p, cap, m, fr, &n);
+    return rc == PP_OK ? pp_h1_add_room(h, p, n) : rc;
 }
 
 int pp_h1_add_piece(struct pp_h1 *h, struct pp_span piece, bool chunked)

@@ -11,6 +11,7 @@
 
 #include "io/chan.h"
 #include "proxy/core.h"
+#include "wire/http1_emit.h"
 
 struct pp_h1 {
     struct pp_chan ch;
@@ -50,6 +51,12 @@ int pp_h1_add(struct pp_h1 *h, const void *p, size_t n) PP_MUST_USE;
 char *pp_h1_room(struct pp_h1 *h, size_t n, size_t *cap);
 /* Collect the first <n> bytes of what pp_h1_room gave. */
 int pp_h1_add_room(struct pp_h1 *h, char *p, size_t n) PP_MUST_USE;
+/* Collect a message head. PP_OK; PP_ELIMIT: it is larger than what can be sent; or the result of a
+ * flush that was needed in between. */
+int pp_h1_add_request(struct pp_h1 *h, const struct pp_http_msg *m, struct pp_span target,
+                      struct pp_span host, const struct pp_http1_framing *fr) PP_MUST_USE;
+int pp_h1_add_response(struct pp_h1 *h, const struct pp_http_msg *m,
+                       const struct pp_http1_framing *fr) PP_MUST_USE;
 /* Collect a body piece, as a chunk when <chunked>; and the last chunk with its trailers (NULL:
  * none). */
 int pp_h1_add_piece(struct pp_h1 *h, struct pp_span piece, bool chunked) PP_MUST_USE;
@@ -61,6 +68,16 @@ int pp_h1_flush(struct pp_h1 *h, size_t *sent) PP_MUST_USE;
 static inline bool pp_h1_is_flushed(const struct pp_h1 *h)
 {
     return pp_buf_is_empty(&h->out);
+}
+/* May more be sent without queueing behind what the peer has not read? */
+static inline bool pp_h1_can_take(const struct pp_h1 *h)
+{
+    return pp_h1_is_flushed(h) && h->ch.writable;
+}
+/* The channel, when it is a plain socket with nothing queued; else NULL. */
+static inline struct pp_chan *pp_h1_plain_channel(struct pp_h1 *h)
+{
+    return h->ch.ops == &pp_chan_tcp_ops && pp_h1_is_flushed(h) ? &h->ch : NULL;
 }
 
 /* Close the channel and give all memory back. Idempotent. */

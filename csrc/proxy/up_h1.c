@@ -7,16 +7,9 @@
 static int send_head(struct pp_exchange *x)
 {
     struct pp_up *up = pp_up_of(x);
-    size_t cap, n;
-    char *p = pp_h1_room(&up->h, 1, &cap);
-    if (p == NULL)
-        return PP_ELIMIT;
-    int rc = pp_http1_emit_request(p, cap, &x->request, x->target, x->up_host,
-                                   &x->flow[PP_DIR_REQUEST].framing, &n);
-    if (rc != PP_OK)
-        return rc;
     pp_http1_head_init(&up->head, PP_HTTP1_RESPONSE);
-    return pp_h1_add_room(&up->h, p, n);
+    return pp_h1_add_request(&up->h, &x->request, x->target, x->up_host,
+                             &x->flow[PP_DIR_REQUEST].framing);
 }
 
 static int send_body(struct pp_exchange *x, struct pp_span piece)
@@ -61,8 +54,7 @@ static int flush(struct pp_exchange *x)
 
 static bool can_take(const struct pp_exchange *x)
 {
-    const struct pp_up *up = pp_up_of(x);
-    return pp_h1_is_flushed(&up->h) && up->h.ch.writable;
+    return pp_h1_can_take(&pp_up_of(x)->h);
 }
 
 static struct pp_fault reset_fault(struct pp_up *up, int rc)
@@ -193,8 +185,7 @@ static void moved(struct pp_exchange *x, size_t n, bool read)
 
 static struct pp_chan *plain_channel(const struct pp_exchange *x)
 {
-    struct pp_up *up = pp_up_of(x);
-    return up->h.ch.ops == &pp_chan_tcp_ops && pp_h1_is_flushed(&up->h) ? &up->h.ch : NULL;
+    return pp_h1_plain_channel(&pp_up_of(x)->h);
 }
 
 static bool has_buffered(const struct pp_exchange *x)

@@ -138,6 +138,54 @@ PP_TEST_CASE(gathered_bytes_leave_in_order)
     stop();
 }
 
+PP_TEST_CASE(heads_are_gathered_and_one_over_the_scratch_is_told)
+{
+    static char target[PP_CORE_SCRATCH_BYTES];
+    static struct pp_arena arena;
+    char got[256];
+    size_t sent;
+    struct pp_http_msg m;
+    struct pp_http1_framing fr = {.body = PP_HTTP_BODY_LENGTH, .content_length = 1};
+    PP_REQUIRE(start());
+    pp_arena_init(&arena, NULL, 0, 4096);
+    pp_http_msg_init(&m, &arena);
+    m.method = PP_SPAN("GET");
+    m.method_id = PP_HTTP_GET;
+    memset(target, 'a', sizeof target);
+    PP_CHECK_EQ(pp_h1_add_request(&h, &m, pp_span(target, sizeof target), PP_SPAN("b"), &fr),
+                PP_ELIMIT);
+    PP_CHECK_EQ(core.gather.n, 0);
+    PP_CHECK_EQ(pp_h1_add_request(&h, &m, PP_SPAN("/"), PP_SPAN("b"), &fr), PP_OK);
+    m.status = 200;
+    PP_CHECK_EQ(pp_h1_add_response(&h, &m, &fr), PP_OK);
+    PP_CHECK_EQ(pp_h1_flush(&h, &sent), PP_OK);
+    PP_CHECK_STR(pp_span(got, drain(got, sizeof got)),
+                 "GET / HTTP/1.1\r\nHost: b\r\nContent-Length: 1\r\n\r\n"
+                 "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n");
+    pp_arena_fini(&arena);
+    stop();
+}
+
+PP_TEST_CASE(what_is_queued_is_in_the_way_of_more_and_of_splicing)
+{
+    static char text[300000];
+    size_t sent;
+    PP_REQUIRE(start());
+    PP_CHECK(pp_h1_can_take(&h));
+    PP_CHECK(pp_h1_plain_channel(&h) == &h.ch);
+    PP_CHECK_EQ(pp_h1_add(&h, text, sizeof text), PP_OK);
+    PP_CHECK_EQ(pp_h1_flush(&h, &sent), PP_OK);
+    PP_CHECK(!pp_h1_can_take(&h));
+    PP_CHECK(pp_h1_plain_channel(&h) == NULL);
+    while (!pp_h1_is_flushed(&h)) {
+        PP_REQUIRE(drain(text, sizeof text) > 0);
+        h.ch.writable = true;
+        PP_CHECK_EQ(pp_h1_flush(&h, &sent), PP_OK);
+    }
+    PP_CHECK(pp_h1_plain_channel(&h) == &h.ch);
+    stop();
+}
+
 PP_TEST_CASE(many_small_chunks_overflow_the_gather_and_the_scratch_in_order)
 {
     static char got[400000], want[400000];
