@@ -90,10 +90,14 @@ def venv(folder: Path, *requirements: str) -> Path:
 
 
 def build_c(source: Path, program: Path, *, flags: Sequence[str] = ()) -> Path:
-    """Compile one C program when its source is newer than it. Unavailable without a compiler."""
+    """Compile one C program when its source, or a header beside that, is newer than it.
+
+    Unavailable without a compiler.
+    """
     if not source.exists():
         raise Unavailable(f"{source.name} is missing")
-    if program.exists() and program.stat().st_mtime >= source.stat().st_mtime:
+    newest = max(path.stat().st_mtime for path in (source, *source.parent.glob("*.h")))
+    if program.exists() and program.stat().st_mtime >= newest:
         return program
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:

@@ -19,7 +19,7 @@ LOAD_PATIENCE_S = 120.0
 
 
 def program(name: str) -> Path:
-    """The compiled program `name`; built when its source is newer."""
+    """The compiled program `name`; built when its source or a header is newer."""
     return install.build_c(MACRO / f"{name}.c", PROGRAMS / name)
 
 

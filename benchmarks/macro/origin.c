@@ -18,10 +18,7 @@
  * body_left
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,9 +33,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "serve.h"
+
 enum {
-    EVENTS = 256,
-    BACKLOG = 4096,
     IN_MAX = 32768,    /* longest request head */
     OUT_MAX = 16384,   /* answers are collected until this much waits */
     ANSWER_MAX = 8192, /* room that a head and a small body need */
@@ -82,12 +79,6 @@ static char date[64];
 static struct conn *dead;
 
 static const char fixed_body[] = "Hello, world!";
-
-static void fatal(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 static void end_conn(struct conn *c)
 {
@@ -489,30 +480,6 @@ static void on_accept(void)
         fatal("epoll_ctl");
 }
 
-static void listen_on(uint16_t port)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct epoll_event ev = {.events = EPOLLIN};
-    socklen_t len = sizeof at;
-    int one = 1;
-
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listen_fd < 0)
-        fatal("socket");
-    setsockopt(listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    setsockopt(listen_fd, IPPROTO_TCP, TCP_NODELAY, &one,
-               sizeof one); /* accepted ones inherit it */
-    if (bind(listen_fd, (struct sockaddr *)&at, sizeof at) < 0)
-        fatal("bind");
-    if (listen(listen_fd, BACKLOG) < 0 || getsockname(listen_fd, (struct sockaddr *)&at, &len) < 0)
-        fatal("listen");
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listen_fd, &ev) < 0)
-        fatal("epoll_ctl");
-    printf("%u\n", ntohs(at.sin_port));
-    fflush(stdout);
-}
-
 int main(int argc, char **argv)
 {
     struct epoll_event batch[EVENTS];
@@ -528,10 +495,7 @@ int main(int argc, char **argv)
     memset(block, 'x', sizeof block);
     /* Once: the answers of a run are the same length and the same bytes. */
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_fd < 0)
-        fatal("epoll_create1");
-    listen_on((uint16_t)port);
+    epoll_fd = serve_on((uint16_t)port, &listen_fd);
 
     for (;;) {
         int n = epoll_wait(epoll_fd, batch, EVENTS, -1);

@@ -29,7 +29,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS = 256, BACKLOG = 4096, BUFFER_DEFAULT = 16384, BUFFER_MAX = 1 << 20 };
+#include "serve.h"
+
+enum { BUFFER_DEFAULT = 16384, BUFFER_MAX = 1 << 20 };
 
 /* One socket of a pair; the direction it is the source of. */
 struct end {
@@ -54,12 +56,6 @@ static struct sockaddr_in upstream;
 static size_t buffer_bytes = BUFFER_DEFAULT;
 static char *buffer;
 static struct pair *dead;
-
-static void fatal(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 static void *need(void *p)
 {
@@ -210,30 +206,6 @@ static void on_accept(void)
     watch(&p->end[1]);
 }
 
-static void listen_on(uint16_t port)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct epoll_event ev = {.events = EPOLLIN};
-    socklen_t len = sizeof at;
-    int one = 1;
-
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listen_fd < 0)
-        fatal("socket");
-    setsockopt(listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    setsockopt(listen_fd, IPPROTO_TCP, TCP_NODELAY, &one,
-               sizeof one); /* accepted ones inherit it */
-    if (bind(listen_fd, (struct sockaddr *)&at, sizeof at) < 0)
-        fatal("bind");
-    if (listen(listen_fd, BACKLOG) < 0 || getsockname(listen_fd, (struct sockaddr *)&at, &len) < 0)
-        fatal("listen");
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listen_fd, &ev) < 0)
-        fatal("epoll_ctl");
-    printf("%u\n", ntohs(at.sin_port));
-    fflush(stdout);
-}
-
 static unsigned long number(const char *text, unsigned long least, unsigned long most)
 {
     char *end;
@@ -270,10 +242,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     buffer = need(malloc(buffer_bytes));
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_fd < 0)
-        fatal("epoll_create1");
-    listen_on((uint16_t)number(words[0], 0, UINT16_MAX));
+    epoll_fd = serve_on((uint16_t)number(words[0], 0, UINT16_MAX), &listen_fd);
 
     for (;;) {
         int n = epoll_wait(epoll_fd, batch, EVENTS, -1);
