@@ -152,6 +152,12 @@ static void pump(struct pp_exchange *x)
     }
 }
 
+static void probe(struct pp_exchange *x)
+{
+    down_of(x)->h.ch.readable = true;
+    pump(x);
+}
+
 static void yield(struct pp_exchange *x)
 {
     pp_down_again(down_of(x));
@@ -163,6 +169,11 @@ static void moved(struct pp_exchange *x, size_t n, bool read)
     count_bytes(d, n, read);
     if (!read && d->wait == PP_DOWN_WAIT_SEND)
         pp_down_expect(d, PP_DOWN_WAIT_SEND, d->door->conf->send_timeout_ms);
+}
+
+static bool is_readable(const struct pp_exchange *x)
+{
+    return down_of(x)->h.ch.readable;
 }
 
 static bool has_buffered(const struct pp_exchange *x)
@@ -228,8 +239,10 @@ const struct pp_side_ops pp_down_h1_ops = {
     .flush = flush,
     .can_take = can_take,
     .pump = pump,
+    .probe = probe,
     .yield = yield,
     .moved = moved,
+    .is_readable = is_readable,
     .has_buffered = has_buffered,
     .plain_channel = plain_channel,
     .discard = discard,

@@ -395,8 +395,8 @@ static bool step_send(struct pp_exchange *x)
         flush_head(x, PP_DIR_REQUEST);
     }
     if (x->state == PP_EXCHANGE_AWAIT && pp_exchange_is_attached(x, PP_SIDE_UP) &&
-        pp_up_of(x)->h.ch.readable)
-        x->ops[PP_SIDE_UP]->pump(x);
+        up->is_readable(x)) /* it may have spoken before it was asked */
+        up->pump(x);
     return x->state != PP_EXCHANGE_AWAIT;
 }
 
@@ -652,7 +652,6 @@ static void relay_interim(struct pp_exchange *x)
             rc = x->ops[PP_SIDE_DOWN]->flush(x);
     }
     pp_http_msg_init(&x->response, &x->arena);
-    pp_http1_head_init(&pp_up_of(x)->head, PP_HTTP1_RESPONSE);
     if (rc != PP_OK)
         pp_drive_events.failed(x, pp_body_sink_fault(PP_DIR_RESPONSE, rc));
 }
@@ -708,8 +707,7 @@ static bool hear_out(struct pp_exchange *x, const struct pp_fault *f)
         request->sink_ended || request->sink_broken || !pp_exchange_is_attached(x, PP_SIDE_UP))
         return false;
     request->sink_broken = true;
-    pp_up_of(x)->h.ch.readable = true;
-    x->ops[PP_SIDE_UP]->pump(x);
+    x->ops[PP_SIDE_UP]->probe(x);
     return true;
 }
 

@@ -81,11 +81,16 @@ struct pp_side_ops {
     bool (*can_take)(const struct pp_exchange *x);
     /* As a source: go on reading body (the sink has room again, a filter has finished). */
     void (*pump)(struct pp_exchange *x);
+    /* As a source: pump, although no event has told that there is anything to read. What a peer
+     * said before its connection broke is found this way. */
+    void (*probe)(struct pp_exchange *x);
     /* As a source: give way to others and pump again in the next turn. */
     void (*yield)(struct pp_exchange *x);
     /* <n> bytes were read (or written) past the side's own functions: count them, and note the
      * progress. */
     void (*moved)(struct pp_exchange *x, size_t n, bool read);
+    /* As a source: may there be something to read? */
+    bool (*is_readable)(const struct pp_exchange *x);
     /* As a source: are body bytes in memory already? */
     bool (*has_buffered)(const struct pp_exchange *x);
     /* The channel to splice to, when it is a plain socket with nothing queued; NULL: bytes must be

@@ -95,7 +95,9 @@ static void read_head(struct pp_up *up)
         if (pp_h1_unread(h) > 0) {
             rc = parse_head(up);
             if (rc == PP_OK) {
-                x->events->response(x); /* an interim one leaves the state as it is */
+                x->events->response(x);
+                if (up->x == x && x->state == PP_EXCHANGE_AWAIT) /* interim: another one follows */
+                    pp_http1_head_init(&up->head, PP_HTTP1_RESPONSE);
                 continue;
             }
         }
@@ -143,6 +145,12 @@ static void pump(struct pp_exchange *x)
         settle_deadline(up);
 }
 
+static void probe(struct pp_exchange *x)
+{
+    pp_up_of(x)->h.ch.readable = true;
+    pump(x);
+}
+
 void pp_up_h1_on_readable(struct pp_up *up)
 {
     pump(up->x);
@@ -155,8 +163,7 @@ void pp_up_h1_on_writable(struct pp_up *up)
     int rc = pp_h1_flush(&up->h, &sent);
     if (rc != PP_OK) {
         /* It may have answered before it stopped reading: that answer comes first. */
-        up->h.ch.readable = true;
-        pump(x);
+        probe(x);
         if (up->x == x && x->state <= PP_EXCHANGE_AWAIT)
             x->events->failed(x, reset_fault(up, rc));
         return;
@@ -186,6 +193,11 @@ static void moved(struct pp_exchange *x, size_t n, bool read)
 static struct pp_chan *plain_channel(const struct pp_exchange *x)
 {
     return pp_h1_plain_channel(&pp_up_of(x)->h);
+}
+
+static bool is_readable(const struct pp_exchange *x)
+{
+    return pp_up_of(x)->h.ch.readable;
 }
 
 static bool has_buffered(const struct pp_exchange *x)
@@ -219,8 +231,10 @@ const struct pp_side_ops pp_up_h1_ops = {
     .flush = flush,
     .can_take = can_take,
     .pump = pump,
+    .probe = probe,
     .yield = yield,
     .moved = moved,
+    .is_readable = is_readable,
     .has_buffered = has_buffered,
     .plain_channel = plain_channel,
     .discard = discard,

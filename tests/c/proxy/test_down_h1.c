@@ -188,6 +188,28 @@ PP_TEST_CASE(a_held_body_is_asked_for_with_100)
 
 /* ---- keep-alive and pipelining ---- */
 
+PP_TEST_CASE(a_body_is_found_by_looking_although_no_event_told_of_it)
+{
+    struct rig_conf conf = rig_defaults();
+    char got[8];
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, "PUT / HTTP/1.1\r\nHost: a\r\n" RIG_FWD "Content-Length: 2\r\n\r\n");
+    rig_settle(&r);
+    struct pp_exchange *x = PP_CONTAINER_OF(r.w.core.downs.next, struct pp_down, link)->x;
+    PP_CHECK(!x->ops[PP_SIDE_DOWN]->is_readable(x));
+    PP_CHECK_EQ(send(c, "ab", 2, 0), 2);
+    x->ops[PP_SIDE_DOWN]->pump(x); /* goes by what is known */
+    PP_CHECK_EQ(recv(o, got, sizeof got, 0), -1);
+    x->ops[PP_SIDE_DOWN]->probe(x);
+    PP_CHECK_EQ(recv(o, got, sizeof got, 0), 2);
+    rig_send(&r, o, RIG_HI);
+    rig_expect(&r, c, RIG_HI);
+    stop_all(c, o);
+}
+
 PP_TEST_CASE(many_requests_follow_each_other_on_one_connection)
 {
     struct rig_conf conf = rig_defaults();
