@@ -11,42 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from testenv import Proxy, running
-from testenv.raw import RawOrigin, Wire, chunked, dial, fields_of, request, response, same_workers
+from testenv.raw import Wire, chunked, dial, fields_of, request, response
 
 CHUNKED = "Transfer-Encoding: chunked"
 MIB = 1 << 20
 # How much a worker may grow for one body of any size; sanitizers keep freed memory for a while.
 SLACK = (256 if os.environ.get("PYPROXY_SANITIZED") else 4) << 20
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
-    with (
-        RawOrigin() as app,
-        running(f"""
-            workers: 1
-            listeners: {{web: {{bind: "127.0.0.1:0"}}}}
-            upstreams: {{app: {{endpoints: ["{app.address}"], pool: {{max_idle: 0}}}}}}
-            routes:
-              - {{match: {{path: /big}}, upstream: app, max_body: unlimited}}
-              - {{upstream: app}}
-        """) as proxy,
-        same_workers(proxy),
-    ):
-        yield proxy, app
-
-
-@pytest.fixture
-def app(shared) -> Iterator[RawOrigin]:
-    yield shared[1]
-    shared[1].drop()
-
-
-@pytest.fixture
-def client(shared) -> Iterator[Wire]:
-    with dial(shared[0].port()) as wire:
-        yield wire
+CONFIG = """
+workers: 1
+listeners: {web: {bind: "127.0.0.1:0"}}
+upstreams: {app: {endpoints: ["$app"], pool: {max_idle: 0}}}
+routes:
+  - {match: {path: /big}, upstream: app, max_body: unlimited}
+  - {upstream: app}
+"""
 
 
 def unchunked(raw: bytes) -> bytes:

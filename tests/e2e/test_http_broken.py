@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from testenv import Proxy, running, wait_until
-from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response, same_workers
+from testenv import running, wait_until
+from testenv.raw import RawOrigin, dial, fields_of, request, response
 
 MIB = 1 << 20
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
-    with (
-        RawOrigin() as app,
-        running(f"""
-            workers: 1
-            listeners: {{web: {{bind: "127.0.0.1:0"}}}}
-            upstreams:
-              app: {{endpoints: ["{app.address}"], pool: {{max_idle: 0}}}}
-            routes: [{{upstream: app, max_body: unlimited}}]
-            access_log: stdout
-        """) as proxy,
-        same_workers(proxy),
-    ):
-        yield proxy, app
-
-
-@pytest.fixture
-def app(shared) -> Iterator[RawOrigin]:
-    yield shared[1]
-    shared[1].drop()
-
-
-@pytest.fixture
-def client(shared) -> Iterator[Wire]:
-    with dial(shared[0].port()) as wire:
-        yield wire
+CONFIG = """
+workers: 1
+listeners: {web: {bind: "127.0.0.1:0"}}
+upstreams:
+  app: {endpoints: ["$app"], pool: {max_idle: 0}}
+routes: [{upstream: app, max_body: unlimited}]
+access_log: stdout
+"""
 
 
 @pytest.fixture

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from testenv import Proxy, running
-from testenv.raw import RawOrigin, Wire, chunked, dial, fields_of, request, response, same_workers
+from testenv import running
+from testenv.raw import RawOrigin, chunked, dial, fields_of, request, response
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
-    with (
-        RawOrigin() as app,
-        running(f"""
-            workers: 1
-            listeners: {{web: {{bind: "127.0.0.1:0"}}}}
-            upstreams: {{app: {{endpoints: ["{app.address}"], pool: {{max_idle: 0}}}}}}
-            routes:
-              - match: {{path: /hello}}
-                respond: {{body: "hello\\n"}}
-              - upstream: app
-        """) as proxy,
-        same_workers(proxy),
-    ):
-        yield proxy, app
-
-
-@pytest.fixture
-def app(shared) -> Iterator[RawOrigin]:
-    yield shared[1]
-    shared[1].drop()
-
-
-@pytest.fixture
-def client(shared) -> Iterator[Wire]:
-    with dial(shared[0].port()) as wire:
-        yield wire
+CONFIG = """
+workers: 1
+listeners: {web: {bind: "127.0.0.1:0"}}
+upstreams: {app: {endpoints: ["$app"], pool: {max_idle: 0}}}
+routes:
+  - match: {path: /hello}
+    respond: {body: "hello\\n"}
+  - upstream: app
+"""
 
 
 def test_requests_of_one_connection_are_answered_one_after_the_other(client, app) -> None:

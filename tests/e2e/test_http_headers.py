@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from testenv import Proxy, running
-from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response, same_workers
+from testenv.raw import dial, fields_of, request, response
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
-    with (
-        RawOrigin() as app,
-        running(f"""
-            workers: 1
-            listeners:
-              web: {{bind: "127.0.0.1:0"}}
-              trusting: {{bind: "127.0.0.1:0", trusted_proxies: [127.0.0.0/8]}}
-              distant: {{bind: "127.0.0.1:0", trusted_proxies: [10.0.0.0/8]}}
-              quiet: {{bind: "127.0.0.1:0", via: "", server_header: front}}
-              local: {{bind: "unix:web.sock", trusted_proxies: unix}}
-            upstreams: {{app: {{endpoints: ["{app.address}"], pool: {{max_idle: 0}}}}}}
-            routes: [{{upstream: app}}]
-        """) as proxy,
-        same_workers(proxy),
-    ):
-        yield proxy, app
-
-
-@pytest.fixture
-def app(shared) -> Iterator[RawOrigin]:
-    yield shared[1]
-    shared[1].drop()
-
-
-@pytest.fixture
-def client(shared) -> Iterator[Wire]:
-    with dial(shared[0].port()) as wire:
-        yield wire
+CONFIG = """
+workers: 1
+listeners:
+  web: {bind: "127.0.0.1:0"}
+  trusting: {bind: "127.0.0.1:0", trusted_proxies: [127.0.0.0/8]}
+  distant: {bind: "127.0.0.1:0", trusted_proxies: [10.0.0.0/8]}
+  quiet: {bind: "127.0.0.1:0", via: "", server_header: front}
+  local: {bind: "unix:web.sock", trusted_proxies: unix}
+upstreams: {app: {endpoints: ["$app"], pool: {max_idle: 0}}}
+routes: [{upstream: app}]
+"""
 
 
 @pytest.fixture

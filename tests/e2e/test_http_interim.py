@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from testenv import Proxy, running
-from testenv.raw import RawOrigin, Wire, chunked, dial, fields_of, request, response, same_workers
+from testenv.raw import chunked, fields_of, request, response
 
 EXPECT = "Expect: 100-continue"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[Proxy, RawOrigin]]:
-    with (
-        RawOrigin() as app,
-        running(f"""
-            workers: 1
-            listeners: {{web: {{bind: "127.0.0.1:0"}}}}
-            upstreams:
-              app: {{endpoints: ["{app.address}"], pool: {{max_idle: 0}}}}
-              gone: {{endpoints: ["127.0.0.1:1"]}}
-            routes:
-              - {{match: {{path: /small}}, upstream: app, max_body: 10}}
-              - {{match: {{path: /gone}}, upstream: gone}}
-              - {{match: {{path: /own}}, respond: {{body: "own\\n"}}}}
-              - {{match: {{path: /elsewhere}}, redirect: "/there"}}
-              - {{match: {{path: /only-get, methods: GET}}, upstream: app}}
-              - {{match: {{path: "/"}}, upstream: app}}
-        """) as proxy,
-        same_workers(proxy),
-    ):
-        yield proxy, app
-
-
-@pytest.fixture
-def app(shared) -> Iterator[RawOrigin]:
-    yield shared[1]
-    shared[1].drop()
-
-
-@pytest.fixture
-def client(shared) -> Iterator[Wire]:
-    with dial(shared[0].port()) as wire:
-        yield wire
+CONFIG = """
+workers: 1
+listeners: {web: {bind: "127.0.0.1:0"}}
+upstreams:
+  app: {endpoints: ["$app"], pool: {max_idle: 0}}
+  gone: {endpoints: ["127.0.0.1:1"]}
+routes:
+  - {match: {path: /small}, upstream: app, max_body: 10}
+  - {match: {path: /gone}, upstream: gone}
+  - {match: {path: /own}, respond: {body: "own\\n"}}
+  - {match: {path: /elsewhere}, redirect: "/there"}
+  - {match: {path: /only-get, methods: GET}, upstream: app}
+  - {match: {path: "/"}, upstream: app}
+"""
 
 
 # ---- 100-continue

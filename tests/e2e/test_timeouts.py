@@ -103,18 +103,6 @@ def proxy(shared) -> Proxy:
 
 
 @pytest.fixture
-def app(shared) -> Iterator[RawOrigin]:
-    yield shared[1]
-    shared[1].drop()
-
-
-@pytest.fixture
-def client(shared) -> Iterator[Wire]:
-    with dial(shared[0].port()) as wire:
-        yield wire
-
-
-@pytest.fixture
 def to(shared):
     """Connect to a listener by name."""
     wires = []
