@@ -1,5 +1,5 @@
-/* The conductor: for each state of an exchange, the next step. The only file that knows the order
- * of things; the table of states is drawn in proxy/exchange.h. */
+/* The conductor: what happens to an exchange from outside, at any time, changes its state here, and
+ * the steps (proxy/step.h) go on from there. The states are drawn in proxy/exchange.h. */
 #ifndef PP_PROXY_DRIVE_H
 #define PP_PROXY_DRIVE_H
 

@@ -11,6 +11,7 @@
 // links: wire/http_rules.c wire/http_tok.c wire/uri.c worker/builder.c worker/worker.c
 // links: route/radix_build.c
 // links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
+// links: proxy/step.c proxy/step_request.c proxy/step_response.c
 /* Thousands of exchanges at once with random cuts, aborts, resets, delays and parked filters;
  * seeded, so that a failure can be run again (the environment's PP_STRESS_SEED chooses another
  * seed). At the end nothing may be left over. */

@@ -31,6 +31,7 @@ PROXY_ORDER = (
     ("body",),
     ("up", "up_h1"),
     ("tunnel",),
+    ("step", "step_request", "step_response"),
     ("drive",),
     ("down", "down_h1", "move", "tunnel_door", "tunnel_move"),
 )

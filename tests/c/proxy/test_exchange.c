@@ -11,6 +11,7 @@
 // links: wire/http_tok.c wire/uri.c worker/builder.c worker/worker.c
 // links: route/radix_build.c
 // links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
+// links: proxy/step.c proxy/step_request.c proxy/step_response.c
 #include "proxy/exchange.c"
 
 #include "proxy/rig.h"

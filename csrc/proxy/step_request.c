@@ -1,0 +1,287 @@
+/* The steps of the request: from its head to its sending. */
+#include "proxy/forward.h"
+#include "proxy/reply.h"
+#include "proxy/step.h"
+#include "proxy/up.h"
+#include "wire/uri.h"
+
+bool pp_step_early(struct pp_exchange *x)
+{
+    return pp_step_phase(x, PP_PHASE_EARLY_REQUEST, PP_EXCHANGE_ROUTE);
+}
+
+/* Host without port in lower case; the common case is lower case without port already and needs no
+ * copy. */
+static int settle_host(struct pp_exchange *x)
+{
+    struct pp_span s = x->request.authority;
+    size_t n = s.n;
+    if (n > 0 && s.p[n - 1] != ']') {
+        size_t i = n;
+        while (i > 0 && (unsigned)(s.p[i - 1] - '0') < 10u)
+            i--;
+        if (i > 0 && s.p[i - 1] == ':')
+            n = i - 1;
+    }
+    x->host = pp_span(s.p, n);
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned)(s.p[i] - 'A') >= 26u)
+            continue;
+        char *p = pp_arena_alloc(&x->arena, n);
+        if (p == NULL)
+            return PP_ENOMEM;
+        pp_span_copy_lower(p, x->host);
+        x->host.p = p;
+        break;
+    }
+    return PP_OK;
+}
+
+static int settle_path(struct pp_exchange *x)
+{
+    struct pp_span path = x->request.path;
+    if (x->path_set)
+        return PP_OK;
+    x->path = path;
+    if (pp_uri_is_plain_path(path) || x->request.method_id == PP_HTTP_CONNECT ||
+        (path.n == 1 && path.p[0] == '*'))
+        return PP_OK;
+    bool changed;
+    size_t n;
+    char *p = pp_arena_alloc(&x->arena, path.n + 1);
+    if (p == NULL)
+        return PP_ENOMEM;
+    int rc = pp_uri_normal_path(path, p, &n, &changed);
+    if (rc == PP_OK && changed)
+        x->path = pp_span(p, n);
+    return rc;
+}
+
+static void on_total_timeout(struct pp_timer *t)
+{
+    struct pp_exchange *x = PP_CONTAINER_OF(t, struct pp_exchange, timer);
+    x->events->failed(x, pp_fault_make(PP_FAULT_TOTAL_TIMEOUT, PP_SIDE_UP, false, PP_ETIMEDOUT));
+}
+
+static void begin_route(struct pp_exchange *x)
+{
+    struct pp_core *core = x->core;
+    x->cluster = x->route->cluster;
+    PP_COUNT(&core->metrics, x->route->record, ROUTE, ACTIVE, 1);
+    uint64_t total = x->route->total_timeout_ms;
+    if (total == 0 && x->cluster != NULL)
+        total = x->cluster->conf.total_timeout_ms;
+    if (total > 0) {
+        pp_timer_init(&x->timer, on_total_timeout);
+        pp_loop_start(&core->loop, &x->timer, core->loop.now_ms + total);
+    }
+}
+
+bool pp_step_route(struct pp_exchange *x)
+{
+    int rc = settle_path(x);
+    if (rc == PP_OK)
+        rc = settle_host(x);
+    x->routed = true;
+    if (rc != PP_OK) {
+        x->close_down = true; /* malformed is malformed, wherever it is found out */
+        begin_route(x);
+        return pp_step_to_error(
+            x, pp_step_fault(rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY : PP_FAULT_BAD_REQUEST, rc));
+    }
+    if (x->request.method_id == PP_HTTP_CONNECT) {
+        /* A client that expects a tunnel may have sent what belongs into it: never read that as
+         * requests. */
+        x->close_down = true;
+        begin_route(x);
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
+    }
+    struct pp_router_query q = {.host = x->host, .path = x->path, .method = x->request.method_id};
+    rc = pp_router_find(x->snapshot->router, &q, &x->hit, &x->allowed);
+    if (rc == PP_OK)
+        x->route = x->snapshot->route[x->hit.route];
+    begin_route(x);
+    if (rc == PP_EMETHOD)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_METHOD_NOT_ALLOWED, rc));
+    if (rc != PP_OK)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_ROUTE, rc));
+    pp_exchange_enter(x, PP_EXCHANGE_REQUEST);
+    return true;
+}
+
+bool pp_step_request(struct pp_exchange *x)
+{
+    const struct pp_http_msg *m = &x->request;
+    const struct pp_route *route = x->route;
+    if (x->cursor == 0 && m->body == PP_HTTP_BODY_LENGTH && m->content_length > route->max_body)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_BODY_TOO_LARGE, PP_EHTTP_BODY_BYTES));
+    int verdict = pp_phase_run(x, PP_PHASE_REQUEST);
+    if (verdict == PP_PARK)
+        return false;
+    if (verdict == PP_REPLY)
+        return pp_step_to_reply(x);
+    if (route->action == PP_ROUTE_ACTION_RESPOND || route->action == PP_ROUTE_ACTION_REDIRECT) {
+        if (pp_reply_route(x) != PP_OK)
+            return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
+        pp_exchange_enter(x, PP_EXCHANGE_REPLY);
+        return true;
+    }
+    pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length, route->max_body,
+                  route->chain.buffer_request);
+    bool collect = x->flow[PP_DIR_REQUEST].hold > 0;
+    pp_exchange_enter(x, collect ? PP_EXCHANGE_COLLECT : PP_EXCHANGE_PEER);
+    if (collect && !x->flow[PP_DIR_REQUEST].source_ended)
+        x->ops[PP_SIDE_DOWN]->pump(x);
+    return true;
+}
+
+/* The whole request body is held: filters see it at once, and its new length is known before the
+ * head goes out. */
+bool pp_step_collect(struct pp_exchange *x)
+{
+    struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    if (!flow->source_ended || flow->parked)
+        return false;
+    if (x->request.body != PP_HTTP_BODY_NONE) {
+        x->held = pp_span(flow->held, flow->held_n);
+        int verdict = pp_phase_run_body(x, PP_DIR_REQUEST, &x->held, true);
+        if (verdict == PP_PARK)
+            return false;
+        if (verdict == PP_REPLY)
+            return pp_step_to_reply(x);
+    }
+    pp_exchange_enter(x, PP_EXCHANGE_PEER);
+    return true;
+}
+
+static enum pp_fault_code connect_code(int rc)
+{
+    return rc == PP_EREFUSED ? PP_FAULT_CONNECT_REFUSED
+           : rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY
+                             : PP_FAULT_CONNECT_FAILED;
+}
+
+/* Which cluster: what a filter named, else the route's. */
+static int settle_cluster(struct pp_exchange *x)
+{
+    if (x->peer.n == 0)
+        return x->cluster == NULL ? PP_ENOENT : PP_OK;
+    int rc = PP_OK;
+    struct pp_cluster *cl =
+        pp_cluster_of_address(x->core, x->peer, x->cluster != NULL ? &x->cluster->conf : NULL, &rc);
+    if (cl == NULL)
+        return rc;
+    x->cluster = cl;
+    return PP_OK;
+}
+
+bool pp_step_peer(struct pp_exchange *x)
+{
+    int verdict = pp_phase_run(x, PP_PHASE_UPSTREAM_PEER);
+    if (verdict == PP_PARK)
+        return false;
+    if (verdict == PP_REPLY)
+        return pp_step_to_reply(x);
+    int rc = settle_cluster(x);
+    struct pp_endpoint *ep = rc == PP_OK ? pp_cluster_pick(x->cluster, x->tried, 0) : NULL;
+    if (ep == NULL) {
+        if (x->cluster != NULL)
+            PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, NO_ENDPOINT, 1);
+        return pp_step_to_error(x, pp_fault_make(PP_FAULT_NO_ENDPOINT, PP_SIDE_UP, false, rc));
+    }
+    if (pp_forward_request(x) != PP_OK)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
+    x->endpoint = ep;
+    x->t.connect = x->core->loop.now_us;
+    x->attempts++;
+    pp_exchange_enter(x, PP_EXCHANGE_CONNECT);
+    /* After a failure a fresh connection is the surer way: its siblings in the pool may be as dead.
+     */
+    rc = pp_up_acquire(x, ep, x->attempts > 1);
+    if (rc == PP_OK) {
+        x->t.connected = x->core->loop.now_us;
+        pp_exchange_enter(x, PP_EXCHANGE_CONNECTED);
+    } else if (rc != PP_EAGAIN) {
+        PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, CONNECT_FAILURES, 1);
+        x->last_fault = pp_fault_make(connect_code(rc), PP_SIDE_UP, true, rc);
+        pp_exchange_enter(x, PP_EXCHANGE_CONNECT_FAILED);
+    }
+    return rc != PP_EAGAIN;
+}
+
+bool pp_step_connected(struct pp_exchange *x)
+{
+    return pp_step_phase(x, PP_PHASE_CONNECTED, PP_EXCHANGE_UPSTREAM_REQUEST);
+}
+
+bool pp_step_upstream_request(struct pp_exchange *x)
+{
+    return pp_step_phase(x, PP_PHASE_UPSTREAM_REQUEST, PP_EXCHANGE_SEND);
+}
+
+bool pp_step_connect_failed(struct pp_exchange *x)
+{
+    int verdict = pp_phase_run(x, PP_PHASE_CONNECT_FAILED);
+    if (verdict == PP_PARK)
+        return false;
+    if (verdict == PP_REPLY)
+        return pp_step_to_reply(x);
+    return pp_step_retry(x, false, true);
+}
+
+static void frame_request(struct pp_exchange *x)
+{
+    const struct pp_http_msg *m = &x->request;
+    struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    struct pp_http1_framing *fr = &flow->framing;
+    memset(fr, 0, sizeof(*fr));
+    fr->te_trailers = m->te_trailers;
+    if (m->body == PP_HTTP_BODY_NONE)
+        return;
+    if (flow->hold > 0) {
+        fr->body = PP_HTTP_BODY_LENGTH;
+        fr->content_length = x->held.n;
+    } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->filtered) {
+        fr->body = PP_HTTP_BODY_LENGTH;
+        fr->content_length = m->content_length;
+    } else {
+        fr->body = PP_HTTP_BODY_CHUNKED;
+    }
+}
+
+static bool upstream_broke(struct pp_exchange *x, int rc)
+{
+    struct pp_up *up = pp_up_of(x);
+    bool reused = up->reused, silent = up->silent;
+    x->last_fault = rc == PP_ELIMIT ? pp_step_fault(PP_FAULT_HEAD_TOO_LARGE, rc)
+                                    : pp_body_sink_fault(PP_DIR_REQUEST, rc);
+    pp_step_detach_up(x, false);
+    return pp_step_retry(x, reused, silent);
+}
+
+bool pp_step_send(struct pp_exchange *x)
+{
+    struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    const struct pp_side_ops *up = x->ops[PP_SIDE_UP];
+    frame_request(x);
+    int rc = up->send_head(x);
+    bool ends_here = flow->hold > 0 || flow->source_ended;
+    if (rc == PP_OK && ends_here)
+        rc = pp_body_deliver(x, PP_DIR_REQUEST, flow->hold > 0 ? x->held : PP_SPAN_NONE, true);
+    pp_exchange_enter(x, PP_EXCHANGE_AWAIT);
+    /* With a body still coming, what is buffered of it leaves in the same call as the head. */
+    if (rc == PP_OK && (ends_here || flow->filtered || !x->ops[PP_SIDE_DOWN]->has_buffered(x)))
+        rc = up->flush(x);
+    x->t.sent = x->core->loop.now_us;
+    if (rc != PP_OK)
+        return upstream_broke(x, rc);
+    flow->head_sent = true;
+    if (!ends_here) {
+        x->ops[PP_SIDE_DOWN]->pump(x);
+        pp_step_flush_head(x, PP_DIR_REQUEST);
+    }
+    if (x->state == PP_EXCHANGE_AWAIT && pp_exchange_is_attached(x, PP_SIDE_UP) &&
+        up->is_readable(x)) /* it may have spoken before it was asked */
+        up->pump(x);
+    return x->state != PP_EXCHANGE_AWAIT;
+}

@@ -1,0 +1,181 @@
+/* The steps of the response, an answer of our own too, and the end of the exchange. */
+#include "proxy/accesslog.h"
+#include "proxy/forward.h"
+#include "proxy/hook.h"
+#include "proxy/reply.h"
+#include "proxy/step.h"
+
+bool pp_step_upstream_response(struct pp_exchange *x)
+{
+    return pp_step_phase(x, PP_PHASE_UPSTREAM_RESPONSE, PP_EXCHANGE_RESPONSE);
+}
+
+/* How the response goes out: by what came, what filters do to it, and what the client understands.
+ */
+static void frame_response(struct pp_exchange *x)
+{
+    const struct pp_http_msg *m = &x->response;
+    struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    struct pp_http1_framing *fr = &flow->framing;
+    memset(fr, 0, sizeof(*fr));
+    if (m->body == PP_HTTP_BODY_NONE) {
+        if (x->declared_length) {
+            fr->body = PP_HTTP_BODY_LENGTH;
+            fr->content_length = m->content_length;
+        }
+    } else if (flow->hold > 0) {
+        fr->body = PP_HTTP_BODY_LENGTH;
+        fr->content_length = x->held.n;
+    } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->filtered) {
+        fr->body = PP_HTTP_BODY_LENGTH;
+        fr->content_length = m->content_length;
+    } else if (x->request.minor == 0) {
+        fr->body = PP_HTTP_BODY_CLOSE;
+        x->close_down = true;
+    } else {
+        fr->body = PP_HTTP_BODY_CHUNKED;
+    }
+}
+
+/* The response head, and with it what is there of the body, in one call. */
+static bool begin_response(struct pp_exchange *x)
+{
+    struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    const struct pp_side_ops *down = x->ops[PP_SIDE_DOWN];
+    frame_response(x);
+    int rc = down->send_head(x);
+    if (rc == PP_ELIMIT)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_HEAD_TOO_LARGE, rc));
+    bool ends_here = flow->hold > 0 || flow->source_ended;
+    if (rc == PP_OK && ends_here)
+        rc = pp_body_deliver(x, PP_DIR_RESPONSE, flow->hold > 0 ? x->held : PP_SPAN_NONE, true);
+    if (rc == PP_OK && (ends_here || flow->filtered || !x->ops[PP_SIDE_UP]->has_buffered(x)))
+        rc = down->flush(x);
+    flow->head_sent = true;
+    if (rc != PP_OK)
+        return pp_step_to_abort(x, pp_body_sink_fault(PP_DIR_RESPONSE, rc));
+    if (ends_here) {
+        pp_exchange_enter(x, PP_EXCHANGE_LOG);
+    } else {
+        x->ops[PP_SIDE_UP]->pump(x);
+        pp_step_flush_head(x, PP_DIR_RESPONSE);
+    }
+    return x->state != PP_EXCHANGE_BODY;
+}
+
+bool pp_step_response(struct pp_exchange *x)
+{
+    int verdict = pp_phase_run(x, PP_PHASE_RESPONSE);
+    if (verdict == PP_PARK)
+        return false;
+    if (verdict == PP_REPLY)
+        return pp_step_to_reply(x);
+    const struct pp_http_msg *m = &x->response;
+    if (pp_forward_response(x) != PP_OK)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
+    pp_body_begin(x, PP_DIR_RESPONSE, (enum pp_http_body)m->body, m->content_length, UINT64_MAX,
+                  m->body == PP_HTTP_BODY_NONE ? 0 : x->route->chain.buffer_response);
+    pp_exchange_enter(x, PP_EXCHANGE_BODY);
+    struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    if (flow->hold == 0)
+        return begin_response(x);
+    if (!flow->source_ended)
+        x->ops[PP_SIDE_UP]->pump(x);
+    return true;
+}
+
+/* A held response body is complete: filter it, then send everything. Otherwise the pump does the
+ * work. */
+bool pp_step_body(struct pp_exchange *x)
+{
+    struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    if (flow->hold == 0 || !flow->source_ended || flow->parked || flow->head_sent)
+        return false;
+    if (!x->held_filtered) {
+        x->held = pp_span(flow->held, flow->held_n);
+        int verdict = pp_phase_run_body(x, PP_DIR_RESPONSE, &x->held, true);
+        if (verdict == PP_PARK)
+            return false;
+        if (verdict == PP_REPLY)
+            return pp_step_to_reply(x);
+    }
+    return begin_response(x);
+}
+
+bool pp_step_proxy_error(struct pp_exchange *x)
+{
+    int verdict = pp_phase_run(x, PP_PHASE_PROXY_ERROR);
+    if (verdict == PP_PARK)
+        return false;
+    if (!x->replied && pp_reply_fault(x, x->allowed) != PP_OK)
+        return pp_step_to_abort(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
+    pp_exchange_enter(x, PP_EXCHANGE_REPLY);
+    return true;
+}
+
+bool pp_step_reply(struct pp_exchange *x)
+{
+    /* Filters see our own answers as they see those of endpoints; one that raises here changes
+     * nothing but the answer. */
+    int verdict;
+    while ((verdict = pp_phase_run(x, PP_PHASE_RESPONSE)) == PP_REPLY && x->replied)
+        x->cursor++; /* another answer: the later filters see that one */
+    if (verdict == PP_PARK)
+        return false;
+    if (verdict == PP_REPLY && pp_reply_fault(x, x->allowed) != PP_OK)
+        return pp_step_to_abort(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
+    /* A request body that nobody will read: what has come already is dropped, more means that the
+     * connection cannot go on. */
+    if (x->request.body != PP_HTTP_BODY_NONE && !x->flow[PP_DIR_REQUEST].source_ended) {
+        if (x->flow[PP_DIR_REQUEST].decoder.kind == PP_HTTP_BODY_NONE)
+            pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)x->request.body,
+                          x->request.content_length, x->route->max_body, 0);
+        if (!x->ops[PP_SIDE_DOWN]->discard(x))
+            x->close_down = true;
+    }
+    int rc = pp_reply_send(x);
+    if (rc != PP_OK)
+        return pp_step_to_abort(x, pp_body_sink_fault(PP_DIR_RESPONSE, rc));
+    pp_exchange_enter(x, PP_EXCHANGE_LOG);
+    return true;
+}
+
+static void count_end(struct pp_exchange *x)
+{
+    struct pp_metrics *m = &x->core->metrics;
+    uint32_t record = x->route->record;
+    unsigned cls = x->status / 100;
+    if (cls >= 1 && cls <= 5)
+        m->words[record + PP_METRIC_WORD(ROUTE, STATUS_1XX) + cls - 1]++;
+    if (x->fault.code == PP_FAULT_CLIENT_ABORT || x->fault.code == PP_FAULT_SEND_TIMEOUT)
+        PP_COUNT(m, record, ROUTE, ABORTED, 1);
+    if (x->routed)
+        PP_COUNT(m, record, ROUTE, ACTIVE, -1);
+    pp_metrics_observe(m, PP_METRIC_ROUTE, record, x->core->loop.now_us - x->t.start);
+}
+
+/* Is there nothing left over on the endpoint's connection? */
+static bool up_is_reusable(const struct pp_exchange *x)
+{
+    const struct pp_flow *request = &x->flow[PP_DIR_REQUEST], *response = &x->flow[PP_DIR_RESPONSE];
+    return !x->aborted && x->upstream_keep_alive && request->sink_ended && !request->sink_broken &&
+           response->source_ended;
+}
+
+bool pp_step_log(struct pp_exchange *x)
+{
+    int verdict = pp_phase_run(x, PP_PHASE_LOG);
+    if (verdict == PP_PARK)
+        return false;
+    count_end(x);
+    pp_accesslog_write(x);
+    bool whole = !x->aborted && !x->close_down;
+    if (x->request.body != PP_HTTP_BODY_NONE && !x->flow[PP_DIR_REQUEST].source_ended)
+        whole = false;
+    pp_step_detach_up(x, up_is_reusable(x));
+    pp_exchange_enter(x, PP_EXCHANGE_DONE);
+    pp_hook_end(x);
+    x->ops[PP_SIDE_DOWN]->finish(x, whole);
+    pp_exchange_free(x);
+    return false;
+}
