@@ -124,8 +124,10 @@ static void not_delivered(struct pp_exchange *x, enum pp_dir dir, int rc)
 {
     if (rc == PP_EAGAIN)
         (void)flush_sink(x, dir);
+    else if (rc == PP_EINVAL)
+        x->events->replied(x);
     else
-        x->events->failed(x, rc == PP_EINVAL ? x->fault : pp_body_sink_fault(dir, rc));
+        x->events->failed(x, pp_body_sink_fault(dir, rc));
 }
 
 /* One batch of body bytes through the filters as one piece. False: parked, or the exchange has
@@ -138,7 +140,8 @@ static bool filter_batch(struct pp_exchange *x, enum pp_dir dir, struct pp_span 
     if (verdict == PP_PARK)
         return false;
     if (verdict == PP_REPLY) {
-        x->events->failed(x, x->fault);
+        x->flow[dir].source_ended = x->flow[dir].source_ended || last;
+        x->events->replied(x);
         return false;
     }
     int rc = pp_body_deliver(x, dir, piece, last);

@@ -22,7 +22,8 @@ void pp_body_begin(struct pp_exchange *x, enum pp_dir dir, enum pp_http_body kin
                    uint64_t limit, uint32_t hold);
 
 /* Move bytes from the HTTP/1 source <src> until it is dry, the sink is full, a filter parks, or the
- * body has ended (event source_ended) or failed (event failed). For holds, no sink is needed. */
+ * body has ended (event source_ended) or failed (event failed), or a filter has replied (event
+ * replied). For holds, no sink is needed. */
 void pp_body_pump(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src);
 
 /* The filters of <dir> have finished with a piece: pass it on, and its end (trailer filters run

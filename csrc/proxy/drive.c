@@ -140,13 +140,27 @@ static void on_failed(struct pp_exchange *x, struct pp_fault f)
     pp_step_run(x);
 }
 
+static void on_replied(struct pp_exchange *x)
+{
+    if (!x->replied || x->flow[PP_DIR_RESPONSE].head_sent) {
+        on_failed(x, x->fault);
+        return;
+    }
+    /* A filter may be at work on the endpoint's answer, which is no longer wanted. */
+    pp_hook_cancel(x, PP_PARK_PHASE);
+    x->parked = false;
+    pp_step_to_reply(x);
+    x->cursor = 0; /* the answer comes from no response phase: all filters of that one see it */
+    pp_step_run(x);
+}
+
 /* Give the sink a piece that filters are done with, and go on. */
 static void deliver(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, bool last)
 {
     int rc = pp_body_deliver(x, dir, piece, last);
     bool parked = rc == PP_EAGAIN;
     if (rc == PP_EINVAL) {
-        on_failed(x, x->fault);
+        on_replied(x);
         return;
     }
     if (rc == PP_OK || parked)
@@ -171,12 +185,7 @@ static void resume_body(struct pp_exchange *x, enum pp_dir dir, int verdict, str
             return;
     }
     if (verdict == PP_REPLY) {
-        if (x->replied && !x->flow[PP_DIR_RESPONSE].head_sent) {
-            pp_step_to_reply(x);
-            pp_step_run(x);
-        } else {
-            on_failed(x, x->fault);
-        }
+        on_replied(x);
         return;
     }
     if (flow->hold > 0) {
@@ -204,7 +213,7 @@ static void on_resumed(struct pp_exchange *x, enum pp_park which, int verdict, s
         if (verdict == PP_NEXT)
             deliver(x, PP_DIR_RESPONSE, PP_SPAN_NONE, true);
         else
-            on_failed(x, x->fault);
+            on_replied(x);
         return;
     }
     bool replies = x->state == PP_EXCHANGE_REPLY;
@@ -228,5 +237,6 @@ const struct pp_exchange_events pp_drive_events = {
     .source_ended = on_source_ended,
     .drained = on_drained,
     .failed = on_failed,
+    .replied = on_replied,
     .resumed = on_resumed,
 };

@@ -119,6 +119,9 @@ struct pp_exchange_events {
     void (*drained)(struct pp_exchange *x, enum pp_dir dir);
     /* Any side: broken or too slow. The side is still attached. */
     void (*failed)(struct pp_exchange *x, struct pp_fault f);
+    /* A filter of a body or of trailers has ended it with PP_REPLY: with an answer (x->replied), or
+     * because of x->fault. */
+    void (*replied)(struct pp_exchange *x);
     /* An async filter has finished: <verdict> is PP_NEXT or PP_REPLY; <piece> replaces the body
      * piece it was given. */
     void (*resumed)(struct pp_exchange *x, enum pp_park which, int verdict, struct pp_span piece);

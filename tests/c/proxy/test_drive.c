@@ -218,24 +218,74 @@ PP_TEST_CASE(a_body_filter_that_raises_ends_the_exchange)
     }
 }
 
+/* A filter that parks answers when it is resumed. */
+static void reply_late(void)
+{
+    rig_settle(&r);
+    struct pp_exchange *x = r.parked[PP_PARK_REQUEST_BODY];
+    PP_REQUIRE(x != NULL);
+    x->replied = pp_exchange_reply(x, 403, PP_SPAN("no")) == PP_OK;
+    rig_resume(&r, PP_PARK_REQUEST_BODY, PP_REPLY, PP_SPAN_NONE);
+}
+
+/* That answer as the client gets it. */
+static void expect_reply(int c, bool closes)
+{
+    char date[29];
+    int end;
+    rig_expect(&r, c, "HTTP/1.1 403 Forbidden\r\nDate: ");
+    PP_CHECK_EQ(rig_read(&r, c, date, sizeof date, &end), sizeof date);
+    rig_expect(&r, c,
+               closes ? "\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
+                      : "\r\nContent-Length: 2\r\n\r\nno");
+}
+
+/* At once or later, it is the same: no error, and the connection goes on when the body was whole.
+ */
 PP_TEST_CASE(a_request_body_filter_may_answer)
 {
     for (int late = 0; late < 2; late++) {
-        wanted = PP_PHASE_REQUEST_BODY;
-        PP_REQUIRE(start(BIT(REQUEST_BODY)));
+        for (int whole = 0; whole < 2; whole++) {
+            wanted = PP_PHASE_REQUEST_BODY;
+            PP_REQUIRE(start(BIT(REQUEST_BODY) | BIT(RESPONSE) | BIT(PROXY_ERROR)));
+            r.filter[0].body = late ? park_body : reply_body;
+            int c = rig_connect(&r);
+            rig_send(&r, c, chunked_post);
+            rig_send(&r, c, whole ? "3\r\nabc\r\n0\r\n\r\n" : "3\r\nabc\r\n");
+            int o = rig_accept(&r, 0);
+            if (late)
+                reply_late();
+            expect_reply(c, !whole);
+            PP_CHECK_EQ(r.filter[0].runs[PP_PHASE_RESPONSE], 1);
+            PP_CHECK_EQ(r.filter[0].runs[PP_PHASE_PROXY_ERROR], 0);
+            if (whole)
+                close(rig_simple(&r, c, -1));
+            stop_all(c, o);
+        }
+    }
+}
+
+PP_TEST_CASE(an_answer_to_the_body_ends_the_wait_for_a_filter_of_the_origins_answer)
+{
+    for (int late = 0; late < 2; late++) {
+        wanted = PP_PHASE_RESPONSE;
+        PP_REQUIRE(start(BIT(REQUEST_BODY) | BIT(RESPONSE)));
+        r.filter[0].run = park_there;
         r.filter[0].body = late ? park_body : reply_body;
         int c = rig_connect(&r);
         rig_send(&r, c, chunked_post);
-        rig_send(&r, c, "3\r\nabc\r\n");
         int o = rig_accept(&r, 0);
-        if (late) {
-            rig_settle(&r);
-            struct pp_exchange *x = r.parked[PP_PARK_REQUEST_BODY];
-            PP_REQUIRE(x != NULL);
-            x->replied = pp_exchange_reply(x, 403, PP_SPAN("no")) == PP_OK;
-            rig_resume(&r, PP_PARK_REQUEST_BODY, PP_REPLY, PP_SPAN_NONE);
-        }
-        rig_expect(&r, c, "HTTP/1.1 403 Forbidden\r\n");
+        rig_expect(&r, o, chunked_got);
+        rig_send(&r, o, RIG_HI);
+        rig_settle(&r);
+        PP_CHECK(r.parked[PP_PARK_PHASE] != NULL);
+        wanted = PP_PHASE_REQUEST_BODY;
+        rig_send(&r, c, "3\r\nabc\r\n");
+        if (late)
+            reply_late();
+        expect_reply(c, true);
+        PP_CHECK_EQ(r.cancelled, 1);
+        PP_CHECK_EQ(r.filter[0].runs[PP_PHASE_RESPONSE], 2); /* the filter sees this one, too */
         stop_all(c, o);
     }
 }
