@@ -29,13 +29,23 @@ def test_every_source_has_a_unit_test() -> None:
     report(problems)
 
 
+def stems_under(name: str) -> list[str]:
+    """The stems of sources that a test of that name may be of: test_loop_timers may be loop's."""
+    words = name.removeprefix("test_").split("_")
+    return ["_".join(words[:n]) for n in range(len(words), 0, -1)]
+
+
 def test_every_unit_test_has_a_source() -> None:
     report(
         [
-            f"{path.relative_to(ROOT)}: there is no csrc/{path.parent.name}/{stem}.c or .h"
+            f"{path.relative_to(ROOT)}: there is no csrc/{path.parent.name}/{stems[0]}.c or .h"
             for path in sorted((ROOT / "tests" / "c").glob("*/test_*.c"))
-            if (stem := path.stem.removeprefix("test_"))
-            and not any((ROOT / "csrc" / path.parent.name).glob(f"{stem}.[ch]"))
+            if (stems := stems_under(path.stem))
+            and not any(
+                (ROOT / "csrc" / path.parent.name / f"{stem}{suffix}").exists()
+                for stem in stems
+                for suffix in (".c", ".h")
+            )
         ]
     )
 
