@@ -53,7 +53,7 @@ PP_TEST_CASE(the_total_timeout_ends_the_wait_for_an_answer)
     stop_all(c, o);
 }
 
-PP_TEST_CASE(an_upstream_address_that_a_filter_names_is_used)
+PP_TEST_CASE(a_route_without_an_upstream_has_no_endpoint)
 {
     struct rig_conf conf = rig_defaults();
     conf.route.action = PP_ROUTE_ACTION_NONE;
@@ -62,6 +62,26 @@ PP_TEST_CASE(an_upstream_address_that_a_filter_names_is_used)
     rig_send(&r, c, RIG_GET);
     rig_expect_fault(&r, c, "503", "no_endpoint", false);
     stop_all(c, -1);
+}
+
+static int name_origin(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    x->peer = rig_address(&r.origin_at[0], f->mem);
+    return PP_NEXT;
+}
+
+PP_TEST_CASE(an_upstream_address_that_a_filter_names_is_used)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.route.action = PP_ROUTE_ACTION_NONE;
+    conf.phases = BIT(UPSTREAM_PEER);
+    PP_REQUIRE(rig_start(&r, &conf));
+    r.filter[0].run = name_origin;
+    int o, c = get(&o);
+    rig_send(&r, o, RIG_HI);
+    rig_expect(&r, c, RIG_HI);
+    rig_simple(&r, c, o);
+    stop_all(c, o);
 }
 
 PP_TEST_CASE(a_dead_endpoint_is_left_for_the_next)
