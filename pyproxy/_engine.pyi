@@ -318,6 +318,8 @@ class Engine:
         ValueError: `packed` is malformed or of another version, or the installed snapshot does not
         know its listener.
         """
+    def close_connections(self) -> None:
+        """Abort every exchange, and close every connection that is no tunnel."""
     def close_tunnels(self) -> None:
         """Abort every tunnel."""
     @property

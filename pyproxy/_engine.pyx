@@ -1003,6 +1003,10 @@ cdef class Engine:
             raise ValueError("the configuration does not know the listener of the tunnel")
         check(rc)
 
+    def close_connections(self):
+        self._ensure_open()
+        pp_worker_close_connections(&self._w)
+
     def close_tunnels(self):
         self._ensure_open()
         pp_worker_close_tunnels(&self._w)

@@ -260,16 +260,30 @@ void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage
     pp_move_new(d);
 }
 
+/* Close it now; a log filter may hold it a little longer. */
+static void cut_off(struct pp_down *d)
+{
+    d->gone = true;
+    if (d->x != NULL)
+        d->x->events->failed(d->x, pp_fault_make(PP_FAULT_SHUTDOWN, PP_SIDE_DOWN, false, PP_OK));
+    else
+        pp_down_close(d, true);
+}
+
+void pp_down_cut_all(struct pp_core *core)
+{
+    pp_move_stop(core);
+    for (uint32_t n = core->n_down; n > 0 && !pp_list_is_empty(&core->downs); n--) {
+        struct pp_down *d = PP_CONTAINER_OF(core->downs.next, struct pp_down, link);
+        pp_list_detach(&d->link);
+        pp_list_attach_back(&core->downs, &d->link);
+        cut_off(d);
+    }
+}
+
 void pp_down_close_all(struct pp_core *core)
 {
     pp_move_stop(core);
-    while (!pp_list_is_empty(&core->downs)) {
-        struct pp_down *d = PP_CONTAINER_OF(core->downs.next, struct pp_down, link);
-        d->gone = true;
-        if (d->x != NULL)
-            d->x->events->failed(d->x,
-                                 pp_fault_make(PP_FAULT_SHUTDOWN, PP_SIDE_DOWN, false, PP_OK));
-        else
-            pp_down_close(d, true);
-    }
+    while (!pp_list_is_empty(&core->downs))
+        cut_off(PP_CONTAINER_OF(core->downs.next, struct pp_down, link));
 }

@@ -106,6 +106,10 @@ void pp_down_end(struct pp_down *d);
 /* Close now and free at the end of the turn. Aborts the exchange, if there is one. */
 void pp_down_close(struct pp_down *d, bool abort);
 
+/* Abort every exchange and close every connection; those that a log filter holds go when it is
+ * done.
+ */
+void pp_down_cut_all(struct pp_core *core);
 /* Close everything. */
 void pp_down_close_all(struct pp_core *core);
 

@@ -357,6 +357,13 @@ int pp_worker_take_tunnel(struct pp_worker *w, const int fd[2], struct pp_span p
     return rc;
 }
 
+void pp_worker_close_connections(struct pp_worker *w)
+{
+    pp_loop_enter(&w->core.loop);
+    pp_down_cut_all(&w->core);
+    pp_loop_leave(&w->core.loop);
+}
+
 void pp_worker_close_tunnels(struct pp_worker *w)
 {
     pp_loop_enter(&w->core.loop);

@@ -70,6 +70,8 @@ void pp_worker_hand_over_tunnels(struct pp_worker *w, pp_tunnel_move_fn fn, void
  * in every case. PP_OK; PP_EINVAL: <packed> is malformed or of another version; PP_ENOENT: the
  * snapshot does not know its listener; PP_ENOMEM, PP_EIO. */
 int pp_worker_take_tunnel(struct pp_worker *w, const int fd[2], struct pp_span packed) PP_MUST_USE;
+/* Abort every exchange, and close every connection that is no tunnel. */
+void pp_worker_close_connections(struct pp_worker *w);
 /* Abort every tunnel. */
 void pp_worker_close_tunnels(struct pp_worker *w);
 

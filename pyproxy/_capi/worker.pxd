@@ -151,6 +151,7 @@ cdef extern from "worker/worker.h" nogil:
     int pp_worker_take(pp_worker *w, const pp_moved *m)
     void pp_worker_hand_over_tunnels(pp_worker *w, pp_tunnel_move_fn fn, void *arg)
     int pp_worker_take_tunnel(pp_worker *w, const int *fd, pp_span packed)
+    void pp_worker_close_connections(pp_worker *w)
     void pp_worker_close_tunnels(pp_worker *w)
     int pp_worker_reopen_logs(pp_worker *w)
     void pp_worker_flush_logs(pp_worker *w)
