@@ -24,6 +24,8 @@ help: ## list the tasks
 
 .PHONY: build
 build: $(VENV)/.installed $(VENV)/.extensions ## make .venv with everything built; leaves .venv/bin/pyproxy
+	@# A start must never wait for the compiler, whatever PYTHONDONTWRITEBYTECODE says.
+	@$(BIN)/python -m compileall -q pyproxy
 
 .PHONY: run
 run: build ## build, then serve examples/quickstart.yaml (needs no other server)
@@ -61,8 +63,6 @@ $(VENV)/.tools:
 
 $(VENV)/.extensions: $(SOURCES) $(VENV)/.tools
 	$(BIN)/python setup.py -q build_ext --inplace
-	@# A start must never wait for the compiler, whatever PYTHONDONTWRITEBYTECODE says.
-	$(BIN)/python -m compileall -q pyproxy
 	@echo $(VARIANT) >$(VENV)/.variant
 	@touch $@
 

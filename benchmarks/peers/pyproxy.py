@@ -66,7 +66,7 @@ def configuration(setup: Setup) -> dict[str, Any]:
     paths = route_paths(setup.routes) if setup.flavour == "routes" else ["/*"]
     config: dict[str, Any] = {
         "workers": setup.workers,
-        "drain_timeout": "1s",
+        "drain": "1s",
         "listeners": {
             "web": {
                 "bind": f"127.0.0.1:{setup.port}",

@@ -35,10 +35,7 @@ _PAGE_HEADERS = {
 
 @dataclass(slots=True)
 class Overview:
-    """What the endpoints show. `state` is the supervisor's last STATE message.
-
-    `listeners` never changes.
-    """
+    """What the endpoints show. `state` is the supervisor's last STATE message."""
 
     config: model.Config
     segment: metrics.Segment

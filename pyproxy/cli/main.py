@@ -19,6 +19,9 @@ from pyproxy._version import __version__
 # Name -> what it does, in the order of `pyproxy --help`. The module is pyproxy.cli.<name>.
 COMMANDS = {
     "run": "serve a configuration",
+    "reload": "serve the changed configuration; no connection is closed",
+    "upgrade": "let another program take over; no request is lost",
+    "status": "tell what runs: generations, workers, listeners",
     "check": "check a configuration and tell every fault at once",
     "explain": "tell which route a request takes, and why",
     "init": "write a commented configuration to start from",
@@ -31,6 +34,7 @@ examples:
   pyproxy run                               serve it
   curl -i http://127.0.0.1:8080/            see it work
   pyproxy check -c pyproxy.yaml             is it right? file, line and cure of each fault
+  pyproxy reload                            serve it after a change
   pyproxy explain http://127.0.0.1:8080/x   which route would that take?
   pyproxy schema > pyproxy.schema.json      completion and checks in your editor
 """

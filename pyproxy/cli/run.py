@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         default=DEFAULT_CONFIG,
-        help=f"the configuration file (default: {DEFAULT_CONFIG})",
+        help=f"the configuration file or folder (default: {DEFAULT_CONFIG})",
+    )
+    parser.add_argument(
+        "--upgrade",
+        action="store_true",
+        help="take over from the running service of this configuration, without a lost request",
+    )
+    parser.add_argument(
+        "--init",
+        action="store_true",
+        help="stay as a tiny parent that upgrades do not change; done by itself as PID 1",
     )
 
 
@@ -27,9 +38,9 @@ def quick_args(words: list[str]) -> SimpleNamespace | None:
     """`run` and `run -c FILE` without argparse, which takes 3 ms of a start."""
     match words:
         case []:
-            return SimpleNamespace(config=DEFAULT_CONFIG)
+            return SimpleNamespace(config=DEFAULT_CONFIG, upgrade=False, init=False)
         case ["-c" | "--config", file] if not file.startswith("-"):
-            return SimpleNamespace(config=file)
+            return SimpleNamespace(config=file, upgrade=False, init=False)
     return None
 
 
@@ -39,6 +50,15 @@ def main(args: argparse.Namespace | SimpleNamespace) -> int:
     Raises `ConfigError` with all faults of the file, or `StartError` when an address, a user or a
     filter keeps the proxy from starting.
     """
+    if args.init or os.getpid() == 1:
+        from pyproxy.supervise.init import run_under_init, should_use_init
+
+        if should_use_init(args.init):
+            return run_under_init(lambda _: _serve(args))
+    return _serve(args)
+
+
+def _serve(args: argparse.Namespace | SimpleNamespace) -> int:
     # Nothing that is made from here to the fork is garbage, and looking for some takes a tenth of
     # the start. `serve` switches the collector on again.
     gc.disable()
@@ -49,4 +69,5 @@ def main(args: argparse.Namespace | SimpleNamespace) -> int:
     from pyproxy.config.load import load
     from pyproxy.supervise.launch import serve
 
-    return serve(load(args.config), before_fork=gc.enable)
+    config = load(args.config)
+    return serve(config, source=args.config, upgrade=args.upgrade, before_fork=gc.enable)

@@ -292,6 +292,30 @@ class Log(Section, frozen=True, kw_only=True):
     ] = "text"
 
 
+class Drain(Section, frozen=True, kw_only=True):
+    """How open connections end. One duration stands for `{timeout: duration}`."""
+
+    shorthand: ClassVar[str] = "timeout"
+
+    timeout_ms: Annotated[
+        Duration, Meta(description="How long running requests may take to finish; 0: no limit.")
+    ] = field(name="timeout", default=300_000)
+    tunnels_ms: Annotated[
+        Duration, Meta(description="How long TCP and WebSocket tunnels may go on; 0: no limit.")
+    ] = field(name="tunnels", default=3_600_000)
+    delay_ms: Annotated[
+        Duration,
+        Meta(
+            description="At SIGTERM, how long to go on accepting while `/ready` says 503 already, "
+            "so that balancers notice first."
+        ),
+    ] = field(name="delay", default=0)
+    spread_ms: Annotated[
+        Duration,
+        Meta(description="Idle connections are closed spread over this time, not all at once."),
+    ] = field(name="spread", default=1_000)
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole configuration."""
 
@@ -314,10 +338,25 @@ class Config(Section, frozen=True, kw_only=True):
             examples=["/run/pyproxy.pid"],
         ),
     ] = ""
-    drain_timeout_ms: Annotated[
+    control_socket: Annotated[
+        str,
+        Meta(
+            description="Where `pyproxy reload`, `upgrade` and `status` reach the supervisor. "
+            "Empty: a path made from the configuration's own, in the runtime folder of the user.",
+            examples=["/run/pyproxy/control.sock"],
+        ),
+    ] = ""
+    drain: Annotated[
+        Drain, Meta(description="How open connections end at SIGTERM and after an upgrade.")
+    ] = field(default_factory=Drain)
+    watch: Annotated[
+        bool,
+        Meta(description="Look at the files every second, and reload when they have changed."),
+    ] = False
+    upgrade_timeout_ms: Annotated[
         Duration,
-        Meta(description="How long running requests may take to finish at SIGTERM; 0: no limit."),
-    ] = field(name="drain_timeout", default=300_000)
+        Meta(description="How long a new program may take until it is ready; 0: no limit."),
+    ] = field(name="upgrade_timeout", default=60_000)
     log: Annotated[Log, Meta(description="Diagnostics.")] = field(default_factory=Log)
     access_log: NoLog = None
     listeners: Annotated[dict[str, Listener], Meta(description="The entrances, by name.")] = field(

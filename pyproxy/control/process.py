@@ -13,7 +13,7 @@ import uvloop
 from pyproxy import log
 from pyproxy._wire import StatSegment
 from pyproxy.config.model import Config
-from pyproxy.supervise import privileges
+from pyproxy.supervise import blob, privileges
 from pyproxy.supervise.channel import Channel, ChannelError, Kind
 
 if TYPE_CHECKING:
@@ -73,8 +73,12 @@ def _on_channel(channel: Channel, overview: Overview, stopped: asyncio.Event) ->
         for message in channel.receive():
             if message.kind is Kind.STATE:
                 overview.state = message.body
+            elif message.kind is Kind.CONFIG:
+                overview.config = blob.unpack(message.fds[0])
+                overview.listeners = message.body["listeners"]
             elif message.kind is Kind.STOP:
                 stopped.set()
+            message.close()
     except ChannelError as error:
         log.get("control").error("the supervisor broke the protocol of the channel: %s", error)
         channel.closed = True

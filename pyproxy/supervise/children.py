@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import fcntl
 import os
+import select
 import signal
 import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from .channel import Channel
 from .restart import Backoff
@@ -39,11 +43,16 @@ class State(enum.StrEnum):
     DRAINING = "draining"
 
 
+def _keep_nothing() -> list[socket.socket]:
+    return []
+
+
 class Child:
     """A place in the process tree; successive processes fill it.
 
-    `comm` is its process name, `slot` is -1 for all but workers, and `keep` are the listening
-    sockets that it goes on holding after the fork.
+    `comm` is its process name, `slot` is -1 for all but workers, and `keep` tells the listening
+    sockets that a process forked now goes on holding. A `lasting` one is started again when it
+    ends.
     """
 
     def __init__(
@@ -53,22 +62,26 @@ class Child:
         comm: str,
         *,
         slot: int = -1,
-        keep: Sequence[socket.socket] = (),
+        keep: Callable[[], Sequence[socket.socket]] = _keep_nothing,
+        lasting: bool = True,
     ) -> None:
         self.role = role
         self.entry = entry
         self.comm = comm
         self.slot = slot
-        self.keep = list(keep)
+        self.keep = keep
+        self.lasting = lasting
         self.pid = 0
+        self.column = -1
         self.channel: Channel | None = None
         self.state = State.DOWN
         self.started_at = 0.0
         self.restarts = 0
-        self.restart_at: float | None = None
         # What the process said about its own end, if it said anything.
         self.error = ""
         self.drained = False
+        # What it said last about what it has in hand.
+        self.progress: dict[str, Any] = {}
         self.backoff = Backoff()
 
     @property
@@ -103,9 +116,9 @@ def fork_child(child: Child, now: float, close_others: Callable[[], None]) -> No
     child.channel = ours
     child.state = State.STARTING
     child.started_at = now
-    child.restart_at = None
     child.error = ""
     child.drained = False
+    child.progress = {}
     # Last: a signal that was held back may raise here, and the child must be known by then.
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
@@ -145,6 +158,31 @@ def reset_signals(mask: Iterable[int]) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def end_with_parent(channel: Channel) -> Callable[[], None]:
+    """End this process when the other side of <channel> is gone, also while user code runs here.
+
+    The kernel sends SIGIO for whatever happens to the channel; the result ends that. Code that
+    never comes back to the interpreter cannot be interrupted.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        poller = select.poll()
+        poller.register(channel.fileno(), 0)
+        if any(events & select.POLLHUP for _, events in poller.poll(0)):
+            os._exit(1)
+
+    def stop() -> None:
+        flags = fcntl.fcntl(channel.fileno(), fcntl.F_GETFL)
+        fcntl.fcntl(channel.fileno(), fcntl.F_SETFL, flags & ~os.O_ASYNC)
+
+    signal.signal(signal.SIGIO, on_signal)
+    fcntl.fcntl(channel.fileno(), fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(channel.fileno(), fcntl.F_GETFL)
+    fcntl.fcntl(channel.fileno(), fcntl.F_SETFL, flags | os.O_ASYNC)
+    on_signal(signal.SIGIO, None)  # it may be gone already
+    return stop
 
 
 def set_process_name(comm: str) -> None:

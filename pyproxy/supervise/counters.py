@@ -118,6 +118,16 @@ class Counters:
                 raise
             raise CountersError(f"the counters handed over cannot be used: {error}") from error
 
+    def open_connections(self, column: int) -> int:
+        """Client connections that the writer of a column has open, tunnels included."""
+        word = next(
+            word
+            for kind, _, word, _, family, _, _ in metric_rows()
+            if (kind, family) == ("listener", "connections_active")
+        )
+        bases = [base for kind, _, base, _ in self._segment.records() if kind == "listener"]
+        return sum(self._segment.get(column, base + word) for base in bases)
+
     def close(self) -> None:
         """Give up the descriptor. The mapping lasts as long as this object or a child uses it."""
         if self.fd >= 0:

@@ -1,90 +1,93 @@
-"""The process tree: starts the children, replaces those that die, and turns signals into messages.
+"""The life of one generation: starts its processes, serves, and ends; signals become calls here.
 
     SIGTERM          drain: accept no more, finish what is open, exit 0; a second one stops now
     SIGINT, SIGQUIT  stop now
+    SIGHUP           read the configuration again, and serve it if it is right
     SIGUSR1          reopen the log files everywhere
+    SIGUSR2          start the program again, which takes over when it is ready
 
 Standard library only. After the start nothing that came from outside is parsed here: the supervisor
-never accepts a connection, and it closes its listening sockets only when the service ends.
+never accepts a client's connection, and it closes a listening socket only when nobody can be
+waiting in it.
+
+      STARTING -> RUNNING -> [DELAYING] -> DRAINING -> STOPPING
 """
 
 from __future__ import annotations
 
-import contextlib
 import enum
+import gc
 import math
 import os
-import selectors
 import signal
-import socket
-import time
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from pyproxy import log
 from pyproxy.errors import StartError
 
-from . import systemd
-from .channel import Channel, ChannelError, Kind, Message
-from .children import Child, State, describe_exit, fork_child
+from . import pidfile, systemd
+from .announce import announce, describe
+from .assignment import Assignment
+from .channel import Kind, Message
+from .children import Child, State
+from .control_socket import ControlSocket
+from .generations import Generations
+from .reactor import Reactor, Timer
+from .reload import Reload
+from .service import Service
+from .tree import Tree
+from .upgrade import Upgrade
 
-# Beyond the drain time, a child gets this long to say goodbye before it is killed.
-_DRAIN_GRACE_SECONDS = 5.0
+if TYPE_CHECKING:
+    from .init_link import InitLink
+    from .takeover import Takeover
+
 _STOP_SECONDS = 3.0
 
 
 class Phase(enum.StrEnum):
-    """What the tree as a whole is doing; it only moves forward."""
+    """What the generation as a whole is doing; it only moves forward."""
 
     STARTING = "starting"
     RUNNING = "running"
+    DELAYING = "leaving"
     DRAINING = "draining"
     STOPPING = "stopping"
 
 
-def _ignore(number: int, frame: FrameType | None) -> None:
-    """Only there so that the signal number reaches the wake-up socket."""
-
-
 class Supervisor:
-    """Runs the children until the service ends. One use: make it, `run` it.
-
-    `services` start before the workers (the demonstration origin), `control` after all workers are
-    ready. `sockets` are all listening sockets of this process; each child keeps those in
-    `child.keep`, and the rest is closed in it. `release` gives up the proxy's own listening sockets
-    and files when the drain begins.
-    """
+    """Runs the children until the service ends. One use: make it, `run` it."""
 
     def __init__(
         self,
-        *,
-        workers: Sequence[Child],
-        services: Sequence[Child] = (),
-        control: Child | None = None,
-        sockets: Sequence[socket.socket] = (),
-        release: Callable[[], None] = lambda: None,
-        prepare_logs: Callable[[], None] = lambda: None,
-        on_ready: Callable[[], None] = lambda: None,
-        on_restart: Callable[[], None] = lambda: None,
-        drain_seconds: float = 300.0,
-        clock: Callable[[], float] = time.monotonic,
+        service: Service,
+        takeover: Takeover | None = None,
+        init_link: InitLink | None = None,
+        before_fork: Callable[[], None] = lambda: None,
     ) -> None:
-        self._workers = list(workers)
-        self._services = list(services)
-        self._control = control
-        self._sockets = list(sockets)
-        self._release = release
-        self._prepare_logs = prepare_logs
-        self._on_ready = on_ready
-        self._on_restart = on_restart
+        self.service = service
+        self.reactor = Reactor()
+        self.tree = Tree(self.reactor, self)
+        self.phase = Phase.STARTING
+        self.workers = [service.worker(slot) for slot in range(service.slots)]
+        self.control: Child | None = None
+        self.assignment = Assignment(self)
+        self.generations = Generations(self)
+        self.reload = Reload(self)
+        self.upgrade = Upgrade(self)
+        self.control_socket = ControlSocket(self)
+        # The next generation, once it has taken over: this one only has to end then.
+        self.succeeded = False
+        self._all_ready = False
+        self._told_to_end = False
+        # This one has been the service.
+        self.served = False
+        self.init_link = init_link
+        self._takeover = takeover
+        self._before_fork = before_fork
+        self._deadline: Timer | None = None
         self._log = log.get("supervisor")
-        self._drain_seconds = drain_seconds
-        self._clock = clock
-        self._phase = Phase.STARTING
-        self._deadline: float | None = None
-        self._selector = selectors.DefaultSelector()
-        self._wake_read, self._wake_write = socket.socketpair()
 
     # ---- life
 
@@ -93,117 +96,145 @@ class Supervisor:
 
         Raises `StartError` when a child cannot start; all others are gone by then.
         """
-        self._watch_signals()
+        self.reactor.watch_signals(
+            {
+                signal.SIGCHLD: lambda: None,
+                signal.SIGTERM: self._on_terminate,
+                signal.SIGINT: self.stop,
+                signal.SIGQUIT: self.stop,
+                signal.SIGHUP: self.reload.request,
+                signal.SIGUSR1: self._on_reopen,
+                signal.SIGUSR2: self.upgrade.request,
+            }
+        )
+        if self._takeover is not None:
+            self._takeover.watch(self)
+        # What exists now is shared with the children page by page; the collector must not touch it
+        # there. It does not even tidy up first: holes would be filled, and their pages copied.
+        gc.freeze()
+        self._before_fork()
         try:
-            for child in (*self._services, *self._workers):
-                self._start(child)
-            while self._phase is not Phase.STOPPING or any(c.running for c in self._all()):
-                self._turn()
+            demo = self.service.demo_child()
+            for child in ([demo] if demo else []) + self.workers:
+                self.tree.add(child)
+            while self.phase is not Phase.STOPPING or any(self.tree.running()):
+                self.reactor.turn()
+                self.tree.reap()
+                self.upgrade.reap()
+                self._advance()
+            if self.init_link is not None:
+                self.init_link.say_end(0)
         except BaseException:
-            self._kill_all()
+            self.tree.kill_all()
             raise
         finally:
-            self._unwatch_signals()
+            if self.served:
+                self.control_socket.close()
+            else:  # it is an older generation's
+                self.control_socket.leave()
+            self.generations.close()
+            self.reactor.unwatch_signals()
+            self.reactor.close()
         return 0
 
-    def _turn(self) -> None:
-        """Wait for the next event or deadline, and handle all that has happened."""
-        for key, events in self._selector.select(self._wait_seconds()):
-            if key.data is None:
-                self._on_wakeup()
-            else:
-                self._on_channel(key.data, events)
-        self._reap()
-        self._start_due()
-        self._advance()
-
-    def _all(self) -> Iterator[Child]:
-        yield from self._workers
-        yield from self._services
-        if self._control:
-            yield self._control
-
-    def _wait_seconds(self) -> float | None:
-        times = [c.restart_at for c in self._all() if c.restart_at is not None]
-        if self._deadline is not None:
-            times.append(self._deadline)
-        return max(min(times) - self._clock(), 0.0) if times else None
-
-    # ---- signals
-
-    def _watch_signals(self) -> None:
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
-        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
-        signal.set_wakeup_fd(self._wake_write.fileno(), warn_on_full_buffer=False)
-        self._old_handlers = {number: signal.signal(number, _ignore) for number in _ACTIONS}
-
-    def _unwatch_signals(self) -> None:
-        signal.set_wakeup_fd(-1)
-        for number, handler in self._old_handlers.items():
-            signal.signal(number, handler)
-        self._selector.close()
-        self._wake_read.close()
-        self._wake_write.close()
-
-    def _on_wakeup(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            for number in self._wake_read.recv(4096):
-                action = _ACTIONS.get(signal.Signals(number))
-                if action is not None:
-                    action(self)
-
-    def _on_terminate(self) -> None:
-        if self._phase is Phase.RUNNING:
-            self._drain()
+    def _on_all_ready(self) -> None:
+        """Every worker can serve. In an upgrade this is the moment to take over."""
+        if self._takeover is not None:
+            self._takeover.commit(self)
         else:
-            self._stop()
+            self.begin_serving()
+
+    def begin_serving(self) -> None:
+        """The workers accept: from now on this is the service."""
+        self.served = self._takeover is None
+        # What can fail comes first: once the workers accept, they have something to lose.
+        self.write_pid_file()
+        if self.init_link is not None:
+            self.init_link.become_main()
+        self.phase = Phase.RUNNING
+        self.tree.respawn = True
+        self.service.accepting = True
+        self.assignment.settle()
+        self.control_socket.open(self._takeover.control if self._takeover else None)
+        self.service.counters.set("generation", self.service.generation)
+        announce(self.service)
+        systemd.store_sockets(self.service.table.to_store())
+        systemd.notify_ready()
+        if self._takeover is not None and self.init_link is None:
+            # Whoever looks after the service must know its main process before the old one ends.
+            systemd.notify_main_pid(os.getpid())
+            systemd.barrier()
+        self.control = self.service.control_child()
+        if self.control:
+            self.tree.add(self.control)
+            self.control.state = State.READY
+        self.reload.watch_files()
+        self.on_change()
+
+    def write_pid_file(self) -> None:
+        """Say in the file, if there is to be one, that this is the service. Raises `StartError`."""
+        if self.service.pid_file is not None:
+            pidfile.write(self.service.pid_file)
 
     def _on_reopen(self) -> None:
-        self._prepare_logs()
-        for child in self._workers:
-            self._send(child, Kind.REOPEN)
+        try:
+            self.service.prepare_logs()
+        except StartError as error:
+            self._log.error(str(error))
+        self.reopen_logs()
         self._log.info("log files reopened")
 
-    def _on_unused_signal(self) -> None:
-        self._log.warning(
-            "SIGHUP and SIGUSR2 do nothing in this version: restart to apply a new configuration"
-        )
+    def reopen_logs(self) -> None:
+        """Everybody who writes to the log files opens them anew, in older generations too."""
+        for child in self.tree.children:
+            if child.slot >= 0:
+                self.tree.send(child, Kind.REOPEN)
+        self.generations.reopen_logs()
 
-    # ---- messages
+    # ---- what the tree tells
 
-    def _on_channel(self, child: Child, events: int) -> None:
-        channel = child.channel
-        if channel is None:
-            return
-        if events & selectors.EVENT_WRITE:
-            channel.flush()
-        if events & selectors.EVENT_READ:
-            self._receive(child, channel)
-        self._watch(child)
+    def before_fork(self, child: Child) -> None:
+        """Give a worker's place what its process will hold."""
+        if child.slot >= 0:
+            if child.column < 0:
+                child.column = self.service.counters.take_column()
+            self.assignment.forked(child)
 
-    def _receive(self, child: Child, channel: Channel) -> None:
-        try:
-            messages = channel.receive()
-        except ChannelError as error:
-            self._log.error(
-                f"{child.role} (pid {child.pid}) broke the channel's protocol ({error}): killed"
-            )
-            self._kill(child)
-            return
-        for message in messages:
-            self._on_message(child, message)
+    def after_fork(self, child: Child) -> None:
+        """Tell a worker what the others have been told already."""
+        self.reload.on_forked(child)
 
-    def _on_message(self, child: Child, message: Message) -> None:
+    def close_inherited(self, child: Child) -> None:
+        """In a new process: let go of what belongs to the supervisor or to a sibling."""
+        if self.init_link is not None:
+            self.init_link.close()
+        self.control_socket.close_inherited()
+        self.generations.close_inherited()
+        self.upgrade.close_inherited()
+        self.reload.close_inherited()
+        if self._takeover is not None:
+            self._takeover.close_inherited()
+        kept = {id(sock) for sock in child.keep()}
+        service = self.service
+        for sock in (*service.all_sockets(), *service.arrivals.values()):
+            if id(sock) not in kept:
+                sock.close()
+
+    def on_message(self, child: Child, message: Message) -> None:
+        """A child said something."""
         if message.kind is Kind.READY:
             # A drain may have overtaken the start: then READY is old news.
-            if child.state is State.STARTING:
+            if child.running and child.state is State.STARTING:
                 child.state = State.READY
-                self._publish()
-            if self._phase is Phase.STARTING and all(w.state is State.READY for w in self._workers):
+                if child in self.workers:
+                    self.assignment.on_ready(child)
+                self.on_change()
+            if not self._all_ready and all(w.state is State.READY for w in self.workers):
+                self._all_ready = True
                 self._on_all_ready()
         elif message.kind is Kind.FAILED:
             child.error = str(message.body.get("error", ""))
+            self.reload.on_message(child, message)
         elif message.kind is Kind.DRAINED:
             child.drained = True
             aborted = message.body.get("aborted", 0)
@@ -211,183 +242,152 @@ class Supervisor:
                 self._log.warning(
                     f"{child.role}: {aborted} connections were still open when the drain time ended"
                 )
+        elif message.kind is Kind.LEAVING:
+            self.assignment.replace(child)
+        elif message.kind is Kind.PROGRESS:
+            child.progress = message.body
+            self.on_change()
+        elif message.kind is Kind.UNLISTENED:
+            self.assignment.on_unlistened(child, message.body["ids"])
+        else:
+            self.reload.on_message(child, message)
 
-    def _on_all_ready(self) -> None:
-        self._phase = Phase.RUNNING
-        self._on_ready()
-        systemd.notify("READY=1")
-        if self._control:
-            self._start(self._control)
+    def on_exit(self, child: Child, pid: int, reason: str) -> None:
+        """A child has ended."""
+        if self.phase is Phase.STARTING and child.lasting:
+            raise StartError(f"{child.role} could not start: {reason or 'it ended'}")
+        if child.slot >= 0:
+            self.assignment.on_exit(child)
+            if child.lasting and self.tree.respawn:
+                self.service.counters.count("worker_restarts_total")
+        self.reload.on_exit(child, reason)
 
-    def _send(self, child: Child, kind: Kind, body: dict[str, Any] | None = None) -> None:
-        if child.channel is not None:
-            child.channel.send(kind, body)
-            self._watch(child)
-
-    def _watch(self, child: Child) -> None:
-        """Make the selector wait for what the child's channel needs next."""
-        channel = child.channel
-        if channel is None or channel.fileno() < 0:
-            return
-        if channel.closed:
-            # Its end of file would be reported for ever; the death of the process comes by SIGCHLD.
-            with contextlib.suppress(KeyError):
-                self._selector.unregister(channel)
-            return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.wants_write else 0)
-        self._selector.modify(channel, events, child)
+    def on_change(self) -> None:
+        """Tell those who show the tree."""
+        if self.control is not None and self.control.running:
+            self.tree.send(self.control, Kind.STATE, self.state())
+        self.generations.tell()
 
     def state(self) -> dict[str, Any]:
-        """The tree as the control process is told about it."""
-        return {
-            "phase": self._phase.value,
-            "pid": os.getpid(),
-            "workers": [
-                {"slot": w.slot, "pid": w.pid, "state": w.state.value, "restarts": w.restarts}
-                for w in self._workers
-            ],
-        }
+        """The tree as the control process, the next generation and `pyproxy status` see it."""
+        return describe(self.service, self.tree, self.phase.value)
 
-    def _publish(self) -> None:
-        if self._control and self._control.running:
-            self._send(self._control, Kind.STATE, self.state())
-
-    # ---- children
-
-    def _start(self, child: Child) -> None:
-        fork_child(child, self._clock(), lambda: self._close_others(child))
-        assert child.channel is not None
-        self._selector.register(child.channel, selectors.EVENT_READ, child)
-        if child is self._control:
-            child.state = State.READY
-        self._publish()
-
-    def _close_others(self, child: Child) -> None:
-        """In a new process: let go of everything that belongs to the supervisor or to a sibling."""
-        self._selector.close()
-        self._wake_read.close()
-        self._wake_write.close()
-        for other in self._all():
-            if other.channel is not None:
-                other.channel.close()
-        kept = {id(sock) for sock in child.keep}
-        for sock in self._sockets:
-            if id(sock) not in kept:
-                sock.close()
-
-    def _reap(self) -> None:
-        for child in self._all():
-            if not child.running:
-                continue
-            pid, status = os.waitpid(child.pid, os.WNOHANG)
-            if pid:
-                self._on_exit(child, status)
-
-    def _on_exit(self, child: Child, status: int) -> None:
-        channel = child.channel
-        if channel is not None:
-            # Its last words are still in the channel.
-            self._receive(child, channel)
-            with contextlib.suppress(KeyError):
-                self._selector.unregister(channel)
-            channel.close()
-        pid, lived = child.pid, self._clock() - child.started_at
-        child.channel, child.pid, child.state = None, 0, State.DOWN
-        reason = child.error or describe_exit(status)
-        if self._phase is Phase.STARTING:
-            raise StartError(f"{child.role} could not start: {reason}")
-        if self._phase is Phase.RUNNING:
-            child.restarts += 1
-            if child in self._workers:
-                self._on_restart()
-            delay = 0.0 if child.drained else child.backoff.next_delay(lived)
-            child.restart_at = self._clock() + delay
-            when = f"in {delay:g} s" if delay else "now"
-            self._log.warning(
-                f"{child.role} (pid {pid}) ended after {lived:.1f} s: {reason}; restarting {when}"
-            )
-        elif status and not child.drained:
-            self._log.warning(f"{child.role} (pid {pid}): {reason}")
-        self._publish()
-
-    def _start_due(self) -> None:
-        if self._phase is not Phase.RUNNING:
-            return
-        now = self._clock()
-        for child in self._all():
-            if child.restart_at is not None and child.restart_at <= now:
-                try:
-                    self._start(child)
-                except OSError as error:
-                    child.restart_at = now + child.backoff.next_delay(0.0)
-                    self._log.warning(f"{child.role} cannot be started: {error}; trying again")
+    def passed_fds(self) -> list[int]:
+        """Descriptors that a successor inherits under the same numbers."""
+        return [] if self.init_link is None else [self.init_link.fileno()]
 
     # ---- the end
 
-    def _drain(self) -> None:
-        self._phase = Phase.DRAINING
-        limit = "no limit"
-        if self._drain_seconds != math.inf:
-            self._deadline = self._clock() + self._drain_seconds + _DRAIN_GRACE_SECONDS
-            limit = f"up to {self._drain_seconds:g} s"
+    def _on_terminate(self) -> None:
+        if self.phase is Phase.RUNNING:
+            self.leave()
+        elif self.succeeded and not self._told_to_end:
+            # Who ends a service signals all of its processes, perhaps: this one is ending already.
+            self._told_to_end = True
+        else:
+            self.stop()
+
+    def leave(self) -> None:
+        """Begin the end: balancers hear of it first, if they are given time."""
+        delay = self.service.config.drain.delay_ms / 1000
+        self.reload.cancel()
+        self.upgrade.cancel("the service is being stopped")
         systemd.notify("STOPPING=1")
-        self._log.info("draining: no new connections, %s for the open ones", limit)
+        if delay:
+            self.phase = Phase.DELAYING
+            self._log.info("leaving: /ready says no, accepting goes on for %g s", delay)
+            self.reactor.call_later(delay, self._drain_all)
+            self.on_change()
+        else:
+            self._drain_all()
+
+    def _drain_all(self) -> None:
+        if self.phase not in (Phase.RUNNING, Phase.DELAYING):
+            return
         # First our references: the workers still hold theirs, empty the accept queues and close
         # last, so what is refused after that was never accepted by the kernel.
-        self._release()
-        for child in self._workers:
-            child.restart_at = None
-            if child.running:
-                child.state = State.DRAINING
-                self._send(child, Kind.DRAIN, {"timeout": self._drain_seconds})
-        self._publish()
+        self.service.release()
+        self.drain()
 
-    def _stop(self) -> None:
-        if self._phase is Phase.STOPPING:
+    def succeed(self) -> None:
+        """The next generation has taken over: end, without a trace that it does not want."""
+        self.succeeded = True
+        self.reload.cancel()
+        self.control_socket.leave()
+        self.service.close(files=False)
+        if self.control is not None:
+            self.tree.remove(self.control)
+            self.tree.send(self.control, Kind.STOP)
+        self.drain()
+
+    def drain(self) -> None:
+        """Let the workers finish what they have."""
+        self.phase = Phase.DRAINING
+        self.tree.stop_respawn()
+        service = self.service
+        if service.drain_limit != math.inf:
+            self._deadline = self.reactor.call_later(service.drain_limit, self._on_deadline)
+        limit = service.drain_seconds
+        self._log.info(
+            "draining: no new connections, %s for the open ones",
+            "no limit" if limit == math.inf else f"up to {limit:g} s",
+        )
+        for child in self.tree.children:
+            if child.slot >= 0:
+                self.drain_worker(child)
+        self.on_change()
+
+    def drain_worker(self, child: Child) -> None:
+        """Let one worker finish what it has; it is not started again."""
+        child.lasting = False
+        if not child.running:
+            self.tree.remove(child)
             return
-        if self._phase is not Phase.DRAINING:
+        child.state = State.DRAINING
+        drain = self.service.config.drain
+        limits = {
+            "timeout": drain.timeout_ms / 1000,
+            "tunnels": drain.tunnels_ms / 1000,
+            "spread": drain.spread_ms / 1000,
+        }
+        self.tree.send(child, Kind.DRAIN, limits)
+        self.assignment.left(child)
+
+    def stop(self) -> None:
+        """End now."""
+        if self.phase is Phase.STOPPING:
+            return
+        # Not when a service manager looks after another generation.
+        starting = self.phase is Phase.STARTING and self._takeover is None
+        if starting or (self.phase is Phase.RUNNING and not self.succeeded):
             systemd.notify("STOPPING=1")
-        self._phase = Phase.STOPPING
-        self._deadline = self._clock() + _STOP_SECONDS
-        self._release()
-        for child in self._all():
-            child.restart_at = None
-            self._send(child, Kind.STOP)
+        self.phase = Phase.STOPPING
+        self.tree.stop_respawn()
+        self.reload.cancel()
+        self.upgrade.cancel("the service is being stopped")
+        self.generations.end_all()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.reactor.call_later(_STOP_SECONDS, self._on_deadline)
+        self.service.release(files=not self.succeeded, inherited=self.served)
+        for child in self.tree.children:
+            self.tree.send(child, Kind.STOP)
+
+    def _on_deadline(self) -> None:
+        """Some children did not end in time."""
+        draining = self.phase is Phase.DRAINING
+        late = [c for c in self.tree.running() if c.slot >= 0 or not draining]
+        if draining:
+            self.stop()
+        for child in late:
+            self._log.warning(f"{child.role} (pid {child.pid}) did not end in time: killed")
+            self.tree.kill(child)
 
     def _advance(self) -> None:
-        """Move on when the drain is complete or its time is over."""
-        if self._phase is Phase.DRAINING and not any(w.running for w in self._workers):
-            self._stop()
-        if self._deadline is not None and self._clock() >= self._deadline:
-            draining = self._phase is Phase.DRAINING
-            late = [c for c in (self._workers if draining else self._all()) if c.running]
-            self._deadline = None
-            if draining:
-                self._stop()
-            for child in late:
-                self._log.warning(f"{child.role} (pid {child.pid}) did not end in time: killed")
-                self._kill(child)
-
-    def _kill(self, child: Child) -> None:
-        # Not reaped yet, so the number cannot belong to another process.
-        if child.running:
-            os.kill(child.pid, signal.SIGKILL)
-
-    def _kill_all(self) -> None:
-        for child in self._all():
-            self._kill(child)
-        for child in self._all():
-            if child.running:
-                os.waitpid(child.pid, 0)
-                child.pid = 0
-
-
-_ACTIONS: dict[signal.Signals, Callable[[Supervisor], None]] = {
-    signal.SIGCHLD: lambda supervisor: None,
-    signal.SIGTERM: Supervisor._on_terminate,
-    signal.SIGINT: Supervisor._stop,
-    signal.SIGQUIT: Supervisor._stop,
-    signal.SIGHUP: Supervisor._on_unused_signal,
-    signal.SIGUSR1: Supervisor._on_reopen,
-    signal.SIGUSR2: Supervisor._on_unused_signal,
-}
+        """Move on when the drain is complete, older generations included."""
+        if (
+            self.phase is Phase.DRAINING
+            and not any(child.slot >= 0 for child in self.tree.running())
+            and not (self.generations.older and not self.succeeded)
+        ):
+            self.stop()

@@ -24,10 +24,19 @@ _SEND_SECONDS = 5.0
 
 
 class GivenSocket(NamedTuple):
-    """A listening socket that was passed in; `name` is its LISTEN_FDNAMES entry."""
+    """A listening socket that was passed in; `name` is its LISTEN_FDNAMES entry.
+
+    Of a socket that an older generation has passed on more is known: whether somebody else had
+    bound it (`foreign`), its address as that one's configuration has it, the worker slot it belongs
+    to (None: all), and the file it made.
+    """
 
     name: str
     sock: socket.socket
+    foreign: bool = True
+    configured: str = ""
+    slot: int | None = None
+    file_id: tuple[int, int] | None = None
 
 
 def notify(

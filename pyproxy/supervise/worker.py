@@ -1,36 +1,39 @@
 """A worker: one C engine on one uvloop, with the user's Python filters; everything after the fork.
 
-Life: lower privileges, import the filters, build the snapshot, listen, say READY; run; on DRAIN
-finish what is open and say DRAINED; on STOP, or when the supervisor is gone for good, end.
+Life: lower privileges, import the filters, build the snapshot, listen, say READY; run, with new
+configurations and sockets as the supervisor says; on DRAIN finish what is open, or hand it over,
+and say DRAINED; on STOP end. When the supervisor is gone for good, drain too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from mmap import mmap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uvloop
 
 from pyproxy import log
-from pyproxy._engine import Engine, SnapshotBuilder
-from pyproxy.config.compile import BoundFilter, compile_snapshot
+from pyproxy._engine import Engine, Snapshot, SnapshotBuilder
+from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
 
-from . import logfiles, privileges
-from .channel import Channel, ChannelError, Kind
-
-# How often a draining worker looks whether its last connection has gone.
-_DRAIN_POLL_SECONDS = 0.02
-
+from . import blob, logfiles, privileges
+from .channel import Channel, ChannelError, Kind, Message
+from .children import end_with_parent
+from .drain import Drain, DrainLimits
+from .moving import Arrivals, HandOver
+from .sockets import ListenSocket
 
 # Makes the filters of a configuration, by their key in `model.filter_refs`; runs in workers.
 BindFilters = Callable[[Config], Mapping[str, BoundFilter]]
@@ -39,15 +42,17 @@ BindFilters = Callable[[Config], Mapping[str, BoundFilter]]
 class WorkerPlan(NamedTuple):
     """All that one slot's workers are made from.
 
-    `sockets` pairs listener names with listening sockets; `column` is where they count.
+    `column` is where it counts in `stats`; `arrival` is where an older generation sends its
+    connections, if there is one.
     """
 
     config: Config
+    slot: int
     column: int
-    sockets: Sequence[tuple[str, socket.socket]]
+    sockets: Sequence[ListenSocket]
+    arrival: socket.socket | None
     stats: mmap
     identity: privileges.Identity | None
-    drain_seconds: float
     bind: BindFilters = bind_filters
 
 
@@ -79,24 +84,30 @@ class Worker:
         self._plan = plan
         self._channel = channel
         self._log = log.get("worker")
-        self._draining = False
-        self._deadline = 0.0
-        self._aborted = 0
+        # Listening sockets: number of the supervisor -> handle of the engine.
+        self._doors: dict[int, int] = {}
+        self._pending: tuple[int, Snapshot] | None = None
+        self._building: asyncio.Task[None] | None = None
+        self._arrivals: list[Arrivals] = []
+        self._drain: Drain | None = None
 
     def run(self) -> int:
         """Serve until told to end; the exit status. A failed start is reported as FAILED."""
+        stop_watching = end_with_parent(self._channel)
         try:
             self._start()
+            # From now on the loop sees the end of the supervisor, and what is open can be finished.
+            stop_watching()
         except PyproxyError as error:
             return self._fail(str(error))
         except Exception:
             return self._fail(traceback.format_exc())
-        self._channel.send(Kind.READY)
+        self._say(Kind.READY)
         self._loop.run_forever()
         self._engine.flush_logs()
         self._engine.close()
-        if self._draining:
-            self._channel.send(Kind.DRAINED, {"aborted": self._aborted})
+        if self._drain is not None:
+            self._channel.send(Kind.DRAINED, {"aborted": self._drain.aborted})
         return 0
 
     def _fail(self, text: str) -> int:
@@ -106,6 +117,8 @@ class Worker:
     def _start(self) -> None:
         plan = self._plan
         if plan.identity is not None:
+            # The other user may not be able to read where Python is installed.
+            import_module("pickle")
             privileges.drop(plan.identity)
         self._loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self._loop)
@@ -114,13 +127,28 @@ class Worker:
         # The engine could only say that a system call failed.
         logfiles.check(logfiles.paths_of(plan.config))
         self._engine.install(compile_snapshot(plan.config, SnapshotBuilder(), filters))
-        for listener, sock in plan.sockets:
-            self._engine.listen(sock.fileno(), listener)
+        for held in plan.sockets:
+            self._doors[held.id] = self._engine.listen(held.sock.fileno(), held.listener)
+            held.sock.close()
+        if plan.arrival is not None:
+            self._arrivals.append(Arrivals(self._loop, self._engine, plan.arrival))
         self._loop.add_reader(self._engine.fileno(), self._engine.run_ready)
         self._loop.add_reader(self._channel.fileno(), self._on_channel)
         # Somebody may recycle a single worker by hand: it leaves politely, and its slot is filled
         # again.
-        self._loop.add_signal_handler(signal.SIGTERM, self._drain, plan.drain_seconds)
+        self._loop.add_signal_handler(signal.SIGTERM, self._on_terminate)
+
+    # ---- messages
+
+    def _say(self, kind: Kind, body: dict[str, Any] | None = None) -> None:
+        self._channel.send(kind, body)
+        if self._channel.wants_write:
+            self._loop.add_writer(self._channel.fileno(), self._flush)
+
+    def _flush(self) -> None:
+        self._channel.flush()
+        if not self._channel.wants_write:
+            self._loop.remove_writer(self._channel.fileno())
 
     def _on_channel(self) -> None:
         try:
@@ -132,37 +160,139 @@ class Worker:
             self._channel.closed = True
             messages = []
         for message in messages:
-            if message.kind is Kind.DRAIN:
-                self._drain(float(message.body["timeout"]))
-            elif message.kind is Kind.STOP:
-                self._loop.stop()
-            elif message.kind is Kind.REOPEN:
-                self._engine.reopen_logs()
+            try:
+                _ACTIONS[message.kind](self, message)
+            except Exception:
+                # What comes after it, perhaps DRAIN, must still be heard.
+                self._log.exception("%s", message.kind.name.lower())
+            finally:
+                message.close()
         if self._channel.closed:
             # The supervisor was killed. Nobody could replace or stop this worker any more, so it
             # ends too, but the requests in its hands are not lost for that.
             self._loop.remove_reader(self._channel.fileno())
-            self._drain(self._plan.drain_seconds)
+            self._leave()
 
-    def _drain(self, timeout: float) -> None:
-        """Accept what the queues hold, then no more.
-
-        End when the last connection has gone or time is up.
-        """
-        if self._draining:
-            return
-        self._draining = True
-        self._deadline = self._loop.time() + timeout
-        for _, sock in self._plan.sockets:
-            sock.close()
-        self._engine.stop_listening()
-        self._engine.drain()
-        self._await_drained()
-
-    def _await_drained(self) -> None:
-        left = self._engine.connections
-        if left and self._loop.time() < self._deadline:
-            self._loop.call_later(_DRAIN_POLL_SECONDS, self._await_drained)
-            return
-        self._aborted = left
+    def _on_stop(self, message: Message) -> None:
         self._loop.stop()
+
+    def _on_reopen(self, message: Message) -> None:
+        self._engine.reopen_logs()
+
+    def _on_listen(self, message: Message) -> None:
+        if self._drain is not None:
+            return
+        for (listener, number), fd in zip(message.body["sockets"], message.fds, strict=True):
+            self._doors[number] = self._engine.listen(fd, listener)
+
+    def _on_unlisten(self, message: Message) -> None:
+        for number in message.body["ids"]:
+            handle = self._doors.pop(number, None)
+            if handle is not None:
+                self._engine.unlisten(handle)
+        self._say(Kind.UNLISTENED, message.body)
+
+    # ---- a new configuration
+
+    def _on_prepare(self, message: Message) -> None:
+        self._forget()
+        fd = os.dup(message.fds[0])
+        self._building = self._loop.create_task(self._prepare(message.body["id"], fd))
+
+    def _forget(self) -> None:
+        """Give up a configuration that is being built or has been."""
+        if self._building is not None:
+            self._building.cancel()
+        self._building = self._pending = None
+
+    async def _prepare(self, number: int, fd: int) -> None:
+        try:
+            with contextlib.closing(os.fdopen(fd, "rb")):
+                self._pending = number, await self._build(fd)
+        except PyproxyError as error:
+            self._say(Kind.REFUSED, {"id": number, "error": str(error)})
+        except Exception:
+            self._say(Kind.REFUSED, {"id": number, "error": traceback.format_exc().rstrip()})
+        else:
+            self._say(Kind.PREPARED, {"id": number})
+
+    async def _build(self, fd: int) -> Snapshot:
+        """Build a snapshot from memory, a little at a time: requests go on meanwhile."""
+        for config in blob.unpack_steps(fd):
+            if config is None:
+                await asyncio.sleep(0)
+        assert config is not None
+        logfiles.check(logfiles.paths_of(config))
+        steps = compile_steps(config, SnapshotBuilder(), self._plan.bind(config))
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                snapshot: Snapshot = end.value
+                return snapshot
+            await asyncio.sleep(0)
+
+    def _on_switch(self, message: Message) -> None:
+        pending, self._pending = self._pending, None
+        if pending is None or pending[0] != message.body["id"]:
+            return  # it was told to forget it in the meantime
+        try:
+            self._engine.install(pending[1])
+        except Exception:
+            # Whoever comes in our place begins with the new configuration.
+            self._log.exception("the new configuration cannot be served here")
+            self._say(Kind.LEAVING)
+        self._say(Kind.SWITCHED, message.body)
+
+    def _on_abandon(self, message: Message) -> None:
+        self._forget()
+
+    # ---- the end
+
+    def _on_arrivals(self, message: Message) -> None:
+        arrival = socket.socket(fileno=os.dup(message.fds[0]))
+        self._arrivals.append(Arrivals(self._loop, self._engine, arrival))
+
+    def _on_hand_over(self, message: Message) -> None:
+        sender = HandOver(socket.socket(fileno=os.dup(message.fds[0])))
+        self._engine.hand_over(sender.connection)
+        self._engine.hand_over_tunnels(sender.tunnel)
+
+    def _on_drain(self, message: Message) -> None:
+        self._begin_drain(DrainLimits(**message.body))
+
+    def _begin_drain(self, limits: DrainLimits) -> None:
+        if self._drain is None:
+            self._drain = Drain(
+                self._loop,
+                self._engine,
+                limits,
+                lambda: any(arrivals.open for arrivals in self._arrivals),
+                self._on_progress,
+            )
+
+    def _on_progress(self, connections: int, tunnels: int) -> None:
+        self._say(Kind.PROGRESS, {"connections": connections, "tunnels": tunnels})
+
+    def _on_terminate(self) -> None:
+        """Somebody recycles this worker by hand: its successor comes first."""
+        self._say(Kind.LEAVING)
+
+    def _leave(self) -> None:
+        """End politely without having been told how."""
+        drain = self._plan.config.drain
+        self._begin_drain(DrainLimits(drain.timeout_ms / 1000, drain.tunnels_ms / 1000, 0.0))
+
+
+_ACTIONS: dict[Kind, Callable[[Worker, Message], None]] = {
+    Kind.DRAIN: Worker._on_drain,
+    Kind.STOP: Worker._on_stop,
+    Kind.REOPEN: Worker._on_reopen,
+    Kind.LISTEN: Worker._on_listen,
+    Kind.UNLISTEN: Worker._on_unlisten,
+    Kind.PREPARE: Worker._on_prepare,
+    Kind.SWITCH: Worker._on_switch,
+    Kind.ABANDON: Worker._on_abandon,
+    Kind.ARRIVALS: Worker._on_arrivals,
+    Kind.HAND_OVER: Worker._on_hand_over,
+}

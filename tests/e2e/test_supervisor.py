@@ -87,8 +87,12 @@ def test_a_service_manager_is_told(tmp_path) -> None:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(30)
         with running(hello(), env={"NOTIFY_SOCKET": str(tmp_path / "notify")}):
+            for slot in range(2):
+                stored = b"FDSTORE=1\nFDNAME=pyproxy-web-0-%d\nFDPOLL=0" % slot
+                assert manager.recv(100) == stored
             assert manager.recv(100) == b"READY=1"
         assert manager.recv(100) == b"STOPPING=1"
+        assert manager.recv(100) == b"FDSTOREREMOVE=1\nFDNAME=pyproxy-web-0-0"
 
 
 # ---- start that fails
@@ -476,3 +480,35 @@ def test_python_starts_no_threads_in_workers() -> None:
         assert proxy.get().status == 200
         for pid in proxy.workers():
             assert os.listdir(f"/proc/{pid}/task") == [str(pid)]
+
+
+def test_nobody_waits_for_a_worker_that_is_recycled() -> None:
+    gate = threading.Event()
+
+    def slow(request) -> Reply:
+        if request.path == "/slow":
+            gate.wait(30)
+        return Reply(body=b"done")
+
+    with origin(slow) as app:
+        text = f"""
+            workers: 1
+            listeners: {{web: {{bind: "127.0.0.1:0"}}}}
+            upstreams: {{app: {{endpoints: ["{app.address}"]}}}}
+            routes: [{{upstream: app}}]
+        """
+        with running(text) as proxy, connect(proxy.port()) as busy, connect(proxy.port()) as idle:
+            send(idle)
+            assert read_response(idle).text == "done"
+            send(busy, path="/slow")
+            wait_until(lambda: len(app.requests) == 2, "the slow request is at the origin")
+            (old,) = proxy.workers()
+            os.kill(old, signal.SIGTERM)
+            wait_until(lambda: len(proxy.status()["generations"][0]["workers"]) == 2, "a successor")
+            for _ in range(20):
+                assert get(proxy.port()).text == "done"
+            send(idle)
+            assert read_response(idle).text == "done"
+            gate.set()
+            assert read_response(busy).text == "done"
+            wait_until(lambda: old not in proxy.children().values(), "the old one has ended")

@@ -139,6 +139,9 @@ def test_a_reset_is_passed_on():
     with RawOrigin() as app, running(config(app.address)) as proxy:
         with dial(proxy.port("db")) as client:
             up = app.accept()
+            # A reset before anything was said is a connect that failed, and is tried again.
+            client.send(b"x")
+            assert up.take(1) == b"x"
             up.abort()
             assert client.read_to_end() == b""
             assert client.was_reset

@@ -17,9 +17,16 @@ LAYERS = (
     ("pyproxy.config", "pyproxy.filters.base"),
     ("pyproxy.filters", "pyproxy.identity", "pyproxy.queue", "pyproxy.wasm"),
     ("pyproxy.supervise",),
-    ("pyproxy.supervise.worker", "pyproxy.demo"),
+    ("pyproxy.supervise.worker", "pyproxy.supervise.drain", "pyproxy.demo"),
+    ("pyproxy.supervise.loader",),
     ("pyproxy.control", "pyproxy.admin", "pyproxy.telemetry"),
-    ("pyproxy.supervise.supervisor", "pyproxy.supervise.launch"),
+    ("pyproxy.supervise.service",),
+    (
+        *("pyproxy.supervise.supervisor", "pyproxy.supervise.assignment"),
+        *("pyproxy.supervise.reload", "pyproxy.supervise.upgrade", "pyproxy.supervise.takeover"),
+        *("pyproxy.supervise.generations", "pyproxy.supervise.control_socket"),
+        *("pyproxy.supervise.announce", "pyproxy.supervise.launch"),
+    ),
     ("pyproxy.cli", "pyproxy.__main__", "pyproxy.program", "pyproxy.testing"),
 )
 
@@ -32,7 +39,11 @@ ENGINE_USERS_LAZILY = ("pyproxy.cli",)
 # After its start the supervisor parses nothing that comes from outside: nothing third-party in it.
 STANDARD_ONLY = tuple(
     f"pyproxy.supervise.{name}"
-    for name in ("bindpoint", "fdstore", "init", "init_link", "sockets", "supervisor", "systemd")
+    for name in (
+        *("announce", "assignment", "bindpoint", "binding", "channel", "children"),
+        *("control_socket", "fdstore", "generations", "init", "init_link", "moving", "reactor"),
+        *("rebind", "retire", "sockets", "supervisor", "systemd", "tree", "upgrade"),
+    )
 )
 THIRD_PARTY = {
     *("uvloop", "httptools", "h2", "OpenSSL", "msgspec", "yaml", "starlette", "uvicorn", "httpx"),

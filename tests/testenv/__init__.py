@@ -14,12 +14,13 @@
 Every port is 0 and found out afterwards; everything that is started is ended, by its process id.
 """
 
-from .client import Response, connect, exchange, get, read_response, send
+from .client import GUARD_SECONDS, Response, connect, exchange, get, read_response, send
 from .foreign import foreign_environment
 from .origin import Origin, OriginRequest, Reply, origin
 from .proxy import Ended, Proxy, free_port, run_to_end, running, wait_until
 
 __all__ = [
+    "GUARD_SECONDS",
     "Ended",
     "Origin",
     "OriginRequest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .client import GUARD_SECONDS, Response, get
 
@@ -146,11 +148,80 @@ class Proxy:
         """Send a signal to the supervisor."""
         self._process.send_signal(number)
 
+    def processes(self) -> list[int]:
+        """Everything that runs of it: all generations, with their workers."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                # Everything is in the session that was made for it.
+                if int(fields[3]) == self.pid and fields[0] != "Z":
+                    found.append(int(entry.name))
+        return sorted(found)
+
+    def supervisors(self) -> list[int]:
+        """Those of `processes` that are supervisors (of all generations)."""
+        found = []
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                name = Path(f"/proc/{pid}/comm").read_text().strip()
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if not name.startswith("pyproxy-") and b"run" in words:
+                    found.append(pid)
+        return found
+
+    def children_of(self, supervisor: int) -> list[int]:
+        """The processes that a supervisor has made."""
+        found = []
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                if int(fields[1]) == supervisor:
+                    found.append(pid)
+        return found
+
+    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run another command about it: `proxy.ask("reload")`."""
+        config = str(self.folder / "pyproxy.yaml")
+        return subprocess.run(
+            [*command(), words[0], "-c", config, *words[1:]],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            timeout=GUARD_SECONDS,
+            check=False,
+        )
+
+    def ask_in_background(self, *words: str) -> subprocess.Popen[bytes]:
+        """The same without waiting for it."""
+        config = str(self.folder / "pyproxy.yaml")
+        return subprocess.Popen(
+            [*command(), words[0], "-c", config, *words[1:]],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """What `pyproxy status` knows."""
+        asked = self.ask("status", "--json")
+        assert asked.returncode == 0, asked.stderr
+        return dict(json.loads(asked.stdout))
+
+    def reload(self, config: str) -> subprocess.CompletedProcess[str]:
+        """Put another configuration in the place of the present one, and ask for it."""
+        (self.folder / "pyproxy.yaml").write_text(textwrap.dedent(config))
+        return self.ask("reload")
+
     def wait(self) -> int:
-        """Wait for the end; the exit status. All output has been read then."""
+        """Wait for the end of the first process; its exit status.
+
+        All output has been read then, unless a later generation goes on writing.
+        """
         status = self._process.wait(GUARD_SECONDS)
-        for reader in self._readers:
-            reader.join(GUARD_SECONDS)
+        if not self.processes():
+            for reader in self._readers:
+                reader.join(GUARD_SECONDS)
         return status
 
     @property
@@ -166,17 +237,14 @@ class Proxy:
         assert self.stderr.count(text) >= count, self.stderr
 
     def end(self) -> None:
-        """Make sure that nothing of it is left."""
-        if self.running:
-            pids = self.children().values()
-            self.signal(signal.SIGINT)
-            try:
-                self._process.wait(GUARD_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                for pid in pids:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+        """Make sure that nothing of it is left, later generations included."""
+        for number in (signal.SIGINT, signal.SIGKILL):
+            for pid in self.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: self._process.poll() is not None and not self.processes(), "")
+                break
         self._process.wait()
         for reader in self._readers:
             reader.join(GUARD_SECONDS)
@@ -188,6 +256,7 @@ def _start(
     files: Mapping[str, str],
     env: Mapping[str, str],
     prefix: list[str],
+    words: list[str],
     options: dict[str, object],
 ) -> subprocess.Popen[str]:
     for name, text in {"pyproxy.yaml": config, **files}.items():
@@ -195,13 +264,14 @@ def _start(
     # Buffers of the child would hold back lines that a test waits for.
     environ = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **env}
     return subprocess.Popen(
-        [*prefix, *command(), "run", "-c", str(folder / "pyproxy.yaml")],
+        [*prefix, *command(), "run", "-c", str(folder / "pyproxy.yaml"), *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
         env=environ,
+        start_new_session=True,
         **options,  # type: ignore[call-overload]
     )
 
@@ -223,17 +293,19 @@ def running(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
     prefix: list[str] | None = None,
+    words: list[str] | None = None,
     ready: bool = True,
     **options: object,
 ) -> Iterator[Proxy]:
     """A pyproxy that is ready; it is ended when the block is left.
 
     `files` are written beside the configuration (modules of Python filters: that folder is searched
-    for them), `prefix` goes before the command, `options` go to `subprocess.Popen`. Its diagnostics
+    for them), `prefix` goes before the command and `words` after it, `options` go to
+    `subprocess.Popen`. Its diagnostics
     are printed when the block raises. Raises `AssertionError` when it does not become ready.
     """
     with _folder(folder) as place:
-        process = _start(config, place, files or {}, env or {}, prefix or [], options)
+        process = _start(config, place, files or {}, env or {}, prefix or [], words or [], options)
         proxy = Proxy(process, place)
         try:
             if ready:
@@ -253,11 +325,12 @@ def run_to_end(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
     prefix: list[str] | None = None,
+    words: list[str] | None = None,
     **options: object,
 ) -> Ended:
     """Start a pyproxy that is expected to end by itself, and wait for that."""
     with _folder(folder) as place:
-        process = _start(config, place, files or {}, env or {}, prefix or [], options)
+        process = _start(config, place, files or {}, env or {}, prefix or [], words or [], options)
         try:
             stdout, stderr = process.communicate(timeout=GUARD_SECONDS)
         except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@
 // links: wire/http1_head.c wire/http1_line.c wire/http_msg.c wire/http_rules.c wire/http_tok.c
 // links: wire/uri.c worker/builder.c worker/worker.c
 // links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
+// links: route/radix_build.c
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
 #include "proxy/move.c"
 

@@ -29,7 +29,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"), [("chek", 'did you mean "check"?'), ("zzzz", "commands: run, check")]
+    ("word", "hint"), [("chek", 'did you mean "check"?'), ("zzzz", "commands: run, reload")]
 )
 def test_an_unknown_command_gets_a_hint(word, hint, capsys):
     assert main([word]) == 2

@@ -34,7 +34,7 @@ def test_a_small_configuration_gets_careful_defaults():
 def test_every_kind_of_value_is_read():
     config = loads("""
 workers: 3
-drain_timeout: 1m
+drain: 1m
 log: debug
 access_log: {path: /var/log/a.log, format: "{request.method} {response.status}"}
 listeners:
@@ -60,7 +60,7 @@ routes:
 admin: 127.0.0.1:9901
 """)
     web, app, route = config.listeners["web"], config.upstreams["app"], config.routes[0]
-    assert (config.workers, config.drain_timeout_ms, config.log.level) == (3, 60_000, "debug")
+    assert (config.workers, config.drain.timeout_ms, config.log.level) == (3, 60_000, "debug")
     assert config.access_log == AccessLog(
         path="/var/log/a.log", format="{request.method} {response.status}"
     )
@@ -144,9 +144,9 @@ routes:
         ("zzz: {}", 'unknown key "zzz"; known here: access_log, admin,'),
         ("workers: many", '"many" is not allowed here; write auto or a whole number'),
         ("workers: 300", '"300" is out of range'),
-        ("drain_timeout: 30", '"30" is not a duration; write a number and its unit, such as 30s'),
-        ("drain_timeout: [1s]", "this must be a duration, not a list"),
-        ("drain_timeout:", "the value is missing; this must be a duration"),
+        ("drain: 30", '"30" is not a duration; write a number and its unit, such as 30s'),
+        ("upgrade_timeout: [1s]", "this must be a duration, not a list"),
+        ("upgrade_timeout:", "the value is missing; this must be a duration"),
         ("user: {a: b}", "expected str, got object"),
         ("log: loud", '"loud" is not allowed here; known here: debug, error, info, warning'),
         ("log: {level: warn}", 'did you mean "warning"?'),
@@ -171,7 +171,7 @@ def test_a_fault_says_what_and_how_to_cure_it(line, says):
 
 def test_an_unknown_key_points_at_the_key_and_a_bad_value_at_the_value():
     assert faults_of(SMALL + "drain_timout: 1s")[0].startswith("4:1: drain_timout: ")
-    assert faults_of(SMALL + "drain_timeout: 1x")[0].startswith("4:16: drain_timeout: ")
+    assert faults_of(SMALL + "drain: 1x")[0].startswith("4:8: drain: ")
 
 
 def test_what_is_wrong_in_an_upstream_does_not_make_it_unknown():

@@ -109,7 +109,7 @@ def test_the_schema_refuses_what_the_loader_refuses():
     schema = json_schema()
     for text in (
         "lisners: {}",
-        "drain_timeout: 30",
+        "drain: 30",
         "workers: many",
         "listeners: {w: {}}",
         "access_log: true",

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from pyproxy.supervise.channel import Channel, ChannelError, Kind, Message, encode
+from pyproxy.supervise.channel import MAX_FDS, Channel, ChannelError, Kind, Message, encode
 
 
 @pytest.fixture
@@ -92,11 +92,12 @@ def test_sending_to_a_dead_end_raises_nothing(pair) -> None:
 @pytest.mark.parametrize(
     "raw",
     [
+        b"\0\0\0\4\1\2{}",  # descriptors are announced and none came
         b"\0\0\0\0\1",  # a frame must hold its kind
         b"\xff\xff\xff\xff\1",  # longer than any frame
-        b"\0\0\0\3\xfa{}",  # no such kind
-        b"\0\0\0\3\1{]",  # not JSON
-        b"\0\0\0\3\1\xff\xff",  # not UTF-8
+        b"\0\0\0\4\xfa\0{}",  # no such kind
+        b"\0\0\0\4\1\0{]",  # not JSON
+        b"\0\0\0\4\1\0\xff\xff",  # not UTF-8
     ],
 )
 def test_garbage_is_refused(raw: bytes) -> None:
@@ -127,3 +128,47 @@ def test_last_words_leave_even_when_the_buffer_is_full(pair) -> None:
         os._exit(0)
     left.flush_blocking(10)
     assert os.waitpid(pid, 0)[1] == 0
+
+
+# ---- descriptors
+
+
+def test_descriptors_travel_with_their_message(pair, tmp_path) -> None:
+    left, right = pair
+    for name in ("a", "b", "c"):
+        with open(tmp_path / name, "w+") as file:
+            file.write(name)
+            file.flush()
+            left.send(Kind.STATE, {"name": name}, [file.fileno()])
+            left.send(Kind.STATE, {"name": "none"})
+    messages = right.receive()
+    assert [len(m.fds) for m in messages] == [1, 0, 1, 0, 1, 0]
+    for message in messages[::2]:
+        assert os.pread(message.fds[0], 9, 0).decode() == message.body["name"]
+        assert not os.get_inheritable(message.fds[0])
+        message.close()
+
+
+def test_descriptors_wait_for_room_and_arrive_whole(pair, tmp_path) -> None:
+    left, right = pair
+    while not left.wants_write:
+        left.send(Kind.STATE, {"text": "x" * 100_000})
+    with open(tmp_path / "last", "w+") as file:
+        left.send(Kind.LISTEN, {}, [file.fileno()] * MAX_FDS)
+    received = []
+    while left.wants_write or not received or received[-1].kind is not Kind.LISTEN:
+        left.flush()
+        received += right.receive()
+    assert len(received[-1].fds) == MAX_FDS
+    received[-1].close()
+
+
+def test_what_was_not_taken_is_closed(tmp_path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    left, right = Channel.pair()
+    with open(tmp_path / "x", "w") as file:
+        left.send(Kind.LISTEN, {}, [file.fileno()] * 3)
+    right.receive()[0].close()
+    left.close()
+    right.close()
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
+from pyproxy.supervise.binding import grow, open_sockets, somaxconn
+from pyproxy.supervise.bindpoint import BindError, BindPoint
 from pyproxy.supervise.holders import describe_holders
-from pyproxy.supervise.sockets import BindError, BindPoint, open_sockets, somaxconn
 from pyproxy.supervise.systemd import GivenSocket
 
 
@@ -50,7 +51,7 @@ def free_port() -> int:
 
 def test_every_slot_has_its_own_socket_on_one_port(opened) -> None:
     table = opened(tcp(), slots=3)
-    socks = [table.of_slot(slot)[0][1] for slot in range(3)]
+    socks = [table.of_slot(slot)[0].sock for slot in range(3)]
     assert len({s.fileno() for s in socks}) == 3
     assert {s.getsockname()[1] for s in socks} == {table.bound[0].port}
     assert all(s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) for s in socks)
@@ -67,7 +68,7 @@ def test_connections_reach_every_slot(opened) -> None:
         clients.append(client)
         for slot in range(2):
             try:
-                table.of_slot(slot)[0][1].accept()[0].close()
+                table.of_slot(slot)[0].sock.accept()[0].close()
             except BlockingIOError:
                 continue
             seen.add(slot)
@@ -89,7 +90,7 @@ def test_ipv6_and_ipv4_wildcards_share_a_port(opened) -> None:
             continue
         break
     assert table.bound[0].real == f"[::]:{port}"
-    assert table.bound[0].all_sockets()[0].getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    assert table.bound[0].sockets[0].sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
 def test_an_address_in_use_names_listener_address_and_holder(opened) -> None:
@@ -193,7 +194,7 @@ def test_a_backlog_beyond_the_kernels_is_cut(opened) -> None:
 def test_a_unix_socket_is_shared_and_has_its_mode(opened, tmp_path) -> None:
     table = opened(unix(tmp_path / "web.sock", 0o620), slots=3)
     assert table.bound[0].real == f"unix:{tmp_path}/web.sock"
-    assert len({id(table.of_slot(slot)[0][1]) for slot in range(3)}) == 1
+    assert len({id(table.of_slot(slot)[0].sock) for slot in range(3)}) == 1
     assert stat.S_IMODE((tmp_path / "web.sock").stat().st_mode) == 0o620
 
 
@@ -273,14 +274,14 @@ def test_a_socket_is_found_by_its_name(opened) -> None:
     one = given()
     table = opened(BindPoint("front", "fd:web", fd_name="web"), slots=2, given=[one])
     assert table.bound[0].port == one.sock.getsockname()[1]
-    assert [table.of_slot(slot)[0][1] for slot in range(2)] == [one.sock, one.sock]
+    assert [table.of_slot(slot)[0].sock for slot in range(2)] == [one.sock, one.sock]
     assert table.unused == []
 
 
 def test_a_socket_is_found_by_its_address(opened) -> None:
     one = given("whatever")
     table = opened(tcp(port=one.sock.getsockname()[1]), given=[one])
-    assert table.of_slot(0)[0][1] is one.sock
+    assert table.of_slot(0)[0].sock is one.sock
 
 
 def test_a_name_that_was_not_passed_lists_those_that_were(opened) -> None:
@@ -292,11 +293,102 @@ def test_a_name_that_was_not_passed_lists_those_that_were(opened) -> None:
 def test_sockets_of_one_name_are_dealt_out_to_the_slots(opened) -> None:
     three = [given(), given(), given()]
     table = opened(BindPoint("front", "fd:web", fd_name="web"), slots=2, given=three)
-    dealt = [{s.fileno() for _, s in table.of_slot(slot)} for slot in range(2)]
+    dealt = [{held.sock.fileno() for held in table.of_slot(slot)} for slot in range(2)]
     assert dealt == [
         {three[0].sock.fileno(), three[2].sock.fileno()},
         {three[1].sock.fileno()},
     ]
+
+
+def test_more_slots_than_sockets_of_one_name_share_them(opened) -> None:
+    two = [given(), given()]
+    table = opened(BindPoint("front", "fd:web", fd_name="web"), slots=3, given=two)
+    assert [len(table.of_slot(slot)) for slot in range(3)] == [2, 2, 2]
+
+
+# ---- a later number of slots
+
+
+def test_more_slots_get_sockets_of_their_own_in_the_same_group(opened) -> None:
+    table = opened(tcp(), slots=2)
+    (bound,) = table.bound
+    before = list(bound.sockets)
+    added = grow(bound, 4)
+    table.slots = 4
+    assert bound.sockets[:2] == before
+    assert [held.slot for held in added] == [2, 3]
+    assert {held.sock.getsockname() for held in bound.sockets} == {before[0].sock.getsockname()}
+    assert table.surplus() == []
+
+
+def test_sockets_without_a_worker_are_served_by_the_others(opened) -> None:
+    table = opened(tcp(), slots=4)
+    table.slots = 2
+    assert [[held.slot for held in table.of_slot(slot)] for slot in range(2)] == [[0, 2], [1, 3]]
+    assert [held.slot for held in table.surplus()] == [2, 3]
+
+
+def test_what_is_closing_is_nobodys(opened) -> None:
+    table = opened(tcp(), slots=2)
+    one, other = table.all_sockets()
+    table.closing.add(one.id)
+    assert [table.of_slot(slot) for slot in range(2)] == [[], [other]]
+    table.forget({one.id})
+    assert one.sock.fileno() == -1
+    assert table.all_sockets() == [other]
+    assert table.closing == set()
+
+
+def test_a_unix_socket_does_not_grow(opened, tmp_path) -> None:
+    table = opened(unix(tmp_path / "web.sock"), slots=1)
+    assert grow(table.bound[0], 3) == []
+
+
+# ---- sockets of an older generation
+
+
+def passed_on(table, **changes) -> list[GivenSocket]:
+    rows = [
+        GivenSocket(
+            b.point.listener, held.sock.dup(), b.foreign, b.point.address, held.slot, b.file_id
+        )
+        for b in table.bound
+        for held in b.sockets
+    ]
+    return [row._replace(**changes) for row in rows]
+
+
+def test_the_next_generation_has_the_same_sockets_in_the_same_slots(opened) -> None:
+    old = opened(tcp(), tcp("::1"), slots=2)
+    points = [b.point for b in old.bound]
+    new = opened(*points, slots=3, given=passed_on(old))
+    for slot in range(2):
+        assert [h.sock.getsockname() for h in new.of_slot(slot)] == [
+            h.sock.getsockname() for h in old.of_slot(slot)
+        ]
+    # Same port although the file says 0, and one more socket in each group.
+    assert [b.real for b in new.bound] == [b.real for b in old.bound]
+    assert len(new.of_slot(2)) == 2
+    assert new.unused == []
+
+
+def test_a_connection_waits_in_the_socket_for_the_next_generation(opened) -> None:
+    old = opened(tcp(), slots=1)
+    with socket.create_connection(("127.0.0.1", old.bound[0].port)):
+        new = opened(old.bound[0].point, slots=1, given=passed_on(old))
+        old.close()
+        accepted, _ = new.of_slot(0)[0].sock.accept()
+        accepted.close()
+
+
+def test_a_file_of_the_older_generation_is_not_removed_before_ours_serves(opened, tmp_path) -> None:
+    path = tmp_path / "web.sock"
+    old = opened(unix(path), slots=1)
+    new = opened(unix(path), slots=1, given=passed_on(old))
+    new.remove_files(inherited=False)
+    assert path.exists()
+    new.remove_files()
+    assert not path.exists()
 
 
 def test_a_socket_nobody_asked_for_is_reported(opened) -> None:
@@ -320,7 +412,8 @@ def test_nobody_holds_a_free_port() -> None:
 
 def test_binding_does_not_import_the_idna_codec() -> None:
     script = (
-        "import sys\nfrom pyproxy.supervise.sockets import BindPoint, open_sockets\n"
+        "import sys\nfrom pyproxy.supervise.bindpoint import BindPoint\n"
+        "from pyproxy.supervise.binding import open_sockets\n"
         "open_sockets([BindPoint('web', '127.0.0.1:0', host='127.0.0.1')], 1, []).close()\n"
         "assert 'encodings.idna' not in sys.modules"
     )

@@ -10,7 +10,9 @@ import time
 import pytest
 
 from pyproxy.supervise import systemd
-from pyproxy.supervise.sockets import BindPoint, SocketTable, open_sockets
+from pyproxy.supervise.binding import open_sockets
+from pyproxy.supervise.bindpoint import BindPoint
+from pyproxy.supervise.sockets import SocketTable
 from pyproxy.supervise.systemd import GivenSocket
 
 
@@ -251,7 +253,7 @@ def restored(manager, points: list[BindPoint], slots: int) -> SocketTable:
 
 
 def inodes(table: SocketTable) -> list[list[int]]:
-    return [[os.fstat(s.fileno()).st_ino for group in b.slots for s in group] for b in table.bound]
+    return [[os.fstat(held.sock.fileno()).st_ino for held in b.sockets] for b in table.bound]
 
 
 def test_stored_sockets_come_back_into_their_slots(manager, tmp_path) -> None:
@@ -272,7 +274,7 @@ def test_stored_sockets_come_back_into_their_slots(manager, tmp_path) -> None:
     try:
         assert ([(b.real, b.index) for b in again.bound], inodes(again)) == before
         assert not again.unused
-        assert not any(b.lent for b in again.bound)
+        assert not any(b.foreign for b in again.bound)
         assert again.to_store()
     finally:
         again.close()
@@ -287,7 +289,7 @@ def test_connections_that_wait_survive_the_crash(manager) -> None:
     with socket.create_connection(("127.0.0.1", table.bound[0].port)) as client:
         table.close()
         again = restored(manager, points, 1)
-        accepted, _ = again.bound[0].slots[0][0].accept()
+        accepted, _ = again.bound[0].sockets[0].sock.accept()
         with accepted:
             accepted.sendall(b"hello")
             assert client.recv(100) == b"hello"
@@ -324,7 +326,7 @@ def test_fewer_workers_share_out_what_was_stored(manager) -> None:
     manager.keep(table)
     table.close()
     again = restored(manager, points, 2)
-    assert [len(group) for group in again.bound[0].slots] == [2, 1]
+    assert [len(again.of_slot(slot)) for slot in range(2)] == [2, 1]
     assert not again.unused
     again.close()
 
@@ -332,7 +334,7 @@ def test_fewer_workers_share_out_what_was_stored(manager) -> None:
 def test_sockets_of_a_socket_unit_are_not_stored() -> None:
     sock = listener()
     table = open_sockets([BindPoint("web", "fd:web", fd_name="web")], 2, [GivenSocket("web", sock)])
-    assert table.bound[0].lent
+    assert table.bound[0].foreign
     assert table.to_store() == []
     table.close()
 
@@ -363,5 +365,5 @@ def test_a_renamed_listener_finds_its_sockets_by_their_address(manager) -> None:
     point = BindPoint("www", f"127.0.0.1:{port}", host="127.0.0.1", port=port)
     again = restored(manager, [point], 2)
     assert sorted(inodes(again)[0]) == sorted(before[0])
-    assert not again.bound[0].lent
+    assert not again.bound[0].foreign
     again.close()

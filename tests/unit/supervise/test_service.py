@@ -1,4 +1,4 @@
-"""What happens before the first fork."""
+"""What a generation is made of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pyproxy.errors import StartError
-from pyproxy.supervise.launch import bind_point, process_start_time
+from pyproxy.supervise.service import bind_point, process_start_time
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""A configuration in a piece of memory that is passed from process to process.
+
+The loader writes it, the supervisor and the workers read it: they are of one version and trust each
+other, so it is pickled; nothing from outside ever comes this way. The routes are cut into small
+pieces, because a worker unpacks them between requests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from io import BytesIO
+
+import msgspec
+
+from pyproxy.config.model import Config
+
+# Half a millisecond each.
+_ROUTES_IN_A_PIECE = 16
+
+
+def pack(config: Config) -> int:
+    """A memfd with <config>; the caller closes it. Raises `OSError`."""
+    import pickle  # for reloads only; 3 ms of a start otherwise
+
+    fd = os.memfd_create("pyproxy-config", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(fd), "wb") as stream:
+            pickle.dump(msgspec.structs.replace(config, routes=()), stream, 5)
+            for start in range(0, len(config.routes), _ROUTES_IN_A_PIECE):
+                pickle.dump(config.routes[start : start + _ROUTES_IN_A_PIECE], stream, 5)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def unpack_steps(fd: int) -> Iterator[Config | None]:
+    """Unpack piece by piece: None after each, at last the configuration. Leaves <fd> open."""
+    import pickle
+
+    stream = BytesIO(os.pread(fd, os.fstat(fd).st_size, 0))
+    head: Config = pickle.load(stream)
+    routes: list[object] = []
+    end = stream.getbuffer().nbytes
+    while stream.tell() < end:
+        routes += pickle.load(stream)
+        yield None
+    yield msgspec.structs.replace(head, routes=tuple(routes))
+
+
+def unpack(fd: int) -> Config:
+    """Unpack at once. Leaves <fd> open."""
+    for config in unpack_steps(fd):
+        if config is not None:
+            return config
+    raise AssertionError("a configuration ends with itself")

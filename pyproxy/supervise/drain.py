@@ -1,0 +1,68 @@
+"""How a worker ends politely: no new connections, the open ones within their class's time."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pyproxy._engine import Engine
+
+# How often a draining worker looks whether its last connection has gone, and how often it tells.
+_POLL_SECONDS = 0.02
+_TELL_SECONDS = 0.5
+
+
+class DrainLimits(NamedTuple):
+    """Seconds for requests and for tunnels, 0: no limit; idle connections close over `spread`."""
+
+    timeout: float
+    tunnels: float
+    spread: float
+
+
+class Drain:
+    """A drain that has begun; it stops the loop when nothing is left or all time is up."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        engine: Engine,
+        limits: DrainLimits,
+        expects_more: Callable[[], bool],
+        on_progress: Callable[[int, int], None],
+    ) -> None:
+        """<expects_more> says whether connections of an older generation may still arrive."""
+        self._loop = loop
+        self._engine = engine
+        self._expects_more = expects_more
+        self._on_progress = on_progress
+        now = loop.time()
+        self._requests_until = now + limits.timeout if limits.timeout else math.inf
+        self._tunnels_until = now + limits.tunnels if limits.tunnels else math.inf
+        self._tell_at = now
+        # Connections that were still open when their time was up.
+        self.aborted = 0
+        engine.stop_listening()
+        engine.drain(int(limits.spread * 1000))
+        self._look()
+
+    def _look(self) -> None:
+        engine, now = self._engine, self._loop.time()
+        if engine.connections and now >= self._requests_until:
+            self.aborted += engine.connections
+            self._requests_until = math.inf
+            engine.close_connections()
+        if engine.tunnels and now >= self._tunnels_until:
+            self.aborted += engine.tunnels
+            self._tunnels_until = math.inf
+            engine.close_tunnels()
+        if not engine.connections and not engine.tunnels and not self._expects_more():
+            self._loop.stop()
+            return
+        if now >= self._tell_at:
+            self._tell_at = now + _TELL_SECONDS
+            self._on_progress(engine.connections, engine.tunnels)
+        self._loop.call_later(_POLL_SECONDS, self._look)

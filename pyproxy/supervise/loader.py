@@ -1,0 +1,110 @@
+"""Reading a configuration in a process of its own.
+
+The supervisor parses nothing, waits for no name server, and imports no code of the user. The reader
+hands its result over in memory; the filters are tried in a further process, whose word is only yes
+or no.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable
+
+from pyproxy.config.compile import resolve_endpoints
+from pyproxy.config.diff import differences
+from pyproxy.config.load import load
+from pyproxy.config.model import Config, filter_refs
+from pyproxy.errors import ConfigError, Fault, PyproxyError, StartError
+
+from . import blob, privileges
+from .channel import Channel, Kind
+from .children import Child, describe_exit, end_with_parent, fork_child
+from .worker import BindFilters, verify_filters
+
+
+def read_again(
+    channel: Channel,
+    source: str,
+    running: Config,
+    demo_address: str,
+    identity: privileges.Identity | None,
+    bind: BindFilters,
+    *,
+    only_diff: bool,
+) -> int:
+    """Entry of the loader's process: LOADED with the new configuration, or FAILED.
+
+    With <only_diff>, LOADED has only the lines that tell how it differs from <running>.
+    """
+    try:
+        config = resolve_endpoints(load(source), demo_address=demo_address)
+        if filter_refs(config):
+            check_filters(config, identity, bind, channel.close)
+        if only_diff:
+            channel.send(Kind.LOADED, {"diff": differences(running, config)})
+            return 0
+        memory = blob.pack(config)
+        channel.send(Kind.LOADED, {}, [memory])
+    except ConfigError as error:
+        channel.send(Kind.FAILED, {"faults": error.faults})
+    except PyproxyError as error:
+        channel.send(Kind.FAILED, {"error": str(error)})
+    except Exception:
+        channel.send(Kind.FAILED, {"error": traceback.format_exc().rstrip()})
+    return 0
+
+
+def check_filters(
+    config: Config,
+    identity: privileges.Identity | None,
+    bind: BindFilters,
+    close_others: Callable[[], None],
+) -> None:
+    """Import the user's filters in a process of their own, and wait for the outcome.
+
+    So their faults are reported before anything is bound or changed, and this process stays free of
+    user code. <close_others> closes there what user code must not get hold of. Raises `ConfigError`
+    or `StartError`.
+    """
+    child = Child(
+        "the check of the filters", lambda c: _try(c, config, identity, bind), "pyproxy-check"
+    )
+    try:
+        fork_child(child, time.monotonic(), close_others)
+        _, status = os.waitpid(child.pid, 0)
+    except BaseException:
+        if child.running:
+            os.kill(child.pid, signal.SIGKILL)
+            os.waitpid(child.pid, 0)
+        raise
+    assert child.channel is not None
+    verdicts = [m.body for m in child.channel.receive() if m.kind is Kind.FAILED]
+    child.channel.close()
+    for verdict in verdicts:
+        if "faults" in verdict:
+            raise ConfigError(Fault(*fault) for fault in verdict["faults"])
+        raise StartError(verdict["error"])
+    if status:
+        raise StartError(f"the check of the Python filters ended: {describe_exit(status)}")
+
+
+def _try(
+    channel: Channel, config: Config, identity: privileges.Identity | None, bind: BindFilters
+) -> int:
+    end_with_parent(channel)
+    try:
+        verify_filters(config, identity, bind)
+    except ConfigError as error:
+        channel.send(Kind.FAILED, {"faults": error.faults})
+        return 1
+    except PyproxyError as error:
+        channel.send(Kind.FAILED, {"error": str(error)})
+        return 1
+    except Exception:
+        text = f"a Python filter cannot be made\n{traceback.format_exc()}"
+        channel.send(Kind.FAILED, {"error": text.rstrip()})
+        return 1
+    return 0
