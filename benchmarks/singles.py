@@ -302,9 +302,9 @@ def kill_each(running: Running, close: bool) -> dict[str, int]:
         "killed": len(victims),
         "requests": report["requests"],
         "in_hand": in_hand,
-        "lost": errors["closed"],
-        "refused": errors["connect"],
-        "other_errors": sum(n for kind, n in errors.items() if kind not in {"closed", "connect"}),
+        "lost": errors.pop("closed") + errors.pop("reset"),
+        "refused": errors.pop("connect") + errors.pop("refused"),
+        "other_errors": sum(errors.values()),
     }
 
 

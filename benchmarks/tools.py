@@ -98,11 +98,12 @@ def load(port: int, work: Work, seconds: float) -> dict[str, Any]:
     return finish_load(start_load(port, work, seconds))
 
 
-def start_origin(port: int, folder: Path) -> Running:
-    """Start the origin on the load's core. It answers /bytes/N with N bytes."""
+def start_origin(port: int, folder: Path, *, pinned: bool = True) -> Running:
+    """Start the origin, <pinned> to the load's core. It answers /bytes/N with N bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "origin.txt"
-    command = ["taskset", "-c", str(LOAD_CPU), str(program("origin")), str(port)]
+    pin = ["taskset", "-c", str(LOAD_CPU)] if pinned else []
+    command = [*pin, str(program("origin")), str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", *command],

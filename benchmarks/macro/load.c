@@ -15,8 +15,9 @@
  *
  * --until-eof makes standard input the clock: the run ends when it closes (or after --seconds).
  *
- * It prints one JSON object: requests, errors by kind, seconds, bytes of bodies received, and the
- * percentiles of both clocks in microseconds. Requests still running at the end are waited for
+ * It prints one JSON object: requests, errors by kind, seconds, bytes of bodies received, the
+ * percentiles of both clocks in microseconds, and the local address of the connections that failed
+ * (so that somebody can look up where they were). Requests still running at the end are waited for
  * and counted, so the work that a proxy did divides exactly by the requests printed here.
  */
 #define _GNU_SOURCE
@@ -50,12 +51,28 @@ enum {
     DRAIN_MS = 10000,   /* how long unanswered requests are waited for at the end */
     RETRY_NS = 1000000, /* pause after a refused connection, so that errors do not spin */
     HEADERS_MAX = 8,
+    FAILURES_MAX = 1024, /* failures whose local address is reported; all are counted */
 };
 #define NO_TIME UINT64_MAX
 
-enum error_kind { ERR_CONNECT, ERR_CLOSED, ERR_STATUS, ERR_LENGTH, ERR_PARSE, ERR_TIMEOUT, ERR_N };
-static const char *const error_names[ERR_N] = {"connect", "closed", "status",
-                                               "length",  "parse",  "timeout"};
+enum error_kind {
+    ERR_REFUSED, /* nobody listens */
+    ERR_CONNECT, /* no connection for another reason */
+    ERR_RESET,   /* the connection was reset before the answer was complete */
+    ERR_CLOSED,  /* it was ended in order, before the answer was complete */
+    ERR_STATUS,
+    ERR_LENGTH,
+    ERR_PARSE,
+    ERR_TIMEOUT,
+    ERR_N
+};
+static const char *const error_names[ERR_N] = {"refused", "connect", "reset", "closed",
+                                               "status",  "length",  "parse", "timeout"};
+
+struct failure {
+    enum error_kind kind;
+    struct sockaddr_in from;
+};
 
 enum conn_state {
     CONN_DOWN,
@@ -117,6 +134,8 @@ struct run {
     uint64_t outstanding;
     uint64_t requests, bytes, connects;
     uint64_t errors[ERR_N];
+    struct failure failures[FAILURES_MAX];
+    size_t failure_n;
     uint64_t latency[BUCKETS], service[BUCKETS];
     uint64_t latency_max, service_max;
     uint32_t source;
@@ -209,14 +228,41 @@ static void conn_drop(struct conn *c)
     c->state = CONN_DOWN;
 }
 
+static bool is_connect_error(enum error_kind kind)
+{
+    return kind == ERR_REFUSED || kind == ERR_CONNECT;
+}
+
+static enum error_kind connect_error(int err)
+{
+    return err == ECONNREFUSED ? ERR_REFUSED : ERR_CONNECT;
+}
+
+/* What <err> of a send or receive means; 0 is the end of the stream. */
+static enum error_kind end_error(int err)
+{
+    return err == ECONNRESET || err == EPIPE ? ERR_RESET : ERR_CLOSED;
+}
+
+static void note_failure(const struct conn *c, enum error_kind kind)
+{
+    if (run.failure_n < FAILURES_MAX) {
+        struct failure *f = &run.failures[run.failure_n++];
+        socklen_t len = sizeof f->from;
+        f->kind = kind;
+        getsockname(c->fd, (struct sockaddr *)&f->from, &len);
+    }
+}
+
 static void conn_fail(struct conn *c, enum error_kind kind)
 {
     run.errors[kind]++;
+    note_failure(c, kind);
     if (is_busy(c)) {
         run.outstanding--;
     }
     conn_drop(c);
-    c->retry_at = run.now + (kind == ERR_CONNECT ? RETRY_NS : 0);
+    c->retry_at = run.now + (is_connect_error(kind) ? RETRY_NS : 0);
     if (!run.stopping && c->retry_at <= run.now) {
         conn_start(c);
     }
@@ -246,7 +292,7 @@ static void conn_start(struct conn *c)
     c->head_len = 0;
     int rc = connect(c->fd, (struct sockaddr *)&run.to, sizeof run.to);
     if (rc < 0 && errno != EINPROGRESS) {
-        conn_fail(c, ERR_CONNECT);
+        conn_fail(c, connect_error(errno));
         return;
     }
     struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
@@ -279,7 +325,7 @@ static bool conn_flush(struct conn *c)
             return false;
         }
         if (n < 0) {
-            conn_fail(c, ERR_CLOSED);
+            conn_fail(c, end_error(errno));
             return false;
         }
         c->sent += (size_t)n;
@@ -456,7 +502,7 @@ static void on_readable(struct conn *c)
                     conn_start(c);
                 }
             } else {
-                conn_fail(c, ERR_CLOSED);
+                conn_fail(c, end_error(n < 0 ? errno : 0));
             }
             return;
         }
@@ -488,7 +534,7 @@ static void on_connected(struct conn *c)
     socklen_t len = sizeof err;
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
     if (err != 0) {
-        conn_fail(c, ERR_CONNECT);
+        conn_fail(c, connect_error(err));
         return;
     }
     c->state = CONN_IDLE;
@@ -597,10 +643,11 @@ static void drive(void)
             uint64_t due = release_due();
             next = due < next ? due : next;
         }
-        if (run.errors[ERR_CONNECT] != failed) {
+        uint64_t unconnected = run.errors[ERR_REFUSED] + run.errors[ERR_CONNECT];
+        if (unconnected != failed) {
             uint64_t again = revive();
             if (again == NO_TIME) {
-                failed = run.errors[ERR_CONNECT];
+                failed = unconnected;
             }
             next = again < next ? again : next;
         }
@@ -635,6 +682,19 @@ static void print_clock(const char *name, const uint64_t *histogram, uint64_t ma
     printf("\"max\": %.1f}", (double)max / 1000.0);
 }
 
+static void print_failures(void)
+{
+    printf("\"failures\": [");
+    for (size_t i = 0; i < run.failure_n; i++) {
+        const struct failure *f = &run.failures[i];
+        char address[INET_ADDRSTRLEN] = "";
+        inet_ntop(AF_INET, &f->from.sin_addr, address, sizeof address);
+        printf("%s{\"from\": \"%s:%u\", \"kind\": \"%s\"}", i > 0 ? ", " : "", address,
+               ntohs(f->from.sin_port), error_names[f->kind]);
+    }
+    printf("]");
+}
+
 static void print_report(double seconds)
 {
     struct rusage ru;
@@ -651,6 +711,8 @@ static void print_report(double seconds)
                (unsigned long long)run.errors[i]);
     }
     printf("}, ");
+    print_failures();
+    printf(", ");
     print_clock("latency_us", run.latency, run.latency_max);
     printf(", ");
     print_clock("service_us", run.service, run.service_max);

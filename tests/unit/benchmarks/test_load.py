@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -163,7 +164,35 @@ def test_refused_connections_are_counted_and_do_not_spin_for_ever(load) -> None:
         held.bind(("127.0.0.1", 0))  # bound, not listening
         report = run(load, held.getsockname()[1], "--connections", "2")
     assert report["requests"] == 0
-    assert report["errors"]["connect"] > 0
+    assert report["errors"]["refused"] > 0
+    assert {failure["kind"] for failure in report["failures"]} == {"refused"}
+
+
+@pytest.mark.parametrize(("how", "kind"), [(b"reset", "reset"), (b"", "closed")])
+def test_an_end_before_the_answer_is_told_from_a_reset(load, how: bytes, kind: str) -> None:
+    came: list[str] = []
+
+    def serve_one(listener: socket.socket) -> None:
+        while True:
+            try:
+                end, (host, port) = listener.accept()
+            except OSError:
+                return
+            with end:
+                came.append(f"{host}:{port}")
+                end.recv(65536)
+                if how:
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=serve_one, args=(listener,), daemon=True).start()
+        report = run(load, listener.getsockname()[1], "--close")
+        listener.shutdown(socket.SHUT_RDWR)
+    wrong = {name for name, n in report["errors"].items() if n}
+    assert wrong == {kind}
+    first = report["failures"][0]
+    assert first == {"from": came[0], "kind": kind}
+    assert len(report["failures"]) == min(report["errors"][kind], 1024)
 
 
 def test_the_end_of_standard_input_ends_the_run(load, server) -> None:
