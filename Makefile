@@ -40,6 +40,10 @@ test: $(VENV)/.tox ## run every suite (tox); ARGS="-e lint" for one environment
 bench: build ## measure against other proxies; ARGS are passed on (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: soak
+soak: build ## prove that reloads and upgrades lose nothing; ARGS="--help" tells what there is
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
 .PHONY: dev
 dev: build $(VENV)/.dev ## also install the tools that the suites use into .venv
 

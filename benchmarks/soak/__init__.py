@@ -1,0 +1,1 @@
+"""The proof that reloads, worker-count changes and hot upgrades lose nothing: `make soak`."""
