@@ -2,11 +2,13 @@
 
 The loader writes it, the supervisor and the workers read it: they are of one version and trust each
 other, so it is pickled; nothing from outside ever comes this way. The routes are cut into small
-pieces, because a worker unpacks them between requests.
+pieces, because a worker unpacks them between requests. The places of the sections in their files,
+most of the bytes, stay with the loader, which has told all faults.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from io import BytesIO
@@ -14,9 +16,14 @@ from io import BytesIO
 import msgspec
 
 from pyproxy.config.model import Config
+from pyproxy.config.nodes import NOWHERE, Node
 
-# Half a millisecond each.
+# A fifth of a millisecond each.
 _ROUTES_IN_A_PIECE = 16
+
+
+def _nowhere() -> Node:
+    return NOWHERE
 
 
 def pack(config: Config) -> int:
@@ -26,13 +33,20 @@ def pack(config: Config) -> int:
     fd = os.memfd_create("pyproxy-config", os.MFD_CLOEXEC)
     try:
         with os.fdopen(os.dup(fd), "wb") as stream:
-            pickle.dump(msgspec.structs.replace(config, routes=()), stream, 5)
-            for start in range(0, len(config.routes), _ROUTES_IN_A_PIECE):
-                pickle.dump(config.routes[start : start + _ROUTES_IN_A_PIECE], stream, 5)
+            for piece in _pieces(config):
+                pickler = pickle.Pickler(stream, 5)
+                pickler.dispatch_table = {Node: lambda node: (_nowhere, ())}
+                pickler.dump(piece)
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def _pieces(config: Config) -> Iterator[object]:
+    yield msgspec.structs.replace(config, routes=())
+    for start in range(0, len(config.routes), _ROUTES_IN_A_PIECE):
+        yield config.routes[start : start + _ROUTES_IN_A_PIECE]
 
 
 def unpack_steps(fd: int) -> Iterator[Config | None]:
@@ -51,7 +65,12 @@ def unpack_steps(fd: int) -> Iterator[Config | None]:
 
 def unpack(fd: int) -> Config:
     """Unpack at once. Leaves <fd> open."""
-    for config in unpack_steps(fd):
-        if config is not None:
-            return config
+    # Nothing of it is garbage, and looking for some takes three times as long as all the rest.
+    gc.disable()
+    try:
+        for config in unpack_steps(fd):
+            if config is not None:
+                return config
+    finally:
+        gc.enable()
     raise AssertionError("a configuration ends with itself")

@@ -7,22 +7,27 @@ or no.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
 import traceback
 from collections.abc import Callable
 
-from pyproxy.config.compile import resolve_endpoints
+from pyproxy._engine import SnapshotBuilder
+from pyproxy.config.compile import compile_snapshot, resolve_endpoints
 from pyproxy.config.diff import differences
 from pyproxy.config.load import load
 from pyproxy.config.model import Config, filter_refs
 from pyproxy.errors import ConfigError, Fault, PyproxyError, StartError
+from pyproxy.filters.chain import BoundFilter
 
 from . import blob, privileges
 from .channel import Channel, Kind
 from .children import Child, describe_exit, end_with_parent, fork_child
 from .worker import BindFilters, verify_filters
+
+_NICER = 10
 
 
 def read_again(
@@ -39,10 +44,14 @@ def read_again(
 
     With <only_diff>, LOADED has only the lines that tell how it differs from <running>.
     """
+    # Those who serve come first; and what is made here is no garbage until this process ends.
+    os.nice(_NICER)
+    gc.disable()
     try:
         config = resolve_endpoints(load(source), demo_address=demo_address)
         if filter_refs(config):
             check_filters(config, identity, bind, channel.close)
+        _try_to_build(config)
         if only_diff:
             channel.send(Kind.LOADED, {"diff": differences(running, config)})
             return 0
@@ -55,6 +64,12 @@ def read_again(
     except Exception:
         channel.send(Kind.FAILED, {"error": traceback.format_exc().rstrip()})
     return 0
+
+
+def _try_to_build(config: Config) -> None:
+    """Let the engine refuse here, with the place, what it would refuse in the workers."""
+    filters = {key: BoundFilter(key, {}) for key, _ in filter_refs(config)}
+    compile_snapshot(config, SnapshotBuilder(), filters)
 
 
 def check_filters(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib import import_module
 from mmap import mmap
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ from .children import end_with_parent
 from .drain import Drain, DrainLimits
 from .moving import Arrivals, HandOver
 from .sockets import ListenSocket
+
+_ROUTES_IN_A_STEP = 64
 
 # Makes the filters of a configuration, by their key in `model.filter_refs`; runs in workers.
 BindFilters = Callable[[Config], Mapping[str, BoundFilter]]
@@ -218,12 +221,29 @@ class Worker:
 
     async def _build(self, fd: int) -> Snapshot:
         """Build a snapshot from memory, a little at a time: requests go on meanwhile."""
-        for config in blob.unpack_steps(fd):
-            if config is None:
+        # Nothing of it is garbage; looking for some again and again would stop the requests.
+        gc.disable()
+        try:
+            for config in blob.unpack_steps(fd):
+                if config is None:
+                    await asyncio.sleep(0)
+            assert config is not None
+            logfiles.check(logfiles.paths_of(config))
+            filters = self._plan.bind(config)
+            await asyncio.sleep(0)
+            steps = compile_steps(config, SnapshotBuilder(), filters)
+            routes = list(config.routes)
+            config = None
+            snapshot = await self._run(steps)
+            # All at once, ten thousand routes would take tens of milliseconds to free.
+            while routes:
+                del routes[-_ROUTES_IN_A_STEP:]
                 await asyncio.sleep(0)
-        assert config is not None
-        logfiles.check(logfiles.paths_of(config))
-        steps = compile_steps(config, SnapshotBuilder(), self._plan.bind(config))
+        finally:
+            gc.enable()
+        return snapshot
+
+    async def _run(self, steps: Generator[None, None, Snapshot]) -> Snapshot:
         while True:
             try:
                 next(steps)

@@ -32,7 +32,7 @@ LAYERS = (
 
 # Modules that may import the engine. The command line only inside functions, so that `check`,
 # `schema` and the like start without it.
-ENGINE_USERS = ("pyproxy", "pyproxy.supervise.worker")
+ENGINE_USERS = ("pyproxy", "pyproxy.supervise.worker", "pyproxy.supervise.loader")
 ENGINE_USERS_UNDER = ("pyproxy.testing",)
 ENGINE_USERS_LAZILY = ("pyproxy.cli",)
 

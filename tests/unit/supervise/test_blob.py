@@ -1,0 +1,62 @@
+"""Configurations in memory that is passed on."""
+
+from __future__ import annotations
+
+import gc
+import os
+
+from pyproxy.config.load import loads
+from pyproxy.config.nodes import NOWHERE
+from pyproxy.supervise import blob
+
+TEXT = 'listeners: {web: {bind: "127.0.0.1:0"}}\nupstreams: {u: {endpoints: ["127.0.0.1:1"]}}\n'
+
+
+def config_of(routes: int):
+    rows = "".join(
+        f"  - {{name: r{i}, match: {{path: /{i}}}, upstream: u}}\n" for i in range(routes)
+    )
+    return loads(f"{TEXT}routes:\n{rows}")
+
+
+def test_what_is_unpacked_is_what_was_packed() -> None:
+    for routes in (1, 16, 17, 100):
+        config = config_of(routes)
+        fd = blob.pack(config)
+        try:
+            assert blob.unpack(fd) == config
+            assert blob.unpack(fd) == config  # it can be read again
+        finally:
+            os.close(fd)
+
+
+def test_it_can_be_unpacked_in_small_steps() -> None:
+    config = config_of(100)
+    fd = blob.pack(config)
+    try:
+        steps = list(blob.unpack_steps(fd))
+    finally:
+        os.close(fd)
+    assert steps[:-1] == [None] * 7
+    assert steps[-1] == config
+
+
+def test_places_stay_behind() -> None:
+    config = config_of(3)
+    fd = blob.pack(config)
+    try:
+        size, unpacked = os.fstat(fd).st_size, blob.unpack(fd)
+    finally:
+        os.close(fd)
+    assert config.routes[0].place is not NOWHERE
+    assert unpacked.routes[0].place is NOWHERE
+    assert size < 8_000
+
+
+def test_the_collector_is_on_afterwards() -> None:
+    fd = blob.pack(config_of(1))
+    try:
+        blob.unpack(fd)
+    finally:
+        os.close(fd)
+    assert gc.isenabled()
