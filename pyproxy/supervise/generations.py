@@ -6,6 +6,7 @@ the next generation at an upgrade, so the newest supervisor knows all that is le
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 # Memory: each generation is a whole set of processes. The oldest ends when there are more.
 MAX_OLDER = 3
 _TELL_SECONDS = 0.2
+# How often the processes of one that has died are looked for.
+_AGAIN_SECONDS = 2.0
+
+
+def _is_alive(pid: int) -> bool:
+    return pid > 0 and os.path.exists(f"/proc/{pid}")
 
 
 class Older:
@@ -87,8 +94,19 @@ class Generations:
             self.older.remove(one)
             self._log.info(f"{one.name} has ended")
             one.on_end()
-            self._up.service.counters.release_columns_of(int(one.tree.get("pid", 0)))
+            self._release_columns(one)
             self._up.on_change()
+
+    def _release_columns(self, one: Older) -> None:
+        """Give its columns of the counters back, when nobody counts there any more.
+
+        Workers of a supervisor that was killed finish what they have.
+        """
+        pids = [int(worker["pid"]) for worker in one.tree.get("workers", ())]
+        if any(_is_alive(pid) for pid in pids):
+            self._up.reactor.call_later(_AGAIN_SECONDS, lambda: self._release_columns(one))
+        else:
+            self._up.service.counters.release_columns_of(int(one.tree.get("pid", 0)))
 
     def pass_on(self) -> tuple[list[dict[str, Any]], list[int]]:
         """What the next generation needs: what is known of each, and the links."""
