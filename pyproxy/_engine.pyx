@@ -831,7 +831,10 @@ cdef class SnapshotBuilder:
             self.set_global_filters(())
         self._p = NULL
         Py_INCREF(self._callables)
-        check(pp_builder_finish(p, cb_release, <void *>self._callables, &sn._p))
+        cdef int rc = pp_builder_finish(p, cb_release, <void *>self._callables, &sn._p)
+        if rc != PP_OK:
+            Py_DECREF(self._callables)
+        check(rc)
         return sn
 
 
@@ -1035,7 +1038,7 @@ cdef class Engine:
         if self._open:
             pp_worker_fini(&self._w)
             self._open = False
-            self._receiver = None
+            self._receiver = self._take_tunnel = None
             self._release_stats()
 
     cdef Exchange _view(self, pp_exchange *x):

@@ -27,7 +27,8 @@ static bool wants_close(const struct pp_down *d, const struct pp_exchange *x)
 {
     const struct pp_listener_conf *conf = d->door->conf;
     const struct pp_core *core = d->h.core;
-    return x->close_down || !x->request.keep_alive || (core->leaving.on && !pp_move_may_go(d)) ||
+    return x->close_down || !x->request.keep_alive ||
+           ((core->draining || core->leaving.on) && !pp_move_may_go(d)) ||
            (conf->max_requests > 0 && d->n_request + 1 >= conf->max_requests) ||
            (conf->max_age_ms > 0 && core->loop.now_ms - d->born_ms >= conf->max_age_ms);
 }

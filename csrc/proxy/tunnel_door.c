@@ -95,7 +95,7 @@ static bool give_up(struct pp_tunnel *t, int rc)
     PP_COUNT(m, ep->record, ENDPOINT, FAILURES, 1);
     if (ep->index < 64)
         t->tried |= UINT64_C(1) << ep->index;
-    if (ours || t->attempts > ep->cluster->conf.retries) {
+    if (ours || t->attempts > ep->cluster->conf.retries || t->attempts == UINT8_MAX) {
         pp_tunnel_end(t, pp_fault_make(connect_code(rc), PP_SIDE_UP, false, rc), true);
         return false;
     }

@@ -53,11 +53,9 @@ class Drain:
         engine, now = self._engine, self._loop.time()
         if engine.connections and now >= self._requests_until:
             self.aborted += engine.connections
-            self._requests_until = math.inf
             engine.close_connections()
         if engine.tunnels and now >= self._tunnels_until:
             self.aborted += engine.tunnels
-            self._tunnels_until = math.inf
             engine.close_tunnels()
         if not engine.connections and not engine.tunnels and not self._expects_more():
             self._loop.stop()

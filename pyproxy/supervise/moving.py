@@ -11,8 +11,8 @@ from __future__ import annotations
 import array
 import asyncio
 import errno
-import os
 import socket
+import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ _CONNECTION, _TUNNEL = b"C", b"T"
 # Above the largest record: request heads and what a tunnel holds are bounded.
 _RECORD_BYTES = 1 << 20
 _IN_A_ROW = 64
+_ABORT = struct.pack("ii", 1, 0)  # struct linger: on, zero seconds
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -102,6 +103,7 @@ class Arrivals:
 
     def _take(self, kind: bytes | bytearray, record: bytes, fds: Sequence[int]) -> None:
         """Go on with one connection. The engine keeps duplicates."""
+        lost = True
         try:
             if kind == _CONNECTION and len(fds) == 1:
                 self._engine.take(fds[0], record)
@@ -109,8 +111,13 @@ class Arrivals:
                 self._engine.take_tunnel(fds[0], fds[1], record)
             else:
                 self._log.warning("something unknown arrived from the older generation")
+                return
+            lost = False
         except (ValueError, OSError, MemoryError) as error:
             self._log.warning("a connection of the older generation is lost: %s", error)
         finally:
             for fd in fds:
-                os.close(fd)
+                with socket.socket(fileno=fd) as sock:
+                    if lost and kind == _TUNNEL:
+                        # A stream that is cut must not look as if it had ended.
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
