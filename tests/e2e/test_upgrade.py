@@ -48,6 +48,24 @@ def service(folder: Path, body: str = "one", workers: int = 2, more: str = "", *
         yield proxy
 
 
+@contextlib.contextmanager
+def holding(folder: Path, more: str = "", **options):
+    """A service whose origin answers `late` once the gate is open: (proxy, origin, gate)."""
+    gate = threading.Event()
+
+    def slow(request) -> Reply:
+        gate.wait(GUARD_SECONDS)
+        return Reply(body=b"late")
+
+    with origin(slow) as app:
+        upstream = f'upstreams: {{app: {{endpoints: ["{app.address}"]}}}}{more}'
+        with service(folder, more=upstream, **options) as proxy:
+            text = (folder / "pyproxy.yaml").read_text()
+            asked = proxy.reload(text.replace("respond: {body: one}", "upstream: app"))
+            assert asked.returncode == 0, asked.stderr
+            yield proxy, app, gate
+
+
 def rewrite(proxy: Proxy, **changes) -> None:
     """Another configuration for the next generation."""
     fields = {"folder": proxy.folder, "body": "one", "workers": 2, "more": "", **changes}
@@ -142,28 +160,18 @@ def test_a_command_right_after_an_upgrade_is_answered(tmp_path) -> None:
 
 
 def test_whoever_had_called_the_old_generation_is_told_to_ask_again(tmp_path) -> None:
-    gate = threading.Event()
-
-    def slow(request) -> Reply:
-        gate.wait(GUARD_SECONDS)
-        return Reply(body=b"late")
-
-    with origin(slow) as app:
-        more = f'upstreams: {{app: {{endpoints: ["{app.address}"]}}}}'
-        with service(tmp_path, more=more) as proxy, connect(proxy.port()) as client:
-            text = (tmp_path / "pyproxy.yaml").read_text()
-            assert proxy.reload(text.replace("respond: {body: one}", "upstream: app")).stdout
-            send(client)  # the old generation stays for this
-            wait_until(lambda: app.requests, "the request is at the origin")
-            caller = Channel(connect(str(tmp_path / "control.sock")))
-            proxy.status()  # whoever asks after it has an answer, so it has been accepted
-            assert proxy.ask("upgrade").returncode == 0
-            caller.send(Kind.HELLO, {"protocol": PROTOCOL, "command": "status"})
-            (answer,) = caller.receive_blocking(GUARD_SECONDS)
-            assert answer.body["moved"]
-            caller.close()
-            gate.set()
-            assert read_response(client).text == "late"
+    with holding(tmp_path) as (proxy, app, gate), connect(proxy.port()) as client:
+        send(client)  # the old generation stays for this
+        wait_until(lambda: app.requests, "the request is at the origin")
+        caller = Channel(connect(str(tmp_path / "control.sock")))
+        proxy.status()  # whoever asks after it has an answer, so it has been accepted
+        assert proxy.ask("upgrade").returncode == 0
+        caller.send(Kind.HELLO, {"protocol": PROTOCOL, "command": "status"})
+        (answer,) = caller.receive_blocking(GUARD_SECONDS)
+        assert answer.body["moved"]
+        caller.close()
+        gate.set()
+        assert read_response(client).text == "late"
 
 
 def test_a_new_path_of_the_control_socket_takes_effect(tmp_path) -> None:
@@ -246,60 +254,40 @@ def test_an_idle_connection_moves_and_its_client_sees_nothing(tmp_path) -> None:
 
 
 def test_a_request_in_progress_ends_in_the_old_generation(tmp_path) -> None:
-    gate = threading.Event()
-
-    def slow(request) -> Reply:
-        gate.wait(GUARD_SECONDS)
-        return Reply(body=b"late")
-
-    with origin(slow) as app:
-        more = f'upstreams: {{app: {{endpoints: ["{app.address}"]}}}}'
-        with service(tmp_path, more=more) as proxy:
-            text = (tmp_path / "pyproxy.yaml").read_text()
-            with_app = text.replace("respond: {body: one}", "upstream: app")
-            (tmp_path / "pyproxy.yaml").write_text(with_app)
-            assert proxy.ask("reload").returncode == 0
-            with connect(proxy.port()) as client:
-                send(client)
-                wait_until(lambda: app.requests, "the request is at the origin")
-                (tmp_path / "pyproxy.yaml").write_text(text)
-                assert proxy.ask("upgrade").returncode == 0
-                rows = proxy.status()["generations"]
-                assert [(r["generation"], r["phase"]) for r in rows] == [
-                    (2, "running"),
-                    (1, "draining"),
-                ]
-                assert get(proxy.port()).text == "one"
-                gate.set()
-                assert read_response(client).text == "late"
-                # The answer is out and the connection is idle: now it has moved as well.
-                assert proxy.wait() == 0
-                send(client)
-                assert read_response(client).text == "one"
+    with (
+        holding(tmp_path) as (proxy, app, gate),
+        connect(proxy.port()) as client,
+    ):
+        send(client)
+        wait_until(lambda: app.requests, "the request is at the origin")
+        rewrite(proxy)
+        assert proxy.ask("upgrade").returncode == 0
+        rows = proxy.status()["generations"]
+        assert [(r["generation"], r["phase"]) for r in rows] == [
+            (2, "running"),
+            (1, "draining"),
+        ]
+        assert get(proxy.port()).text == "one"
+        gate.set()
+        assert read_response(client).text == "late"
+        # The answer is out and the connection is idle: now it has moved as well.
+        assert proxy.wait() == 0
+        send(client)
+        assert read_response(client).text == "one"
 
 
 def test_an_upgrade_right_after_a_resize_leaves_the_old_generation_alone(tmp_path) -> None:
-    gate = threading.Event()
-
-    def slow(request) -> Reply:
-        gate.wait(GUARD_SECONDS)
-        return Reply(body=b"late")
-
-    with origin(slow) as app:
-        more = f'upstreams: {{app: {{endpoints: ["{app.address}"]}}}}'
-        with service(tmp_path, workers=3, more=more) as proxy:
-            text = (tmp_path / "pyproxy.yaml").read_text()
-            text = text.replace("respond: {body: one}", "upstream: app")
-            assert proxy.reload(text).returncode == 0
-            with connect(proxy.port()) as client:
-                send(client)
-                wait_until(lambda: app.requests, "the request is at the origin")
-                assert proxy.reload(text.replace("workers: 3", "workers: 1")).returncode == 0
-                assert proxy.ask("upgrade").returncode == 0
-                time.sleep(1.5)  # the time of the surplus sockets would come meanwhile
-                gate.set()
-                assert read_response(client).text == "late"
-        assert "Traceback" not in proxy.stderr
+    with holding(tmp_path, workers=3) as (proxy, app, gate):
+        text = (tmp_path / "pyproxy.yaml").read_text()
+        with connect(proxy.port()) as client:
+            send(client)
+            wait_until(lambda: app.requests, "the request is at the origin")
+            assert proxy.reload(text.replace("workers: 3", "workers: 1")).returncode == 0
+            assert proxy.ask("upgrade").returncode == 0
+            time.sleep(1.5)  # the time of the surplus sockets would come meanwhile
+            gate.set()
+            assert read_response(client).text == "late"
+    assert "Traceback" not in proxy.stderr
 
 
 def test_counters_go_on_where_they_were(tmp_path) -> None:
@@ -432,30 +420,20 @@ def test_a_new_program_that_is_told_to_end_leaves_everything(tmp_path) -> None:
 
 
 def test_logs_of_a_generation_that_drains_are_reopened_too(tmp_path) -> None:
-    gate = threading.Event()
-
-    def slow(request) -> Reply:
-        gate.wait(GUARD_SECONDS)
-        return Reply(body=b"late")
-
     log, rotated = tmp_path / "access.log", tmp_path / "access.log.1"
-    with origin(slow) as app:
-        more = f"upstreams: {{app: {{endpoints: ['{app.address}']}}}}\n    access_log: {log}"
-        with service(tmp_path, more=more) as proxy:
-            text = (tmp_path / "pyproxy.yaml").read_text()
-            text = text.replace("respond: {body: one}", "upstream: app")
-            (tmp_path / "pyproxy.yaml").write_text(text)
-            assert proxy.ask("reload").returncode == 0
-            with connect(proxy.port()) as client:
-                send(client, path="/held")
-                wait_until(lambda: app.requests, "the request is at the origin")
-                assert proxy.ask("upgrade").returncode == 0
-                log.rename(rotated)
-                os.kill(newest(proxy)["pid"], signal.SIGUSR1)
-                proxy.wait_for("log files reopened")
-                gate.set()
-                assert read_response(client).text == "late"
-                wait_until(lambda: log.exists() and "/held" in log.read_text(), "it is logged")
+    with (
+        holding(tmp_path, more=f"\n    access_log: {log}") as (proxy, app, gate),
+        connect(proxy.port()) as client,
+    ):
+        send(client, path="/held")
+        wait_until(lambda: app.requests, "the request is at the origin")
+        assert proxy.ask("upgrade").returncode == 0
+        log.rename(rotated)
+        os.kill(newest(proxy)["pid"], signal.SIGUSR1)
+        proxy.wait_for("log files reopened")
+        gate.set()
+        assert read_response(client).text == "late"
+        wait_until(lambda: log.exists() and "/held" in log.read_text(), "it is logged")
 
 
 def test_the_second_of_two_upgrades_is_refused(tmp_path) -> None:
@@ -483,28 +461,16 @@ def test_the_second_of_two_upgrades_is_refused(tmp_path) -> None:
 
 
 def test_too_many_generations_end_the_oldest(tmp_path) -> None:
-    gate = threading.Event()
-
-    def slow(request) -> Reply:
-        gate.wait(GUARD_SECONDS)
-        return Reply(body=b"late")
-
-    with origin(slow) as app:
-        more = f'upstreams: {{app: {{endpoints: ["{app.address}"]}}}}'
-        with service(tmp_path, more=more) as proxy:
-            text = (tmp_path / "pyproxy.yaml").read_text()
-            text = text.replace("respond: {body: one}", "upstream: app")
-            (tmp_path / "pyproxy.yaml").write_text(text)
-            assert proxy.ask("reload").returncode == 0
-            clients = []
-            for generation in range(2, 7):
-                clients.append(connect(proxy.port()))
-                send(clients[-1])
-                wait_until(lambda: len(app.requests) == len(clients), "the request is there")
-                assert proxy.ask("upgrade").returncode == 0
-                wait_until(partial(is_newest, proxy, generation), "it serves")
-            wait_until(lambda: len(proxy.status()["generations"]) <= 4, "the oldest have ended")
-            gate.set()
-            assert read_response(clients[-1]).text == "late"
-            for client in clients:
-                client.close()
+    with holding(tmp_path) as (proxy, app, gate):
+        clients = []
+        for generation in range(2, 7):
+            clients.append(connect(proxy.port()))
+            send(clients[-1])
+            wait_until(lambda: len(app.requests) == len(clients), "the request is there")
+            assert proxy.ask("upgrade").returncode == 0
+            wait_until(partial(is_newest, proxy, generation), "it serves")
+        wait_until(lambda: len(proxy.status()["generations"]) <= 4, "the oldest have ended")
+        gate.set()
+        assert read_response(clients[-1]).text == "late"
+        for client in clients:
+            client.close()
