@@ -70,13 +70,12 @@ def _socket(args: argparse.Namespace) -> Path:
 
 def _configured(path: str) -> str:
     """`control_socket` of the file, which may be broken just now: that must not matter here."""
-    from pyproxy.config.load import inspect
+    from pyproxy.config.load import files_of, inspect
 
     config = inspect(path).config
     if config is not None:
         return config.control_socket
-    files = sorted(Path(path).glob("*.yaml")) if Path(path).is_dir() else [Path(path)]
-    for file in files:
+    for file in files_of(path):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             found = re.search(
                 r"^control_socket:\s*[\"']?([^\s\"']+)", file.read_text(), re.MULTILINE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -214,20 +214,18 @@ def compile_snapshot(
     steps = compile_steps(
         resolve_endpoints(config, demo_address=demo_address), builder, bound_filters
     )
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            snapshot: Snapshot = end.value
+    for snapshot in steps:
+        if snapshot is not None:
             return snapshot
+    raise AssertionError("a compilation ends with a snapshot")
 
 
 def compile_steps(
     config: Config, builder: SnapshotBuilder, bound_filters: Mapping[str, BoundFilter]
-) -> Generator[None, None, Snapshot]:
+) -> Iterator[Snapshot | None]:
     """The same in steps of well below a millisecond, for a worker that serves meanwhile.
 
-    The endpoints of <config> are resolved. The generator's result is the snapshot.
+    The endpoints of <config> are resolved. None after each step, at last the snapshot.
     """
     return _Compiler(config, builder).run(bound_filters)
 
@@ -242,7 +240,7 @@ class _Compiler:
         self.upstreams: dict[str, int] = {}
         self.filters: dict[str, int] = {}
 
-    def run(self, bound_filters: Mapping[str, BoundFilter]) -> Generator[None, None, Snapshot]:
+    def run(self, bound_filters: Mapping[str, BoundFilter]) -> Iterator[Snapshot | None]:
         config = self.config
         logs = [
             config.access_log,
@@ -264,8 +262,8 @@ class _Compiler:
         for i, route in enumerate(config.routes):
             _at(route, self.add_route, i, route)
             if i % _ROUTES_IN_A_STEP == 0:
-                yield
-        return self.builder.finish()
+                yield None
+        yield self.builder.finish()
 
     def add_log(self, log: AccessLog) -> int:
         form: dict[str, Any] = (

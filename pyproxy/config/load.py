@@ -112,13 +112,17 @@ def inspect_texts(texts: list[tuple[str, str]]) -> Loaded:
     return Loaded(config, sorted(set(faults)))
 
 
-def _files(path: str | Path) -> list[Path]:
+def files_of(path: str | Path) -> list[Path]:
+    """The files that a configuration at <path> consists of, in their order; empty for a folder
+    without any."""
     here = Path(path)
-    if not here.is_dir():
-        return [here]
-    files = sorted(here.glob("*.yaml"))
+    return sorted(here.glob("*.yaml")) if here.is_dir() else [here]
+
+
+def _files(path: str | Path) -> list[Path]:
+    files = files_of(path)
     if not files:
-        raise ConfigError([Fault(str(here), 0, 0, "", "the folder has no *.yaml file", "add one")])
+        raise ConfigError([Fault(str(path), 0, 0, "", "the folder has no *.yaml file", "add one")])
     return files
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from . import fdstore, systemd
-from .bindpoint import BindError, BindPoint, address_text, explained, resolve
+from .bindpoint import BindError, BindPoint, address_text, bind_file, explained, file_id, resolve
 from .sockets import BoundAddress, ListenSocket, SocketTable
 from .systemd import GivenSocket
 
@@ -122,14 +122,12 @@ def _adopt_stored(
         return None
     for sock in mine:
         sock.listen(_backlog(point))
-    file_id = None
-    if point.path and not point.path.startswith("@"):
-        found = os.lstat(point.path)
-        file_id = (found.st_dev, found.st_ino)
+    on_disk = point.path and not point.path.startswith("@")
     socks: list[tuple[int | None, socket.socket]] = (
         [(None, mine[0])] if point.path else list(enumerate(mine))
     )
-    bound = BoundAddress(point, address_text(mine[0]), mine[0].family, socks, file_id)
+    found = file_id(point.path) if on_disk else None
+    bound = BoundAddress(point, address_text(mine[0]), mine[0].family, socks, found)
     grow(bound, slots)
     return bound
 
@@ -137,7 +135,7 @@ def _adopt_stored(
 def _is_cut_off(given: GivenSocket, point: BindPoint) -> bool:
     """A stored unix socket whose file is gone: nobody can connect to it any more."""
     on_disk = bool(point.path) and not point.path.startswith("@")
-    return given.name.startswith(fdstore.PREFIX) and on_disk and not Path(point.path).is_socket()
+    return fdstore.is_stored(given) and on_disk and not Path(point.path).is_socket()
 
 
 def _discard_rivals(point: BindPoint, left: list[GivenSocket]) -> None:
@@ -150,9 +148,7 @@ def _discard_rivals(point: BindPoint, left: list[GivenSocket]) -> None:
     rivals = [
         g
         for g in left
-        if g.name.startswith(fdstore.PREFIX)
-        and g.sock.family in tcp
-        and g.sock.getsockname()[1] == point.port
+        if fdstore.is_stored(g) and g.sock.family in tcp and g.sock.getsockname()[1] == point.port
     ]
     for given in rivals:
         left.remove(given)
@@ -230,7 +226,7 @@ def _from_given(point: BindPoint, mine: Sequence[GivenSocket], slots: int) -> Bo
         socks,
         first.file_id,
         # Stored for a listener that had another name then: ours all the same.
-        foreign=first.foreign and not first.name.startswith(fdstore.PREFIX),
+        foreign=first.foreign and not fdstore.is_stored(first),
         inherited=bool(first.configured),
     )
     if slotted:
@@ -337,20 +333,15 @@ def _bind_unix(point: BindPoint) -> BoundAddress:
     if not abstract:
         _remove_stale(point)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The file is born with its final mode; a later chmod would leave a moment with the wrong one.
-    mask = os.umask(0o777 & ~point.mode)
     try:
         sock.setblocking(False)
-        sock.bind(name)
+        bind_file(sock, name, point.mode)
         sock.listen(_backlog(point))
-        found = None if abstract else os.lstat(point.path)
+        found = None if abstract else file_id(point.path)
     except OSError:
         sock.close()
         raise
-    finally:
-        os.umask(mask)
-    file_id = (found.st_dev, found.st_ino) if found else None
-    return BoundAddress(point, f"unix:{point.path}", socket.AF_UNIX, [(None, sock)], file_id)
+    return BoundAddress(point, f"unix:{point.path}", socket.AF_UNIX, [(None, sock)], found)
 
 
 def _remove_stale(point: BindPoint) -> None:

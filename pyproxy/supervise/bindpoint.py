@@ -45,6 +45,24 @@ def address_text(sock: socket.socket) -> str:
     return f"{name[0]}:{name[1]}"
 
 
+def file_id(path: str | Path) -> tuple[int, int]:
+    """Device and inode: what tells a socket file from another one at the same place."""
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino
+
+
+def bind_file(sock: socket.socket, name: str, mode: int) -> None:
+    """Bind a unix socket whose file is born with its final mode.
+
+    A later chmod would leave a moment with the wrong one.
+    """
+    mask = os.umask(0o777 & ~mode)
+    try:
+        sock.bind(name)
+    finally:
+        os.umask(mask)
+
+
 def resolve(point: BindPoint) -> tuple[int, tuple[str, int] | tuple[str, int, int, int]]:
     """Family and address for `bind`. Raises `BindError`."""
     try:

@@ -61,8 +61,8 @@ class Kind(enum.IntEnum):
     CONFIG = 18  # supervisor -> control: a new configuration is served; its memory
     LOADED = 19  # loader -> supervisor: the configuration is right; its memory, or {"diff"}
     PROGRESS = 20  # worker -> supervisor: what a draining worker still has in hand
-    LEAVING = 22  # worker -> supervisor: somebody wants this process to end; it waits for DRAIN
     ARRIVALS = 21  # supervisor -> worker: connections of another worker come there; one socket
+    LEAVING = 22  # worker -> supervisor: somebody wants this process to end; it waits for DRAIN
 
     HELLO = 64  # caller -> supervisor: {"protocol", "command", ..}
     SAY = 65  # supervisor -> caller: a line for people; {"text"}
@@ -74,8 +74,8 @@ class Kind(enum.IntEnum):
     COMMITTED = 71  # old -> new: it may begin to serve
     TREE = 72  # old -> new: its process tree, for `pyproxy status`
     END = 73  # new -> old: stop now, your time is over
-    ROTATED = 75  # new -> old: the log files are to be opened anew
     TAKEN = 74  # new -> old: it serves, and all who must know that do: drain
+    ROTATED = 75  # new -> old: the log files are to be opened anew
 
 
 class Message(NamedTuple):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyproxy import log
 from pyproxy.errors import StartError
 
+from .bindpoint import bind_file, file_id
 from .channel import Channel, ChannelError, Kind, Message
 from .reactor import READ, WRITE
 
@@ -118,7 +119,9 @@ class ControlSocket:
 
     def _adopt(self, passed: Passed) -> bool:
         """Go on with the socket of the generation before. False when it is elsewhere now."""
-        is_there = _file_id(Path(passed.path)) == passed.file_id
+        is_there = False
+        with contextlib.suppress(FileNotFoundError):
+            is_there = file_id(passed.path) == passed.file_id
         if is_there and passed.path == str(self._path):
             passed.sock.setblocking(False)
             self._sock, self._file_id = passed.sock, passed.file_id
@@ -155,13 +158,9 @@ class ControlSocket:
             temporary.unlink()
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._sock.setblocking(False)
-        mask = os.umask(0o777 & ~_MODE)
-        try:
-            self._sock.bind(str(temporary))
-        finally:
-            os.umask(mask)
+        bind_file(self._sock, str(temporary), _MODE)
         self._sock.listen(_BACKLOG)
-        self._file_id = _file_id(temporary)
+        self._file_id = file_id(temporary)
         # In one step: a file that somebody has left there is no hindrance.
         temporary.replace(self._path)
 
@@ -171,7 +170,7 @@ class ControlSocket:
             return
         self.leave()
         with contextlib.suppress(OSError):
-            if _file_id(self._path) == self._file_id:
+            if file_id(self._path) == self._file_id:
                 self._path.unlink()
         for caller in list(self._callers):
             self.drop(caller)
@@ -252,15 +251,6 @@ class ControlSocket:
             caller.done(False, moved=True, error="another generation serves now; ask again")
         else:
             action(self._up, caller, message.body)
-
-
-def _file_id(path: Path) -> tuple[int, int]:
-    """What tells one file from another; no file is (0, 0)."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return 0, 0
-    return found.st_dev, found.st_ino
 
 
 def _status(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pyproxy._engine import Engine
+    from pyproxy.config import model
 
 # How often a draining worker looks whether its last connection has gone, and how often it tells.
 _POLL_SECONDS = 0.02
@@ -21,6 +22,11 @@ class DrainLimits(NamedTuple):
     timeout: float
     tunnels: float
     spread: float
+
+    @classmethod
+    def of(cls, drain: model.Drain) -> DrainLimits:
+        """As the configuration says."""
+        return cls(drain.timeout_ms / 1000, drain.tunnels_ms / 1000, drain.spread_ms / 1000)
 
 
 class Drain:

@@ -13,13 +13,18 @@ from collections.abc import Callable
 
 from .systemd import GivenSocket
 
-PREFIX = "pyproxy-"
+_PREFIX = "pyproxy-"
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 
 
 def fd_name(listener: str, index: int, slot: int) -> str:
     """A name that is valid as FDNAME, whatever the listener is called."""
-    return f"{PREFIX}{_key(listener)}-{index}-{slot}"
+    return f"{_PREFIX}{_key(listener)}-{index}-{slot}"
+
+
+def is_stored(given: GivenSocket) -> bool:
+    """It was in a manager's keeping for an earlier process of ours."""
+    return given.name.startswith(_PREFIX)
 
 
 def take(
@@ -29,7 +34,7 @@ def take(
 
     Those that do not fit, because the address has another meaning by now, stay there.
     """
-    head = f"{PREFIX}{_key(listener)}-{index}-"
+    head = f"{_PREFIX}{_key(listener)}-{index}-"
     found = []
     for given in list(left):
         slot = given.name.removeprefix(head)

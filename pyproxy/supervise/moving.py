@@ -53,9 +53,8 @@ class HandOver:
         return self._send(_TUNNEL, record, [client, endpoint])
 
     def _send(self, kind: bytes, record: bytes, fds: list[int]) -> bool | None:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         try:
-            self._departure.sendmsg([kind, record], rights)
+            socket.send_fds(self._departure, [kind, record], fds)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:

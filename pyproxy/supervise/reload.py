@@ -14,10 +14,10 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyproxy import log
+from pyproxy.config.load import files_of
 from pyproxy.config.model import Config
 from pyproxy.errors import Fault, StartError
 
@@ -352,10 +352,8 @@ class Reload:
 
 def _look_of(source: str) -> object:
     """What changes whenever a file of the configuration does."""
-    path = Path(source)
     try:
-        files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
-        found = [(str(file), file.stat()) for file in files]
+        found = [(str(file), file.stat()) for file in files_of(source)]
     except OSError:
         return None
     return [(name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in found]

@@ -96,12 +96,10 @@ class Service:
         if self.config.admin is not None:
             left = self._open_own(_ADMIN, self.config.admin.bind, _ADMIN_MODE, left)
         for unused in left:
-            if unused.foreign and not unused.name.startswith(fdstore.PREFIX):
+            if unused.foreign and not fdstore.is_stored(unused):
                 warn("the socket %r that was passed in belongs to no listener", unused.name)
             unused.sock.close()
-        systemd.remove_sockets(
-            unused.name for unused in left if unused.name.startswith(fdstore.PREFIX)
-        )
+        systemd.remove_sockets(unused.name for unused in left if fdstore.is_stored(unused))
         self.table.unused = []
 
     def _open_own(

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import socket
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from . import fdstore
-from .bindpoint import BindPoint
+from .bindpoint import BindPoint, file_id
 from .systemd import GivenSocket
 
 # Numbers by which the supervisor and its workers call a listening socket; never used twice.
@@ -98,8 +97,7 @@ class BoundAddress:
         if self.file_id is None:
             return
         with contextlib.suppress(OSError):
-            found = os.lstat(self.point.path)
-            if (found.st_dev, found.st_ino) == self.file_id:
+            if file_id(self.point.path) == self.file_id:
                 Path(self.point.path).unlink()
         self.file_id = None
 

@@ -32,6 +32,7 @@ from .assignment import Assignment
 from .channel import Kind, Message
 from .children import Child, State
 from .control_socket import ControlSocket
+from .drain import DrainLimits
 from .generations import Generations
 from .reactor import Reactor, Timer
 from .reload import Reload
@@ -344,13 +345,8 @@ class Supervisor:
             self.tree.remove(child)
             return
         child.state = State.DRAINING
-        drain = self.service.config.drain
-        limits = {
-            "timeout": drain.timeout_ms / 1000,
-            "tunnels": drain.tunnels_ms / 1000,
-            "spread": drain.spread_ms / 1000,
-        }
-        self.tree.send(child, Kind.DRAIN, limits)
+        limits = DrainLimits.of(self.service.config.drain)
+        self.tree.send(child, Kind.DRAIN, limits._asdict())
         self.assignment.left(child)
 
     def stop(self) -> None:

@@ -15,10 +15,10 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from mmap import mmap
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import uvloop
 
@@ -37,6 +37,7 @@ from .moving import Arrivals, HandOver
 from .sockets import ListenSocket
 
 _ROUTES_IN_A_STEP = 64
+_T = TypeVar("_T")
 
 # Makes the filters of a configuration, by their key in `model.filter_refs`; runs in workers.
 BindFilters = Callable[[Config], Mapping[str, BoundFilter]]
@@ -224,17 +225,14 @@ class Worker:
         # Nothing of it is garbage; looking for some again and again would stop the requests.
         gc.disable()
         try:
-            for config in blob.unpack_steps(fd):
-                if config is None:
-                    await asyncio.sleep(0)
-            assert config is not None
+            config = await _in_steps(blob.unpack_steps(fd))
             logfiles.check(logfiles.paths_of(config))
             filters = self._plan.bind(config)
             await asyncio.sleep(0)
             steps = compile_steps(config, SnapshotBuilder(), filters)
             routes = list(config.routes)
-            config = None
-            snapshot = await self._run(steps)
+            del config
+            snapshot = await _in_steps(steps)
             # All at once, ten thousand routes would take tens of milliseconds to free.
             while routes:
                 del routes[-_ROUTES_IN_A_STEP:]
@@ -242,15 +240,6 @@ class Worker:
         finally:
             gc.enable()
         return snapshot
-
-    async def _run(self, steps: Generator[None, None, Snapshot]) -> Snapshot:
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                snapshot: Snapshot = end.value
-                return snapshot
-            await asyncio.sleep(0)
 
     def _on_switch(self, message: Message) -> None:
         pending, self._pending = self._pending, None
@@ -301,7 +290,16 @@ class Worker:
     def _leave(self) -> None:
         """End politely without having been told how."""
         drain = self._plan.config.drain
-        self._begin_drain(DrainLimits(drain.timeout_ms / 1000, drain.tunnels_ms / 1000, 0.0))
+        self._begin_drain(DrainLimits.of(drain)._replace(spread=0.0))
+
+
+async def _in_steps(steps: Iterator[_T | None]) -> _T:
+    """The last that <steps> gives; the loop has its turn after each None before it."""
+    for result in steps:
+        if result is not None:
+            return result
+        await asyncio.sleep(0)
+    raise AssertionError("the last step has the result")
 
 
 _ACTIONS: dict[Kind, Callable[[Worker, Message], None]] = {
