@@ -122,7 +122,7 @@ cdef int cb_tunnel(void *owner, const pp_tunnel_moved *m) noexcept with gil:
         return (<Engine>owner)._offer_tunnel(m)
     except BaseException as exc:
         (<Engine>owner)._report("hand_over_tunnels", exc)
-        return PP_TUNNEL_REFUSED
+        return PP_MOVE_REFUSED
 
 
 cdef void cb_release(void *arg) noexcept with gil:
@@ -142,7 +142,11 @@ hook_ops.end = cb_end
 cdef int offer(Engine engine, const pp_moved *m) except -1:
     packed = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>pp_moved_size(m))
     pp_moved_pack(m, PyBytes_AS_STRING(packed))
-    result = engine._receiver(m.fd, packed)
+    return verdict_of(engine._receiver(m.fd, packed))
+
+
+cdef int verdict_of(result) except -1:
+    """What a receiver's answer means: None is not now."""
     if result is None:
         return PP_MOVE_LATER
     return PP_MOVE_TAKEN if result else PP_MOVE_REFUSED
@@ -983,10 +987,7 @@ cdef class Engine:
     cdef int _offer_tunnel(self, const pp_tunnel_moved *m) except -1:
         packed = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>pp_tunnel_moved_size(m))
         pp_tunnel_moved_pack(m, PyBytes_AS_STRING(packed))
-        taken = self._take_tunnel(m.fd[0], m.fd[1], packed)
-        if taken is None:
-            return PP_TUNNEL_LATER
-        return PP_TUNNEL_TAKEN if taken else PP_TUNNEL_REFUSED
+        return verdict_of(self._take_tunnel(m.fd[0], m.fd[1], packed))
 
     def take_tunnel(self, int client_fd, int endpoint_fd, bytes packed not None):
         cdef int fd[2]

@@ -1,18 +1,6 @@
 #include "proxy/moved.h"
 
-static void put(char **p, uint64_t v, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        *(*p)++ = (char)(unsigned char)(v >> 8 * i);
-}
-
-static uint64_t get(const char **p, int bytes)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < bytes; i++)
-        v |= (uint64_t)(unsigned char)*(*p)++ << 8 * i;
-    return v;
-}
+#include "base/le.h"
 
 size_t pp_moved_size(const struct pp_moved *m)
 {
@@ -22,17 +10,17 @@ size_t pp_moved_size(const struct pp_moved *m)
 void pp_moved_pack(const struct pp_moved *m, char *dst)
 {
     char *p = dst;
-    put(&p, PP_MOVED_VERSION, 1);
-    put(&p, m->client.family, 1);
-    put(&p, m->client.port, 2);
-    put(&p, m->client.scope, 4);
+    pp_le_put(&p, PP_MOVED_VERSION, 1);
+    pp_le_put(&p, m->client.family, 1);
+    pp_le_put(&p, m->client.port, 2);
+    pp_le_put(&p, m->client.scope, 4);
     memcpy(p, m->client.ip, sizeof(m->client.ip));
     p += sizeof(m->client.ip);
-    put(&p, m->age_ms, 8);
-    put(&p, m->waited_ms, 8);
-    put(&p, m->n_request, 4);
-    put(&p, m->listener.n, 4);
-    put(&p, m->unread.n, 4);
+    pp_le_put(&p, m->age_ms, 8);
+    pp_le_put(&p, m->waited_ms, 8);
+    pp_le_put(&p, m->n_request, 4);
+    pp_le_put(&p, m->listener.n, 4);
+    pp_le_put(&p, m->unread.n, 4);
     memcpy(p, m->listener.p, m->listener.n);
     p += m->listener.n;
     if (m->unread.n > 0)
@@ -55,19 +43,19 @@ static bool is_address(const struct pp_sock_addr *a)
 int pp_moved_unpack(struct pp_span packed, struct pp_moved *m)
 {
     const char *p = packed.p;
-    if (packed.n < PP_MOVED_FIXED || get(&p, 1) != PP_MOVED_VERSION)
+    if (packed.n < PP_MOVED_FIXED || pp_le_get(&p, 1) != PP_MOVED_VERSION)
         return PP_EINVAL;
     memset(m, 0, sizeof(*m));
     m->fd = -1;
-    m->client.family = (uint8_t)get(&p, 1);
-    m->client.port = (uint16_t)get(&p, 2);
-    m->client.scope = (uint32_t)get(&p, 4);
+    m->client.family = (uint8_t)pp_le_get(&p, 1);
+    m->client.port = (uint16_t)pp_le_get(&p, 2);
+    m->client.scope = (uint32_t)pp_le_get(&p, 4);
     memcpy(m->client.ip, p, sizeof(m->client.ip));
     p += sizeof(m->client.ip);
-    m->age_ms = get(&p, 8);
-    m->waited_ms = get(&p, 8);
-    m->n_request = (uint32_t)get(&p, 4);
-    size_t listener = (size_t)get(&p, 4), unread = (size_t)get(&p, 4);
+    m->age_ms = pp_le_get(&p, 8);
+    m->waited_ms = pp_le_get(&p, 8);
+    m->n_request = (uint32_t)pp_le_get(&p, 4);
+    size_t listener = (size_t)pp_le_get(&p, 4), unread = (size_t)pp_le_get(&p, 4);
     if (listener == 0 || listener > PP_MOVED_LISTENER_MAX || unread > PP_MOVED_UNREAD_MAX ||
         packed.n != PP_MOVED_FIXED + listener + unread || m->waited_ms > m->age_ms ||
         !is_address(&m->client))

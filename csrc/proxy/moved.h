@@ -29,10 +29,10 @@ struct pp_moved {
     uint32_t n_request; /* answered so far */
 };
 
-/* What the other process makes of a connection that it is offered. */
+/* What the other process makes of a connection, or of a tunnel, that it is offered. */
 enum pp_move_verdict {
-    PP_MOVE_REFUSED = 0, /* it stays, and is ended politely */
-    PP_MOVE_TAKEN = 1,   /* <fd> was duplicated or sent */
+    PP_MOVE_REFUSED = 0, /* it stays; a connection is ended politely */
+    PP_MOVE_TAKEN = 1,   /* its descriptors were duplicated or sent */
     PP_MOVE_LATER = 2    /* no room now: ask again soon */
 };
 /* Offer <m>; returns an enum pp_move_verdict. Everything in it, the descriptor too, is borrowed for

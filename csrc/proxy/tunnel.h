@@ -26,6 +26,7 @@
 #include "io/listener.h"
 #include "proxy/cluster.h"
 #include "proxy/exchange.h"
+#include "proxy/moved.h"
 #include "wire/tunnel_record.h"
 
 #define PP_TUNNEL_SPLICE 65536 /* bytes of one read from which on the kernel moves them itself */
@@ -146,12 +147,9 @@ void pp_tunnel_moved_pack(const struct pp_tunnel_moved *m, char *dst);
 int pp_tunnel_adopt(struct pp_door *door, const int fd[2], const struct pp_tunnel_record *record)
     PP_MUST_USE;
 
-enum pp_tunnel_verdict {
-    PP_TUNNEL_REFUSED = 0, /* it stays here, and is not offered again */
-    PP_TUNNEL_TAKEN = 1,   /* somebody else has it: our copies of the descriptors are closed */
-    PP_TUNNEL_LATER = 2    /* not now: offered again in PP_TUNNEL_LATER_MS */
-};
-/* Offer one tunnel: <m>->fd is borrowed during the call. Returns an enum pp_tunnel_verdict. */
+/* Offer one tunnel: <m>->fd is borrowed during the call. Returns an enum pp_move_verdict: REFUSED
+ * is not offered again, of TAKEN our copies of the descriptors are closed, LATER is offered again
+ * in PP_TUNNEL_LATER_MS. */
 typedef int (*pp_tunnel_move_fn)(void *arg, const struct pp_tunnel_moved *m);
 
 /* The offering of all tunnels of a worker; zeroed: none. */

@@ -215,14 +215,14 @@ static bool offer_one(struct pp_tunnel_offer *offer, struct pp_tunnel *t)
         return true;
     }
     int verdict = offer->fn(offer->arg, &m);
-    if (verdict == PP_TUNNEL_TAKEN) {
+    if (verdict == PP_MOVE_TAKEN) {
         if (t->door != NULL)
             PP_COUNT(&t->core->metrics, t->door->conf->record, LISTENER, MOVED_OUT, 1);
         pp_tunnel_let_go(t);
-    } else if (verdict == PP_TUNNEL_REFUSED) {
+    } else if (verdict == PP_MOVE_REFUSED) {
         t->refused = true;
     }
-    return verdict != PP_TUNNEL_LATER;
+    return verdict != PP_MOVE_LATER;
 }
 
 static void on_offer(struct pp_timer *timer)

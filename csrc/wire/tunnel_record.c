@@ -1,6 +1,7 @@
 #include "wire/tunnel_record.h"
 
 #include "base/check.h"
+#include "base/le.h"
 
 static const char magic[4] = {'p', 'p', 't', PP_TUNNEL_RECORD_VERSION};
 
@@ -8,13 +9,6 @@ static const char magic[4] = {'p', 'p', 't', PP_TUNNEL_RECORD_VERSION};
 #define FLAGS 0x0f
 
 /* ---- writing ---- */
-
-static char *put(char *p, uint64_t v, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        *p++ = (char)(v >> 8 * i);
-    return p;
-}
 
 static char *put_bytes(char *p, const void *from, size_t n)
 {
@@ -35,22 +29,22 @@ size_t pp_tunnel_record_encode(const struct pp_tunnel_record *r, char *dst)
     for (unsigned i = 0; i < 2; i++)
         flags |= (unsigned)r->flow[i].source_ended << i | (unsigned)r->flow[i].shut << (2 + i);
     char *p = put_bytes(dst, magic, sizeof(magic));
-    p = put(p, flags, 1);
-    p = put(p, r->family, 1);
-    p = put(p, r->port, 2);
-    p = put(p, r->scope, 4);
+    pp_le_put(&p, flags, 1);
+    pp_le_put(&p, r->family, 1);
+    pp_le_put(&p, r->port, 2);
+    pp_le_put(&p, r->scope, 4);
     p = put_bytes(p, r->ip, sizeof(r->ip));
-    p = put(p, r->listener.n, 2);
-    p = put(p, r->upstream.n, 2);
-    p = put(p, r->endpoint.n, 2);
-    p = put(p, r->attempts, 2);
-    p = put(p, r->age_us, 8);
-    p = put(p, r->connect_us, 8);
-    p = put(p, r->quiet_ms, 8);
-    p = put(p, r->flow[0].sent, 8);
-    p = put(p, r->flow[1].sent, 8);
-    p = put(p, r->flow[0].held.n, 4);
-    p = put(p, r->flow[1].held.n, 4);
+    pp_le_put(&p, r->listener.n, 2);
+    pp_le_put(&p, r->upstream.n, 2);
+    pp_le_put(&p, r->endpoint.n, 2);
+    pp_le_put(&p, r->attempts, 2);
+    pp_le_put(&p, r->age_us, 8);
+    pp_le_put(&p, r->connect_us, 8);
+    pp_le_put(&p, r->quiet_ms, 8);
+    pp_le_put(&p, r->flow[0].sent, 8);
+    pp_le_put(&p, r->flow[1].sent, 8);
+    pp_le_put(&p, r->flow[0].held.n, 4);
+    pp_le_put(&p, r->flow[1].held.n, 4);
     PP_ASSERT(p == dst + PP_TUNNEL_RECORD_FIXED);
     p = put_bytes(p, r->listener.p, r->listener.n);
     p = put_bytes(p, r->upstream.p, r->upstream.n);
@@ -59,15 +53,6 @@ size_t pp_tunnel_record_encode(const struct pp_tunnel_record *r, char *dst)
 }
 
 /* ---- reading ---- */
-
-static uint64_t get(const char **p, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        v |= (uint64_t)(unsigned char)(*p)[i] << 8 * i;
-    *p += bytes;
-    return v;
-}
 
 /* The next <n> bytes. */
 static struct pp_span cut(const char **p, size_t n)
@@ -122,27 +107,27 @@ int pp_tunnel_record_decode(struct pp_span blob, struct pp_tunnel_record *r)
     if (blob.n < PP_TUNNEL_RECORD_FIXED || memcmp(blob.p, magic, sizeof(magic)) != 0)
         return PP_EINVAL;
     const char *p = blob.p + sizeof(magic);
-    unsigned flags = (unsigned)get(&p, 1);
+    unsigned flags = (unsigned)pp_le_get(&p, 1);
     for (unsigned i = 0; i < 2; i++) {
         r->flow[i].source_ended = flags >> i & 1;
         r->flow[i].shut = flags >> (2 + i) & 1;
     }
-    r->family = (uint8_t)get(&p, 1);
-    r->port = (uint16_t)get(&p, 2);
-    r->scope = (uint32_t)get(&p, 4);
+    r->family = (uint8_t)pp_le_get(&p, 1);
+    r->port = (uint16_t)pp_le_get(&p, 2);
+    r->scope = (uint32_t)pp_le_get(&p, 4);
     memcpy(r->ip, p, sizeof(r->ip));
     p += sizeof(r->ip);
-    r->listener.n = (size_t)get(&p, 2);
-    r->upstream.n = (size_t)get(&p, 2);
-    r->endpoint.n = (size_t)get(&p, 2);
-    r->attempts = (uint16_t)get(&p, 2);
-    r->age_us = get(&p, 8);
-    r->connect_us = get(&p, 8);
-    r->quiet_ms = get(&p, 8);
-    r->flow[0].sent = get(&p, 8);
-    r->flow[1].sent = get(&p, 8);
-    r->flow[0].held.n = (size_t)get(&p, 4);
-    r->flow[1].held.n = (size_t)get(&p, 4);
+    r->listener.n = (size_t)pp_le_get(&p, 2);
+    r->upstream.n = (size_t)pp_le_get(&p, 2);
+    r->endpoint.n = (size_t)pp_le_get(&p, 2);
+    r->attempts = (uint16_t)pp_le_get(&p, 2);
+    r->age_us = pp_le_get(&p, 8);
+    r->connect_us = pp_le_get(&p, 8);
+    r->quiet_ms = pp_le_get(&p, 8);
+    r->flow[0].sent = pp_le_get(&p, 8);
+    r->flow[1].sent = pp_le_get(&p, 8);
+    r->flow[0].held.n = (size_t)pp_le_get(&p, 4);
+    r->flow[1].held.n = (size_t)pp_le_get(&p, 4);
     if ((flags & ~(unsigned)FLAGS) != 0 || !is_valid(r) || pp_tunnel_record_size(r) != blob.n)
         return PP_EINVAL;
     r->listener = cut(&p, r->listener.n);

@@ -116,10 +116,6 @@ cdef extern from "proxy/moved.h" nogil:
 cdef extern from "proxy/tunnel.h" nogil:
     struct pp_tunnel_moved:
         int fd[2]
-    enum pp_tunnel_verdict:
-        PP_TUNNEL_REFUSED
-        PP_TUNNEL_TAKEN
-        PP_TUNNEL_LATER
     ctypedef int (*pp_tunnel_move_fn)(void *arg, const pp_tunnel_moved *m) noexcept
     size_t pp_tunnel_moved_size(const pp_tunnel_moved *m)
     void pp_tunnel_moved_pack(const pp_tunnel_moved *m, char *dst)

@@ -52,13 +52,13 @@ struct parcel {
 #define PARCELS 200
 static struct parcel *parcel[PARCELS];
 static unsigned n_parcel, n_offer;
-static enum pp_tunnel_verdict verdict;
+static enum pp_move_verdict verdict;
 
 static int take_parcel(void *arg, const struct pp_tunnel_moved *m)
 {
     PP_CHECK(arg == &verdict);
     n_offer++;
-    if (verdict != PP_TUNNEL_TAKEN)
+    if (verdict != PP_MOVE_TAKEN)
         return verdict;
     struct parcel *p = malloc(sizeof *p);
     p->n = pp_tunnel_moved_size(m);
@@ -70,13 +70,13 @@ static int take_parcel(void *arg, const struct pp_tunnel_moved *m)
     return verdict;
 }
 
-static void offer_all(struct rig *rig, enum pp_tunnel_verdict v)
+static void offer_all(struct rig *rig, enum pp_move_verdict v)
 {
     verdict = v;
     n_offer = 0;
     pp_worker_hand_over_tunnels(&rig->w, take_parcel, &verdict);
     rig_settle(rig);
-    if (v == PP_TUNNEL_TAKEN)
+    if (v == PP_MOVE_TAKEN)
         pp_worker_hand_over_tunnels(&rig->w, NULL, NULL);
 }
 
@@ -125,7 +125,7 @@ PP_TEST_CASE(a_quiet_tunnel_goes_on_in_another_worker)
     PP_REQUIRE(join(&c, &o));
     rig_send(&r, c, "before");
     rig_expect(&r, o, "before");
-    offer_all(&r, PP_TUNNEL_TAKEN);
+    offer_all(&r, PP_MOVE_TAKEN);
     PP_CHECK_EQ(n_parcel, 1);
     PP_CHECK_EQ(r.w.core.n_tunnel, 0);
     rig_send(&r, c, "between"); /* while nobody has it */
@@ -193,11 +193,11 @@ PP_TEST_CASE(bytes_in_flight_move_too)
     PP_CHECK(t->flow[0].received > t->flow[0].sent);
     PP_CHECK(t->flow[1].received > t->flow[1].sent);
     for (int hop = 0; hop < 2; hop++) {
-        offer_all(hop == 0 ? &r : &r2, PP_TUNNEL_TAKEN);
+        offer_all(hop == 0 ? &r : &r2, PP_MOVE_TAKEN);
         PP_CHECK_EQ(n_parcel, 1);
         take_all(hop == 0 ? &r2 : &r);
     }
-    offer_all(&r, PP_TUNNEL_TAKEN);
+    offer_all(&r, PP_MOVE_TAKEN);
     take_all(&r2);
     expect_stream(&r2, o, to_o);
     expect_stream(&r2, c, to_c);
@@ -222,7 +222,7 @@ PP_TEST_CASE(half_closed_tunnels_move)
         shutdown(c, SHUT_WR);
         rig_settle(&r);
         PP_CHECK_EQ(first_tunnel(&r)->flow[PP_DIR_REQUEST].shut, !held);
-        offer_all(&r, PP_TUNNEL_TAKEN);
+        offer_all(&r, PP_MOVE_TAKEN);
         take_all(&r2);
         expect_stream(&r2, o, n);
         rig_expect_eof(&r2, o);
@@ -240,7 +240,7 @@ PP_TEST_CASE(a_reset_in_between_is_passed_on)
     int c, o;
     PP_REQUIRE(start_both());
     PP_REQUIRE(join(&c, &o));
-    offer_all(&r, PP_TUNNEL_TAKEN);
+    offer_all(&r, PP_MOVE_TAKEN);
     rig_reset(c);
     take_all(&r2);
     rig_expect_reset(&r2, o);
@@ -255,7 +255,7 @@ PP_TEST_CASE(the_idle_time_is_kept)
     PP_REQUIRE(start_both());
     PP_REQUIRE(join(&c, &o));
     rig_sleep(&r, 60000);
-    offer_all(&r, PP_TUNNEL_TAKEN);
+    offer_all(&r, PP_MOVE_TAKEN);
     rig_turn(&r2, 0); /* its clock */
     take_all(&r2);
     rig_sleep(&r2, 39000);
@@ -274,18 +274,18 @@ PP_TEST_CASE(names_are_found_again_or_kept)
     PP_REQUIRE(start_both());
     PP_REQUIRE(join(&c, &o));
     struct pp_endpoint *ep = first_tunnel(&r)->ep;
-    offer_all(&r, PP_TUNNEL_TAKEN);
+    offer_all(&r, PP_MOVE_TAKEN);
     PP_CHECK_EQ(ep->active, 0);
     take_all(&r);
     PP_CHECK(first_tunnel(&r)->ep == ep);
     PP_CHECK_EQ(ep->active, 1);
-    offer_all(&r, PP_TUNNEL_TAKEN);
+    offer_all(&r, PP_MOVE_TAKEN);
     take_all(&r2);
     const struct pp_endpoint *lost = first_tunnel(&r2)->ep;
     PP_CHECK(lost->cluster != r2.w.core.snapshot->cluster[0]);
     PP_CHECK(pp_span_eq(lost->name, ep->name));
     PP_CHECK_STR(lost->cluster->name, "up");
-    offer_all(&r2, PP_TUNNEL_TAKEN); /* and once more from there */
+    offer_all(&r2, PP_MOVE_TAKEN); /* and once more from there */
     take_all(&r);
     PP_CHECK(first_tunnel(&r)->ep == ep);
     close(c);
@@ -300,14 +300,14 @@ PP_TEST_CASE(refused_tunnels_stay_and_are_not_asked_again)
     PP_REQUIRE(start_both());
     PP_REQUIRE(join(&c, &o));
     size_t n = stuff(c, 0); /* held bytes come out of the pipe, and go on from memory */
-    offer_all(&r, PP_TUNNEL_REFUSED);
+    offer_all(&r, PP_MOVE_REFUSED);
     PP_CHECK_EQ(n_offer, 1);
     rig_sleep(&r, 1000);
     PP_CHECK_EQ(n_offer, 1);
     expect_stream(&r, o, n);
     rig_send(&r, o, "here");
     rig_expect(&r, c, "here");
-    offer_all(&r, PP_TUNNEL_REFUSED); /* a new offering is a new question */
+    offer_all(&r, PP_MOVE_REFUSED); /* a new offering is a new question */
     PP_CHECK_EQ(n_offer, 1);
     int c2, o2;
     PP_REQUIRE(join(&c2, &o2)); /* one that comes while it lasts is offered too */
@@ -327,7 +327,7 @@ PP_TEST_CASE(tunnels_that_cannot_go_now_are_offered_later)
     int c, o;
     PP_REQUIRE(start_both());
     PP_REQUIRE(join(&c, &o));
-    verdict = PP_TUNNEL_LATER;
+    verdict = PP_MOVE_LATER;
     n_offer = 0;
     pp_worker_hand_over_tunnels(&r.w, take_parcel, &verdict);
     rig_turn(&r, 0);
@@ -337,7 +337,7 @@ PP_TEST_CASE(tunnels_that_cannot_go_now_are_offered_later)
     rig_turn(&r, 0);
     rig_turn(&r, 0);
     PP_CHECK(n_offer >= 2);
-    verdict = PP_TUNNEL_TAKEN;
+    verdict = PP_MOVE_TAKEN;
     rig_sleep(&r, PP_TUNNEL_LATER_MS);
     PP_CHECK_EQ(n_parcel, 1);
     take_all(&r2);
@@ -355,7 +355,7 @@ PP_TEST_CASE(nobody_is_asked_after_the_offering_ends)
     PP_REQUIRE(start_both());
     PP_REQUIRE(join(&c, &o));
     n_offer = 0;
-    verdict = PP_TUNNEL_TAKEN;
+    verdict = PP_MOVE_TAKEN;
     pp_worker_hand_over_tunnels(&r.w, take_parcel, &verdict);
     pp_worker_hand_over_tunnels(&r.w, NULL, NULL);
     rig_settle(&r);
@@ -381,7 +381,7 @@ PP_TEST_CASE(connecting_tunnels_are_waited_for)
     rig_settle(&r);
     PP_CHECK_EQ(first_tunnel(&r)->state, PP_TUNNEL_CONNECTING);
     PP_CHECK_EQ(pp_tunnel_export(first_tunnel(&r), &m), PP_EAGAIN);
-    verdict = PP_TUNNEL_TAKEN;
+    verdict = PP_MOVE_TAKEN;
     n_offer = 0;
     pp_worker_hand_over_tunnels(&r.w, take_parcel, &verdict);
     rig_settle(&r);
@@ -416,7 +416,7 @@ PP_TEST_CASE(many_tunnels_move_a_batch_in_a_turn)
     for (int i = 0; i < MANY; i++) {
         PP_REQUIRE(join(&c[i], &o[i]));
     }
-    verdict = PP_TUNNEL_TAKEN;
+    verdict = PP_MOVE_TAKEN;
     n_offer = 0;
     pp_worker_hand_over_tunnels(&r.w, take_parcel, &verdict);
     for (int turn = 0; turn < 50 && n_offer == 0; turn++)
@@ -442,7 +442,7 @@ PP_TEST_CASE(a_listener_that_is_not_open_yet_is_enough)
     int c, o;
     PP_REQUIRE(start_both());
     PP_REQUIRE(join(&c, &o));
-    offer_all(&r, PP_TUNNEL_TAKEN);
+    offer_all(&r, PP_MOVE_TAKEN);
     static struct pp_worker w;
     struct pp_snapshot *sn = rig_snapshot(&r2);
     PP_REQUIRE(sn != NULL && pp_worker_init(&w, NULL, 0, 0, 1) == PP_OK);
@@ -505,7 +505,7 @@ static bool move_once(long n)
         return false;
     stuff(c, 0);
     pp_mem_fail_after_for_test(n);
-    verdict = PP_TUNNEL_TAKEN;
+    verdict = PP_MOVE_TAKEN;
     struct pp_tunnel_moved m;
     struct pp_tunnel *t = first_tunnel(&r);
     bool ok = pp_tunnel_export(t, &m) == PP_OK;
