@@ -99,6 +99,9 @@ def test_suite_under_sanitizers(suite: str, short_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", str(ROOT / "tests" / suite)]
     # Descriptors stay as they are, so that the sanitizers' reports are seen.
     command += ["--capture=sys", "-p", "no:cacheprovider", "--basetemp", str(short_path / "t")]
+    # No thread per test: a test that forks while another thread ends copies the sanitizer's
+    # allocator with a lock held, and its child waits for ever.
+    command += ["-o", "timeout_method=signal"]
     # Its own process group: when time is up, the servers that its tests started end with it.
     run = subprocess.Popen(
         command,

@@ -50,7 +50,7 @@ def test_system_exit_does_not_unwind_the_parents_frames() -> None:
     assert os.waitstatus_to_exitcode(status) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGALRM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGVTALRM])
 def test_a_signal_is_named(number) -> None:
     def entry(channel) -> int:
         os.kill(os.getpid(), number)
