@@ -34,7 +34,7 @@ static void on_connected(struct pp_exchange *x)
 static void relay_interim(struct pp_exchange *x)
 {
     int rc = PP_OK;
-    if (x->response.status != 100 && x->request.minor > 0) {
+    if (x->response.status != 100 && !pp_http_msg_is_1_0(&x->request)) {
         struct pp_http1_framing none = {0};
         x->flow[PP_DIR_RESPONSE].framing = none;
         rc = x->ops[PP_SIDE_DOWN]->send_head(x);

@@ -77,8 +77,9 @@ struct pp_side_ops {
     /* Collect the end of the body, with trailers where the framing can carry them. */
     int (*send_end)(struct pp_exchange *x);
     int (*flush)(struct pp_exchange *x);
-    /* May more be sent without queueing behind what the peer has not read? */
-    bool (*can_take)(const struct pp_exchange *x);
+    /* How many bytes may be sent without queueing behind what the peer has not read? 0: none now,
+     * SIZE_MAX: any number. More than that is taken, but has to be kept. */
+    size_t (*room)(const struct pp_exchange *x);
     /* As a source: go on reading body (the sink has room again, a filter has finished). */
     void (*pump)(struct pp_exchange *x);
     /* As a source: pump, although no event has told that there is anything to read. What a peer

@@ -52,9 +52,9 @@ static int flush(struct pp_exchange *x)
     return rc;
 }
 
-static bool can_take(const struct pp_exchange *x)
+static size_t room(const struct pp_exchange *x)
 {
-    return pp_h1_can_take(&pp_up_of(x)->h);
+    return pp_h1_can_take(&pp_up_of(x)->h) ? SIZE_MAX : 0;
 }
 
 static struct pp_fault reset_fault(struct pp_up *up, int rc)
@@ -138,7 +138,7 @@ static void pump(struct pp_exchange *x)
         return;
     /* While the client is slow the endpoint is not to blame for silence. */
     bool stalled = x->flow[PP_DIR_RESPONSE].parked ||
-                   (pp_exchange_is_attached(x, PP_SIDE_DOWN) && !x->ops[PP_SIDE_DOWN]->can_take(x));
+                   (pp_exchange_is_attached(x, PP_SIDE_DOWN) && x->ops[PP_SIDE_DOWN]->room(x) == 0);
     if (stalled)
         pp_up_expect(up, PP_FAULT_NONE, 0);
     else
@@ -229,7 +229,7 @@ const struct pp_side_ops pp_up_h1_ops = {
     .send_body = send_body,
     .send_end = send_end,
     .flush = flush,
-    .can_take = can_take,
+    .room = room,
     .pump = pump,
     .probe = probe,
     .yield = yield,
