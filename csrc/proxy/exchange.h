@@ -167,7 +167,7 @@ struct pp_exchange {
     const struct pp_route *route; /* the fallback route until routed */
     const struct pp_exchange_events *events;
     const struct pp_side_ops *ops[2]; /* by enum pp_side; NULL: detached */
-    void *side[2];                    /* struct pp_down *, struct pp_up * */
+    void *side[2];                    /* the sides' own: struct pp_down *, struct pp_up * */
 
     uint8_t state;      /* enum pp_exchange_state */
     uint8_t cursor;     /* filter of the current phase */
@@ -178,6 +178,8 @@ struct pp_exchange {
     bool continue_sent; /* 100 was sent to the client */
     bool close_down;    /* the client connection must close after this exchange */
     bool upstream_keep_alive; /* the endpoint's connection can be used again */
+    bool reused;              /* this attempt's connection has served others before */
+    bool silent;              /* no byte of a response has come on this attempt */
     bool aborted;             /* ended without a whole response */
     bool routed;
     bool path_set;        /* a filter has chosen <path> */
