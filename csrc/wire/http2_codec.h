@@ -37,6 +37,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "wire/http2_flood.h"
 #include "wire/http1_emit.h"
 #include "wire/http_msg.h"
 
@@ -58,40 +59,6 @@ enum pp_http2_code {
     PP_HTTP2_HTTP_1_1_REQUIRED = 13
 };
 
-/* Floods, each after its attack. X(enum tail, word, tokens, tokens a second): a bucket holds so
- * many at first and at most, and gets so many back each second; see http2_flood.h. */
-#define PP_HTTP2_FLOOD_LIST(X)                                                                     \
-    /* CVE-2023-44487: streams opened and reset before any answer */                               \
-    X(RAPID_RESET, "rapid_reset", 200, 20)                                                         \
-    /* CVE-2025-8671 (MadeYouReset): streams that the peer's errors make us reset */               \
-    X(MADE_RESET, "made_you_reset", 100, 10)                                                       \
-    /* CVE-2024-27316 and others: CONTINUATION frames of one head */                               \
-    X(CONTINUATION, "continuation", 16, 0)                                                         \
-    /* CVE-2019-9515: each SETTINGS costs an acknowledgement */                                    \
-    X(SETTINGS, "settings", 50, 5)                                                                 \
-    /* CVE-2019-9512: each PING costs an answer */                                                 \
-    X(PING, "ping", 500, 50)                                                                       \
-    /* CVE-2019-9518: frames without content that do not end anything either */                    \
-    X(EMPTY, "empty_frames", 200, 20)                                                              \
-    /* CVE-2016-6581 (HPACK bomb): heads that decode to many times their limit */                  \
-    X(HEADER_LIST, "header_list", 0, 0)                                                            \
-    /* CVE-2019-9513 and after: priorities and unknown frames instead of requests */               \
-    X(PRIORITY, "priority", 500, 50)                                                               \
-    X(UNKNOWN, "unknown_frames", 200, 20)                                                          \
-    /* CVE-2019-9511: windows opened byte by byte, and so small that each frame of ours is tiny */ \
-    X(WINDOW_UPDATE, "window_update", 1000, 100)                                                   \
-    X(TINY_WINDOW, "tiny_window", 200, 20)                                                         \
-    /* CVE-2019-9517 and others: answers (acknowledgements, resets) that the peer does not read */ \
-    X(OUTPUT, "unread_replies", 1000, 0)
-
-enum pp_http2_flood {
-    PP_HTTP2_FLOOD_NONE = 0,
-#define PP_HTTP2_FLOOD_ENUM(tail, word, tokens, rate) PP_HTTP2_FLOOD_##tail,
-    PP_HTTP2_FLOOD_LIST(PP_HTTP2_FLOOD_ENUM)
-#undef PP_HTTP2_FLOOD_ENUM
-        PP_HTTP2_FLOOD_COUNT
-};
-
 enum pp_http2_role { PP_HTTP2_SERVER = 0, PP_HTTP2_CLIENT = 1 };
 
 /* What `message` asks for. */
@@ -102,7 +69,7 @@ enum pp_http2_part {
 
 struct pp_http2_codec;
 
-/* One stream. Owners read `id`, `codec` (NULL: not attached) and the first group. */
+/* One stream. Owners read the first group; `codec` is NULL when it is not attached. */
 struct pp_http2_stream {
     struct pp_http2_codec *codec;
     uint32_t id;
@@ -110,28 +77,30 @@ struct pp_http2_stream {
     bool incremental;  /* RFC 9218: of use in pieces */
     bool received_end; /* the peer's side has ended */
     bool sent_end;     /* our side has ended */
+    bool declared;     /* client: the response came with Content-Length (HEAD, 304 too) */
+    bool by_peer;      /* the peer has reset it */
+    int16_t verdict;   /* PP_EHTTP_* or PP_EURI_*: the mistake for which the codec reset it */
+    uint32_t code;     /* error code it ended with, once it is over */
 
     /* the codec's own */
-    uint8_t part;           /* enum pp_http2_part of what is being received */
-    uint8_t request_method; /* client: enum pp_http_method of what was asked */
-    bool head_done;         /* the (final) head was received */
-    bool answered;          /* server: a head went out */
-    bool waiting;           /* in a list of those who wait for their turn */
-    bool has_data;          /* nghttp2 knows of a body to come */
-    bool counted;           /* content-length is checked: `left` bytes are still owed */
-    bool over;              /* closed in the protocol's eyes */
-    int verdict;            /* of the part being received, PP_OK so far */
-    uint32_t held;          /* body bytes received and not yet consumed */
-    uint32_t list_bytes;    /* size of the field section so far (RFC 9113 section 10.5.1) */
-    uint64_t left;
-    struct pp_http_msg *msg; /* the part being received */
-    char *text, *text_end;   /* where its fields are written: arena memory */
-    struct pp_span out;      /* what send_data wants framed, during the call */
+    bool head_done;   /* the (final) head was received */
+    bool answered;    /* a head went out */
+    bool prioritized; /* somebody has said something about its turns */
+    bool waiting;     /* in a list of those who wait for their turn */
+    bool has_data;    /* nghttp2 knows of a body to come */
+    bool counted;     /* of the body, <left> bytes must still come, no more and no less */
+    bool over;        /* closed in the protocol's eyes */
     bool out_end;
-    struct pp_list wait;
+    uint8_t request_method; /* client: enum pp_http_method of what was asked */
+    uint32_t held;          /* body bytes received and not yet consumed */
+    uint64_t left;
+    struct pp_span out;  /* what send_data wants framed, during the call */
+    struct pp_list wait; /* among those who wait for their turn */
+    struct pp_list link; /* among all of the connection, or those that are over */
 };
 
-/* What the codec asks and tells; <owner> is the connection's, as given to pp_http2_codec_new. */
+/* What the codec asks and tells; <owner> is the connection's, as given to pp_http2_codec_new. The
+ * last four may be NULL. */
 struct pp_http2_events {
     /* Server, a question: a request begins on a new stream. Zeroed storage for it, or NULL to
      * refuse it (REFUSED_STREAM). */
@@ -164,7 +133,7 @@ struct pp_http2_events {
     void (*settings)(void *owner);
     /* The answer to pp_http2_codec_ping. */
     void (*pong)(void *owner, uint64_t tag);
-    /* Server: urgency or incremental of the stream have changed after the head. May be NULL. */
+    /* Server: urgency or incremental of the stream have changed after the head. */
     void (*priority)(struct pp_http2_stream *s);
 };
 
@@ -203,6 +172,10 @@ void pp_http2_codec_free(struct pp_http2_codec *h);
 
 /* ---- receiving ---- */
 
+/* Should more be read now? Not while so much is queued to be sent that answers would pile up, nor
+ * after the end. To be asked before each read. */
+bool pp_http2_codec_wants_input(const struct pp_http2_codec *h);
+
 /* Take <n> bytes that came, all of them, at <now_ms> of a monotonic clock. The server's bytes begin
  * with the client preface. PP_OK; PP_EEND: the connection is over (a flood, or an error of the
  * peer's): send what is queued, the GOAWAY among it, and close; PP_ENOMEM: as PP_EEND, with nothing
@@ -224,9 +197,8 @@ void pp_http2_codec_sent(struct pp_http2_codec *h, size_t n);
 /* Bytes in the output (after peek: all that there is). */
 size_t pp_http2_codec_pending(const struct pp_http2_codec *h);
 /* Give each stream that waits and may send its turn, once: event `writable`. To be called when feed
- * has returned and when bytes were sent. True when more could be sent at once: the output has room
- * and streams still want. */
-bool pp_http2_codec_wake(struct pp_http2_codec *h);
+ * has returned and when bytes were sent. */
+void pp_http2_codec_wake(struct pp_http2_codec *h);
 
 /* ---- sending: messages ----
  *
@@ -288,9 +260,7 @@ uint64_t pp_http2_codec_total_streams(const struct pp_http2_codec *h);
 bool pp_http2_codec_is_over(const struct pp_http2_codec *h);
 /* The error code of our own GOAWAY, NO_ERROR when there was none. */
 uint32_t pp_http2_codec_error(const struct pp_http2_codec *h);
-/* The flood that ended the connection, or NONE. */
+/* The flood that ended the connection, or NONE; its word is pp_http2_flood_name. */
 enum pp_http2_flood pp_http2_codec_flood(const struct pp_http2_codec *h);
-/* The word of a flood for logs and counters ("rapid_reset"); "" for NONE. Static storage. */
-const char *pp_http2_codec_flood_name(enum pp_http2_flood flood);
 
 #endif

@@ -23,7 +23,9 @@ struct pp_http_field {
 
 enum {
     PP_HTTP_FIELD_REMOVED = 1 << 0, /* not there any more, for every reader */
-    PP_HTTP_FIELD_HOP = 1 << 1 /* hop-by-hop: readable, never forwarded (RFC 9110 section 7.6.1) */
+    PP_HTTP_FIELD_HOP = 1 << 1, /* hop-by-hop: readable, never forwarded (RFC 9110 section 7.6.1) */
+    PP_HTTP_FIELD_SECRET = 1 << 2 /* sent so that HPACK never indexes it; goes on so (RFC 7541
+                                     section 6.2.3) */
 };
 
 /* How a body is delimited (RFC 9112 section 6.3). */
