@@ -69,6 +69,7 @@ struct pp_down {
     uint64_t body_from_ms, body_seen_ms; /* since when the body is awaited, and when it last came */
     uint64_t body_bytes;
     struct pp_sock_addr client;
+    struct pp_client_tls *tls; /* once its handshake is done; NULL: plain */
     uint32_t n_request;
     uint32_t lingered; /* bytes dropped */
     uint8_t state;     /* enum pp_down_state */
@@ -112,6 +113,9 @@ void pp_down_close(struct pp_down *d, bool abort);
 void pp_down_cut_all(struct pp_core *core);
 /* Close everything. */
 void pp_down_close_all(struct pp_core *core);
+
+/* Speak TLS on a new connection, if its listener does (down_tls.c). PP_OK or PP_ENOMEM. */
+int pp_down_tls_open(struct pp_down *d) PP_MUST_USE;
 
 /* The HTTP/1 side (down_h1.c). */
 extern const struct pp_side_ops pp_down_h1_ops;
