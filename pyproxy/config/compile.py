@@ -277,6 +277,8 @@ class _Compiler:
         return self.logs[choice] if isinstance(choice, AccessLog) else -1
 
     def add_listener(self, name: str, listener: Listener) -> None:
+        if listener.tls:
+            raise ValueError("TLS cannot be served yet; remove it")
         limits, timeouts = listener.limits, listener.timeouts
         idle_ms = _IDLE_MS[listener.protocol] if timeouts.idle_ms is None else timeouts.idle_ms
         self.builder.add_listener(
@@ -302,6 +304,8 @@ class _Compiler:
         )
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
+        if upstream.tls:
+            raise ValueError("TLS cannot be spoken yet; remove it")
         timeouts, pool = upstream.timeouts, upstream.pool
         number = self.upstreams[name] = self.builder.add_upstream(
             name,
