@@ -348,7 +348,10 @@ cdef class Request(_Part):
 
     @property
     def version(self):
-        return "1.0" if self._live().request.minor == 0 else "1.1"
+        m = &self._live().request
+        if m.major == 2:
+            return "2"
+        return "1.0" if m.minor == 0 else "1.1"
 
 
 cdef class Response(_Part):

@@ -14,6 +14,7 @@ void pp_http_msg_init(struct pp_http_msg *m, struct pp_arena *arena)
     m->path = m->query = m->reason = PP_SPAN_NONE;
     m->status = 0;
     m->method_id = PP_HTTP_OTHER;
+    m->major = 1;
     m->minor = 0;
     m->body = PP_HTTP_BODY_NONE;
     m->keep_alive = m->expect_continue = m->upgrade = m->te_trailers = false;

@@ -57,6 +57,7 @@ struct pp_http_msg {
     uint16_t status;
 
     uint8_t method_id; /* enum pp_http_method */
+    uint8_t major;     /* 1, or 2: HTTP/2 */
     uint8_t minor;     /* HTTP/1.minor */
     /* filled by pp_http_rules_* */
     uint8_t body;            /* enum pp_http_body */
@@ -112,6 +113,12 @@ static inline struct pp_span pp_http_field_value(const struct pp_http_field *f)
 static inline bool pp_http_field_is_live(const struct pp_http_field *f)
 {
     return !(f->flags & PP_HTTP_FIELD_REMOVED);
+}
+
+/* HTTP/1.0: without chunked coding, interim responses and Expect. */
+static inline bool pp_http_msg_is_1_0(const struct pp_http_msg *m)
+{
+    return m->major == 1 && m->minor == 0;
 }
 
 #endif
