@@ -6,7 +6,6 @@ may not be allowed to read keys, get what was read. Paths become absolute on the
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from pyproxy.config.sections_tls import (
 from pyproxy.errors import Fault
 
 from . import pem, trust
+from .look import look_of
 from .names import check_names
 from .pairs import FileError, Source, about, read_pair, read_trust
 
@@ -229,14 +229,6 @@ def _open_file(path: str, flags: int) -> int:
         return fd
     os.close(fd)
     raise ValueError(f"{path} is not a file; name a file")
-
-
-def look_of(path: str) -> FileLook:
-    """A file as it is now, wherever links lead; all zero when it cannot be found."""
-    with contextlib.suppress(OSError, ValueError):
-        found = os.stat(path)
-        return FileLook(path, found.st_ino, found.st_size, found.st_mtime_ns)
-    return FileLook(path, 0, 0, 0)
 
 
 def _certificates(tls: Tls) -> list[tuple[str, Certificate]]:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
 
 from pyproxy.config.model import Config
 from pyproxy.config.section import Section
-from pyproxy.config.sections_tls import CertificateFacts, UpstreamTls
+from pyproxy.config.sections_tls import Certificate, CertificateFacts, PairRead, Tls, UpstreamTls
 
 _DAY = 86_400
+_T = TypeVar("_T")
 
 
 class Held(NamedTuple):
@@ -30,6 +33,50 @@ class Held(NamedTuple):
     section: Section
     facts: CertificateFacts
     remarks: tuple[str, ...] = ()
+
+
+def without_keys(config: Config) -> Config:
+    """The same for those who only show it."""
+    listeners = {
+        name: msgspec.structs.replace(listener, tls=_keyless(listener.tls))
+        for name, listener in config.listeners.items()
+    }
+    upstreams = {
+        name: msgspec.structs.replace(upstream, tls=_keyless(upstream.tls))
+        for name, upstream in config.upstreams.items()
+    }
+    return msgspec.structs.replace(config, listeners=listeners, upstreams=upstreams)
+
+
+def _keyless(section: _T) -> _T:
+    if isinstance(section, Tls):
+        certificates = tuple(_keyless(one) for one in section.certificates)
+        return msgspec.structs.replace(section, certificates=certificates)
+    if isinstance(section, Certificate):
+        return msgspec.structs.replace(section, key="", passphrase="", read=_closed(section.read))
+    if isinstance(section, UpstreamTls):
+        return msgspec.structs.replace(section, key="", passphrase="", pair=_closed(section.pair))
+    return section
+
+
+def _closed(pair: PairRead | None) -> PairRead | None:
+    return pair and msgspec.structs.replace(pair, key=b"")
+
+
+def rows_of(config: Config, now: float) -> list[dict[str, Any]]:
+    """Every certificate as JSON has it."""
+    return [
+        {
+            held.owner: held.name,
+            "use": held.use,
+            "path": held.path,
+            "file": file_of(held),
+            **msgspec.structs.asdict(held.facts),
+            "days_left": round((held.facts.not_after - now) / _DAY, 2),
+            "remarks": remarks_of(held, now),
+        }
+        for held in certificates_of(config)
+    ]
 
 
 def names_files(config: Config) -> bool:

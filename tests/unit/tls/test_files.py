@@ -12,7 +12,8 @@ from pyproxy.config.load import load, loads
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError
 from pyproxy.supervise import blob
-from pyproxy.tls.files import look_of, read_again
+from pyproxy.tls.files import read_again
+from pyproxy.tls.look import look_of
 from testenv.certificates import certificates, make_key, pem_of_key
 
 PKI = certificates()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import msgspec
 
 from pyproxy.config.load import loads
@@ -12,6 +14,8 @@ from pyproxy.tls.held import (
     file_of,
     names_files,
     remarks_of,
+    rows_of,
+    without_keys,
 )
 from testenv.certificates import certificates
 
@@ -73,3 +77,23 @@ def test_the_time_that_is_left_is_told_in_days_or_hours() -> None:
     facts = msgspec.structs.replace(held.facts, not_after=100 * 86_400)
     told = [days_left(facts, 86_400 * day) for day in (0, 98, 99, 99 + 23 / 24, 100)]
     assert told == ["100 days left", "2 days left", "24 hours left", "1 hour left", "expired"]
+
+
+def test_who_only_shows_certificates_gets_no_key() -> None:
+    config = loads(TEXT)
+    shown = without_keys(config)
+    assert rows_of(shown, 0.0) == rows_of(config, 0.0)
+    packed = msgspec.json.encode(shown, enc_hook=lambda _: None)
+    assert b"PRIVATE" not in packed
+    for pair in (PKI.server, PKI.alice):
+        assert base64.b64encode(pair.key.read_bytes()[30:90])[4:-4] not in packed
+    assert shown.listeners["web"].tls.certificates[0].read.key == b""
+    assert shown.upstreams["app"].tls.pair.key == b""
+
+
+def test_rows_are_for_programs() -> None:
+    server, _, client, _ = rows_of(loads(TEXT), 0.0)
+    assert (server["listener"], server["use"], client["upstream"]) == ("web", "server", "app")
+    assert server["file"] == str(PKI.server.cert)
+    assert server["fingerprint"] == PKI.server.fingerprint
+    assert server["days_left"] == round(server["not_after"] / 86_400, 2)
