@@ -75,7 +75,14 @@
     X(PP_EURI_SLASH, -83, "encoded_slash", "an encoded slash or backslash in the path")            \
     X(PP_EURI_DOTS, -84, "path_above_root", "dot segments climb above the root")                   \
     X(PP_EURI_AUTHORITY, -85, "bad_authority", "the authority is not host[:port]")                 \
-    X(PP_EURI_SCHEME, -86, "bad_scheme", "a scheme other than http or https")
+    X(PP_EURI_SCHEME, -86, "bad_scheme", "a scheme other than http or https")                      \
+    /* TLS handshakes */                                                                           \
+    X(PP_ETLS_HANDSHAKE, -96, "tls_handshake", "the TLS handshake failed")                         \
+    X(PP_ETLS_HTTP, -97, "http_to_tls", "plain HTTP was sent to a port of TLS")                    \
+    X(PP_ETLS_CERTIFICATE, -98, "bad_certificate", "the peer's certificate is not acceptable")     \
+    X(PP_ETLS_EXPIRED, -99, "certificate_expired", "the peer's certificate is not valid now")      \
+    X(PP_ETLS_NAME, -100, "certificate_name", "the peer's certificate is for another name")        \
+    X(PP_ETLS_CA, -101, "certificate_unknown_ca", "the peer's certificate is of an unknown CA")
 
 enum pp_err {
 #define PP_ERR_ENUM(code, number, name, text) code = (number),

@@ -48,6 +48,11 @@
     X(LISTENER, MOVED_IN, "connections_moved_total", COUNTER, "direction=\"in\"",                  \
       "Open client connections that one worker handed to another.")                                \
     X(LISTENER, MOVED_OUT, "connections_moved_total", COUNTER, "direction=\"out\"", "")            \
+    X(LISTENER, TLS_FULL, "tls_handshakes_total", COUNTER, "kind=\"full\"",                        \
+      "TLS handshakes with clients that succeeded.")                                               \
+    X(LISTENER, TLS_RESUMED, "tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")              \
+    X(LISTENER, TLS_FAILURES, "tls_handshake_failures_total", COUNTER, "",                         \
+      "TLS handshakes with clients that failed.")                                                  \
     X(ROUTE, STATUS_1XX, "requests_total", COUNTER, "code=\"1xx\"", "Requests, by final status.")  \
     X(ROUTE, STATUS_2XX, "requests_total", COUNTER, "code=\"2xx\"", "")                            \
     X(ROUTE, STATUS_3XX, "requests_total", COUNTER, "code=\"3xx\"", "")                            \

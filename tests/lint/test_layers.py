@@ -20,7 +20,7 @@ LAYERS = {
 # The order inside proxy/, one group a line: a file may include its own group and those above it.
 # "filter_*" stands for every filter_<name>.
 PROXY_ORDER = (
-    ("fault", "metrics", "moved", "template", "snapshot"),
+    ("fault", "metrics", "moved", "template", "snapshot", "client_tls"),
     ("core",),
     ("h1",),
     ("exchange",),
@@ -33,7 +33,7 @@ PROXY_ORDER = (
     ("tunnel",),
     ("step", "step_request", "step_response"),
     ("drive",),
-    ("down", "down_h1", "move", "tunnel_door", "tunnel_move"),
+    ("down", "down_h1", "down_tls", "move", "tunnel_door", "tunnel_move"),
 )
 
 # What the C library may give to a pure file: none of these can read a clock or make a system call.
@@ -51,7 +51,7 @@ PURE_EXTRA = {
 # Headers that only the named files may include.
 PRIVATE_HEADERS = {
     "nghttp2/nghttp2.h": {"csrc/wire/http2_codec.c"},
-    "io/tls_api.h": {"csrc/io/chan_tls.c", "csrc/io/tls_conf.c", "csrc/io/tls_conf.h"},
+    "io/tls_api.h": {"csrc/io/tls_lib.h"},
     "sys/epoll.h": {"csrc/io/loop.c", "csrc/io/loop.h"},
 }
 
