@@ -52,7 +52,6 @@ class CertificateWatch:
 
     def begin(self) -> None:
         """Look from now on, as long as the service runs."""
-        warn_of_certificates(self._up.service.config, self._log.warning)
         self._up.reactor.call_later(_LOOK_SECONDS, self._look)
 
     def _look(self) -> None:

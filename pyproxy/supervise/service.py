@@ -261,7 +261,7 @@ class Service:
 
     def prepare_logs(self, config: Config | None = None) -> None:
         """Make the log files. Raises `StartError`."""
-        logfiles.prepare(logfiles.paths_of(config or self.config), self.identity)
+        logfiles.prepare_all(config or self.config, self.identity)
 
     # ---- what is said
 
