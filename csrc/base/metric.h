@@ -104,7 +104,11 @@
     X(SUPERVISOR, WORKER_RESTARTS, "worker_restarts_total", COUNTER, "",                           \
       "Worker processes that died and were replaced.")                                             \
     X(SUPERVISOR, RECORDS_REFUSED, "metric_records_refused_total", COUNTER, "",                    \
-      "Things that share the `-` record because the counter segment is full.")
+      "Things that share the `-` record because the counter segment is full.")                     \
+    X(SUPERVISOR, CERTIFICATE_RELOADS, "certificate_reloads_total", COUNTER, "",                   \
+      "Times that certificates changed on disk and were put in force.")                            \
+    X(SUPERVISOR, CERTIFICATE_FAILURES, "certificate_reload_failures_total", COUNTER, "",          \
+      "Times that certificates changed on disk and were refused.")
 
 enum pp_metric_kind {
 #define PP_METRIC_KIND_ENUM(kind, label) PP_METRIC_##kind,
