@@ -76,6 +76,11 @@
     X(LISTENER, HTTP2_FLOOD_TINY_WINDOW, "http2_floods_total", COUNTER, "kind=\"tiny_window\"",    \
       "")                                                                                          \
     X(LISTENER, HTTP2_FLOOD_OUTPUT, "http2_floods_total", COUNTER, "kind=\"unread_replies\"", "")  \
+    X(LISTENER, TLS_FULL, "tls_handshakes_total", COUNTER, "kind=\"full\"",                        \
+      "TLS handshakes with clients that succeeded.")                                               \
+    X(LISTENER, TLS_RESUMED, "tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")              \
+    X(LISTENER, TLS_FAILURES, "tls_handshake_failures_total", COUNTER, "",                         \
+      "TLS handshakes with clients that failed.")                                                  \
     X(ROUTE, STATUS_1XX, "requests_total", COUNTER, "code=\"1xx\"", "Requests, by final status.")  \
     X(ROUTE, STATUS_2XX, "requests_total", COUNTER, "code=\"2xx\"", "")                            \
     X(ROUTE, STATUS_3XX, "requests_total", COUNTER, "code=\"3xx\"", "")                            \
@@ -127,7 +132,11 @@
     X(SUPERVISOR, WORKER_RESTARTS, "worker_restarts_total", COUNTER, "",                           \
       "Worker processes that died and were replaced.")                                             \
     X(SUPERVISOR, RECORDS_REFUSED, "metric_records_refused_total", COUNTER, "",                    \
-      "Things that share the `-` record because the counter segment is full.")
+      "Things that share the `-` record because the counter segment is full.")                     \
+    X(SUPERVISOR, CERTIFICATE_RELOADS, "certificate_reloads_total", COUNTER, "",                   \
+      "Times that certificates changed on disk and were put in force.")                            \
+    X(SUPERVISOR, CERTIFICATE_FAILURES, "certificate_reload_failures_total", COUNTER, "",          \
+      "Times that certificates changed on disk and were refused.")
 
 enum pp_metric_kind {
 #define PP_METRIC_KIND_ENUM(kind, label) PP_METRIC_##kind,

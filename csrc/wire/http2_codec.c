@@ -79,11 +79,11 @@ void pp_http2_codec_detach(struct pp_http2_stream *s)
     pp_list_detach(&s->wait);
     pp_list_detach(&s->link);
     s->waiting = false;
-    if (s->held > 0) {
+    if (s->held > 0 && !h->broken) {
         (void)nghttp2_session_consume_connection(h->ng, s->held);
-        s->held = 0;
     }
-    if (!s->over) {
+    s->held = 0;
+    if (!s->over && !h->broken) {
         (void)nghttp2_session_set_stream_user_data(h->ng, (int32_t)s->id, NULL);
     }
     if (h->noted == s) {
@@ -160,6 +160,9 @@ void pp_http2_codec_reset(struct pp_http2_stream *s, uint32_t code)
         return;
     }
     h->n_open--;
+    if (h->broken) {
+        return;
+    }
     if (nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, (int32_t)s->id, code) != 0) {
         h->broken = true;
     }
@@ -254,24 +257,67 @@ enum pp_http2_flood pp_http2_codec_flood(const struct pp_http2_codec *h)
 
 /* ---- making ---- */
 
-static void *ng_alloc(size_t n, void *arg)
+/* Memory of nghttp2 hangs on its connection:
+ *
+ *   codec -> [ link | bytes of nghttp2 ] -> [ link | ... ] -> ...
+ *
+ * When an allocation fails the connection is broken, and nghttp2 is not asked to tidy up: the
+ * blocks are freed as they hang. (1.52 frees a body's item twice after a failure in
+ * nghttp2_submit_data.) */
+static void *hang(struct pp_http2_codec *h, struct pp_list *block)
 {
-    return pp_mem_alloc(n);
+    if (!block) {
+        h->broken = true;
+        return NULL;
+    }
+    pp_list_attach(&h->blocks, block);
+    return block + 1;
 }
 
-static void ng_release(void *p, void *arg)
+static void *ng_alloc(size_t n, void *arg)
 {
-    pp_mem_free(p);
+    return hang(arg, n > SIZE_MAX / 2 ? NULL : pp_mem_alloc(sizeof(struct pp_list) + n));
 }
 
 static void *ng_zalloc(size_t count, size_t n, void *arg)
 {
-    return n > 0 && count > SIZE_MAX / n ? NULL : pp_mem_zalloc(count * n);
+    bool fits = n == 0 || count <= SIZE_MAX / 2 / n;
+
+    return hang(arg, fits ? pp_mem_zalloc(sizeof(struct pp_list) + count * n) : NULL);
+}
+
+static void ng_release(void *p, void *arg)
+{
+    if (p) {
+        struct pp_list *block = (struct pp_list *)p - 1;
+        pp_list_detach(block);
+        pp_mem_free(block);
+    }
 }
 
 static void *ng_resize(void *p, size_t n, void *arg)
 {
-    return pp_mem_resize(p, n);
+    struct pp_list *old = p ? (struct pp_list *)p - 1 : NULL, *block;
+    struct pp_http2_codec *h = arg;
+
+    if (!old) {
+        return ng_alloc(n, arg);
+    }
+    pp_list_detach(old);
+    block = n > SIZE_MAX / 2 ? NULL : pp_mem_resize(old, sizeof(*old) + n);
+    if (!block) {
+        pp_list_attach(&h->blocks, old);
+    }
+    return hang(h, block);
+}
+
+static void free_blocks(struct pp_http2_codec *h)
+{
+    while (!pp_list_is_empty(&h->blocks)) {
+        struct pp_list *block = h->blocks.next;
+        pp_list_detach(block);
+        pp_mem_free(block);
+    }
 }
 
 static uint32_t or_default(uint32_t v, uint32_t standard)
@@ -391,8 +437,8 @@ static bool greet(struct pp_http2_codec *h)
 
 struct pp_http2_codec *pp_http2_codec_new(const struct pp_http2_kind *kind, void *owner)
 {
-    nghttp2_mem mem = {NULL, ng_alloc, ng_release, ng_zalloc, ng_resize};
     struct pp_http2_codec *h = pp_mem_zalloc(sizeof(*h));
+    nghttp2_mem mem = {h, ng_alloc, ng_release, ng_zalloc, ng_resize};
     int rc;
 
     if (!h) {
@@ -401,6 +447,7 @@ struct pp_http2_codec *pp_http2_codec_new(const struct pp_http2_kind *kind, void
     h->kind = kind;
     h->owner = owner;
     h->preface_left = kind->server ? NGHTTP2_CLIENT_MAGIC_LEN : 0;
+    pp_list_init(&h->blocks);
     pp_list_init(&h->streams);
     pp_list_init(&h->over);
     pp_http2_flood_init(&h->floods, 0);
@@ -410,7 +457,7 @@ struct pp_http2_codec *pp_http2_codec_new(const struct pp_http2_kind *kind, void
     rc = kind->server ? nghttp2_session_server_new3(&h->ng, kind->callbacks, h, kind->option, &mem)
                       : nghttp2_session_client_new3(&h->ng, kind->callbacks, h, kind->option, &mem);
     if (rc != 0) {
-        h->ng = NULL;
+        h->broken = true;
     }
     if (rc != 0 || !greet(h)) {
         pp_http2_codec_free(h);
@@ -430,7 +477,10 @@ void pp_http2_codec_free(struct pp_http2_codec *h)
     while (!pp_list_is_empty(&h->over)) {
         pp_http2_codec_detach(PP_CONTAINER_OF(h->over.next, struct pp_http2_stream, link));
     }
-    nghttp2_session_del(h->ng);
+    if (!h->broken) {
+        nghttp2_session_del(h->ng);
+    }
+    free_blocks(h);
     pp_buf_fini(&h->out, h->kind->chunks);
     pp_mem_free(h);
 }

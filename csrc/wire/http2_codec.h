@@ -8,8 +8,8 @@
  * STREAMS  belong to the owner, who embeds a struct pp_http2_stream in its own object (zeroed, it
  * is attached to nothing). The codec holds the pointer from `open` (server) or send_request
  * (client) until the event `reset`, or until the owner calls pp_http2_codec_release or _reset; each
- * stream that was attached needs one of these three. In none of them is anything freed: then the
- * memory is the owner's again, at once.
+ * stream that was attached needs one of these three. Then its memory is the owner's again: at once,
+ * or, in an event, when that event has returned.
  *
  *   (owner's) --open / send_request--> ATTACHED --event reset | release | reset--> (owner's)
  *

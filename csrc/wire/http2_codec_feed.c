@@ -206,7 +206,7 @@ static void reject(struct pp_http2_stream *s, int verdict, uint32_t code)
     const struct pp_http2_events *events = h->kind->events;
 
     s->verdict = (int16_t)verdict;
-    if (!s->over) {
+    if (!s->over && !h->broken) {
         if (nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, (int32_t)s->id, code) != 0) {
             h->broken = true;
         }
@@ -282,16 +282,32 @@ static void dispatch_trailers(struct pp_http2_codec *h, struct pp_http2_stream *
 static void dispatch_data(struct pp_http2_codec *h, struct pp_http2_stream *s, struct pp_span data,
                           bool end)
 {
-    if (!s->head_done || (s->counted && data.n > s->left)) {
+    const struct pp_http2_events *events = h->kind->events;
+    int verdict = PP_OK;
+
+    if (!s->head_done) {
         reject(s, PP_EHTTP_BODY_BYTES, NGHTTP2_PROTOCOL_ERROR);
         return;
     }
+    if (s->counted && data.n > s->left) {
+        verdict = PP_EHTTP_BODY_BYTES;
+        data.n = s->left;
+    }
     s->left -= s->counted ? data.n : 0;
-    if (end && s->counted && s->left > 0) {
-        reject(s, PP_EHTTP_BODY_SHORT, NGHTTP2_PROTOCOL_ERROR);
+    if (verdict == PP_OK && end && s->counted && s->left > 0) {
+        verdict = PP_EHTTP_BODY_SHORT;
+    }
+    if (verdict == PP_OK) {
+        events->data(s, data, end);
         return;
     }
-    h->kind->events->data(s, data, end);
+    /* What was right is told first, so that it does not matter how the bytes were cut. */
+    if (data.n > 0) {
+        events->data(s, data, false);
+    }
+    if (s->codec == h) {
+        reject(s, verdict, NGHTTP2_PROTOCOL_ERROR);
+    }
 }
 
 /* Tell the owners of streams that are over. */
@@ -477,6 +493,9 @@ void pp_http2_codec_consume(struct pp_http2_stream *s, size_t n)
         return;
     }
     s->held -= (uint32_t)n;
+    if (h->broken) {
+        return;
+    }
     rc = s->over ? nghttp2_session_consume_connection(h->ng, n)
                  : nghttp2_session_consume(h->ng, (int32_t)s->id, n);
     if (rc != 0) {

@@ -62,6 +62,7 @@ struct pp_http2_codec {
     struct pp_http2_stream *noted;
     struct pp_span note_data;
 
+    struct pp_list blocks;          /* memory of nghttp2 */
     struct pp_http2_stream *sender; /* the one that send_data is about */
     struct pp_list streams;         /* all that are attached, but for those in <over> */
     struct pp_list over;            /* those that have ended with an event to tell */

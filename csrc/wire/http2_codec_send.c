@@ -23,9 +23,6 @@ static ssize_t on_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t most
         return NGHTTP2_ERR_DEFERRED;
     }
     n = PP_MIN(most, s->out.n);
-    if (n < s->out.n && n < TINY) {
-        pp_http2_codec_charge(h, PP_HTTP2_FLOOD_TINY_WINDOW, 4);
-    }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (n == s->out.n && s->out_end) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -316,6 +313,9 @@ int pp_http2_codec_send_data(struct pp_http2_stream *s, struct pp_span data, boo
     if (room == 0) {
         pp_http2_codec_wait(s);
         return PP_OK;
+    }
+    if (room < data.n && room < TINY) {
+        pp_http2_codec_charge(h, PP_HTTP2_FLOOD_TINY_WINDOW, 4);
     }
     s->out = pp_span(data.p, PP_MIN(data.n, room));
     s->out_end = end && data.n <= room;

@@ -192,6 +192,21 @@ void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
     l->http2.target_bytes = l->limits.target_bytes;
 }
 
+struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener)
+{
+    return b->listeners.at[listener];
+}
+
+struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstream)
+{
+    return &((struct draft_upstream *)b->upstreams.at[upstream])->conf;
+}
+
+struct pp_arena *pp_builder_arena(struct pp_builder *b)
+{
+    return &b->sn->arena;
+}
+
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream)
 {
     uint32_t id;

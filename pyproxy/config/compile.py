@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from pyproxy.config import addresses
+from pyproxy.config.compile_tls import set_listener_tls
 from pyproxy.config.faults import Report
 from pyproxy.config.model import (
     AccessLog,
@@ -279,7 +280,7 @@ class _Compiler:
     def add_listener(self, name: str, listener: Listener) -> None:
         limits, timeouts = listener.limits, listener.timeouts
         idle_ms = _IDLE_MS[listener.protocol] if timeouts.idle_ms is None else timeouts.idle_ms
-        self.builder.add_listener(
+        number = self.builder.add_listener(
             name,
             access_log=self.log_id(_or_else(listener.access_log, self.config.access_log)),
             trusted_proxies=listener.trusted_proxies,
@@ -301,8 +302,11 @@ class _Compiler:
             keepalive_s=_whole_seconds(timeouts.keepalive_ms),
             http2=listener.http2.numbers(),
         )
+        set_listener_tls(self.builder, number, listener)
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
+        if upstream.tls:
+            raise ValueError("TLS cannot be spoken yet; remove it")
         timeouts, pool = upstream.timeouts, upstream.pool
         number = self.upstreams[name] = self.builder.add_upstream(
             name,

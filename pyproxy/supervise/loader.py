@@ -25,7 +25,7 @@ from pyproxy.filters.chain import BoundFilter
 from . import blob, privileges
 from .channel import Channel, Kind
 from .children import Child, describe_exit, end_with_parent, fork_child
-from .worker import BindFilters, verify_filters
+from .worker import BindFilters, load_tls_library, verify_filters
 
 _NICER = 10
 
@@ -66,9 +66,34 @@ def read_again(
     return 0
 
 
+def read_files_again(channel: Channel, running: Config) -> int:
+    """Entry of the loader's process for the files that <running> names, such as certificates.
+
+    LOADED tells the sections that have `changed` and the `faults` of those that stay; with the
+    configuration, if any has changed. Or FAILED.
+    """
+    gc.disable()
+    try:
+        from pyproxy.tls import files
+
+        outcome = files.read_again(running)
+        body = {"changed": outcome.changed, "faults": outcome.faults}
+        memory = []
+        if outcome.changed:
+            _try_to_build(outcome.config)
+            memory = [blob.pack(outcome.config)]
+        channel.send(Kind.LOADED, body, memory)
+    except PyproxyError as error:
+        channel.send(Kind.FAILED, {"error": str(error)})
+    except Exception:
+        channel.send(Kind.FAILED, {"error": traceback.format_exc().rstrip()})
+    return 0
+
+
 def _try_to_build(config: Config) -> None:
     """Let the engine refuse here, with the place, what it would refuse in the workers."""
     filters = {key: BoundFilter(key, {}) for key, _ in filter_refs(config)}
+    load_tls_library(config)
     compile_snapshot(config, SnapshotBuilder(), filters)
 
 

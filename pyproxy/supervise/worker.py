@@ -23,11 +23,12 @@ from typing import Any, NamedTuple, TypeVar
 import uvloop
 
 from pyproxy import log
-from pyproxy._engine import Engine, Snapshot, SnapshotBuilder
+from pyproxy._engine import Engine, Snapshot, SnapshotBuilder, load_tls
 from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
+from pyproxy.tls.held import names_files
 
 from . import blob, logfiles, privileges
 from .channel import Channel, ChannelError, Kind, Message
@@ -58,6 +59,22 @@ class WorkerPlan(NamedTuple):
     stats: mmap
     identity: privileges.Identity | None
     bind: BindFilters = bind_filters
+
+
+def load_tls_library(config: Config) -> None:
+    """Have the engine find the TLS library if <config> speaks TLS; at once when it has it already.
+
+    The first time should be before the workers are forked: then they resume each other's sessions.
+    Raises `StartError`.
+    """
+    if not names_files(config):
+        return
+    from pyproxy.tls.api import finder
+
+    try:
+        load_tls(finder())
+    except OSError as error:
+        raise StartError(str(error)) from error
 
 
 def verify_filters(
@@ -128,6 +145,7 @@ class Worker:
         asyncio.set_event_loop(self._loop)
         self._engine = Engine(loop=self._loop, slot=plan.column, stats=plan.stats)
         filters = plan.bind(plan.config)
+        load_tls_library(plan.config)
         # The engine could only say that a system call failed.
         logfiles.check(logfiles.paths_of(plan.config))
         self._engine.install(compile_snapshot(plan.config, SnapshotBuilder(), filters))
@@ -227,6 +245,7 @@ class Worker:
         try:
             config = await _in_steps(blob.unpack_steps(fd))
             logfiles.check(logfiles.paths_of(config))
+            load_tls_library(config)
             filters = self._plan.bind(config)
             await asyncio.sleep(0)
             steps = compile_steps(config, SnapshotBuilder(), filters)

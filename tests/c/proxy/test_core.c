@@ -15,6 +15,7 @@
 // links: proxy/down_h2.c proxy/down_h2_stream.c wire/http2_codec.c wire/http2_codec_feed.c
 // links: wire/http2_codec_send.c wire/http2_flood.c wire/http2_msg.c wire/http_priority.c
 // libs: nghttp2
+// links: base/ip.c
 #include "proxy/core.c"
 
 #include "proxy/rig.h"

@@ -33,8 +33,8 @@ struct peer {
     size_t log_n;
 };
 
-static void peer_say(struct peer *p, const char *fmt, ...) PP_PRINTF(2, 3);
-static void peer_say(struct peer *p, const char *fmt, ...)
+static inline void peer_say(struct peer *p, const char *fmt, ...) PP_PRINTF(2, 3);
+static inline void peer_say(struct peer *p, const char *fmt, ...)
 {
     va_list ap;
     int n;
@@ -48,12 +48,12 @@ static void peer_say(struct peer *p, const char *fmt, ...)
     p->log_n += (size_t)n;
 }
 
-static struct peer_stream *peer_stream_of(struct pp_http2_stream *s)
+static inline struct peer_stream *peer_stream_of(struct pp_http2_stream *s)
 {
     return (struct peer_stream *)s;
 }
 
-static struct peer_stream *peer_take(struct peer *p)
+static inline struct peer_stream *peer_take(struct peer *p)
 {
     struct peer_stream *t;
 
@@ -69,7 +69,7 @@ static struct peer_stream *peer_take(struct peer *p)
     return t;
 }
 
-static struct pp_http2_stream *peer_open(void *owner)
+static inline struct pp_http2_stream *peer_open(void *owner)
 {
     struct peer *p = owner;
     struct peer_stream *t = p->refuses ? NULL : peer_take(p);
@@ -77,7 +77,7 @@ static struct pp_http2_stream *peer_open(void *owner)
     return t ? &t->s : NULL;
 }
 
-static struct pp_http_msg *peer_message(struct pp_http2_stream *s, enum pp_http2_part part)
+static inline struct pp_http_msg *peer_message(struct pp_http2_stream *s, enum pp_http2_part part)
 {
     struct peer_stream *t = peer_stream_of(s);
 
@@ -85,7 +85,7 @@ static struct pp_http_msg *peer_message(struct pp_http2_stream *s, enum pp_http2
     return &t->m;
 }
 
-static void peer_say_fields(struct peer *p, const struct pp_http_msg *m)
+static inline void peer_say_fields(struct peer *p, const struct pp_http_msg *m)
 {
     for (uint32_t i = 0; i < m->n_field; i++) {
         const struct pp_http_field *f = &m->field[i];
@@ -99,7 +99,7 @@ static void peer_say_fields(struct peer *p, const struct pp_http_msg *m)
 
 #define PEER_SPAN(s) (int)(s).n, (s).p ? (s).p : "-"
 
-static void peer_head(struct pp_http2_stream *s, bool end)
+static inline void peer_head(struct pp_http2_stream *s, bool end)
 {
     struct peer_stream *t = peer_stream_of(s);
     const struct pp_http_msg *m = &t->m;
@@ -121,12 +121,12 @@ static void peer_head(struct pp_http2_stream *s, bool end)
     peer_say_fields(t->p, m);
 }
 
-static void peer_bad_head(struct pp_http2_stream *s, int verdict)
+static inline void peer_bad_head(struct pp_http2_stream *s, int verdict)
 {
     peer_say(peer_stream_of(s)->p, "%u bad head %s\n", s->id, pp_err_name(verdict));
 }
 
-static void peer_data(struct pp_http2_stream *s, struct pp_span data, bool end)
+static inline void peer_data(struct pp_http2_stream *s, struct pp_span data, bool end)
 {
     struct peer_stream *t = peer_stream_of(s);
 
@@ -141,39 +141,39 @@ static void peer_data(struct pp_http2_stream *s, struct pp_span data, bool end)
     }
 }
 
-static void peer_trailers(struct pp_http2_stream *s)
+static inline void peer_trailers(struct pp_http2_stream *s)
 {
     peer_say(peer_stream_of(s)->p, "%u trailers\n", s->id);
     peer_say_fields(peer_stream_of(s)->p, &peer_stream_of(s)->m);
 }
 
-static void peer_reset(struct pp_http2_stream *s, uint32_t code, bool by_peer)
+static inline void peer_reset(struct pp_http2_stream *s, uint32_t code, bool by_peer)
 {
     peer_say(peer_stream_of(s)->p, "%u reset %u%s%s%s\n", s->id, code, by_peer ? " by peer" : "",
              s->verdict ? " " : "", s->verdict ? pp_err_name(s->verdict) : "");
 }
 
-static void peer_writable(struct pp_http2_stream *s)
+static inline void peer_writable(struct pp_http2_stream *s)
 {
     peer_say(peer_stream_of(s)->p, "%u writable\n", s->id);
 }
 
-static void peer_goaway(void *owner, uint32_t code, uint32_t last)
+static inline void peer_goaway(void *owner, uint32_t code, uint32_t last)
 {
     peer_say(owner, "goaway %u last %u\n", code, last);
 }
 
-static void peer_settings(void *owner)
+static inline void peer_settings(void *owner)
 {
     peer_say(owner, "settings\n");
 }
 
-static void peer_pong(void *owner, uint64_t tag)
+static inline void peer_pong(void *owner, uint64_t tag)
 {
     peer_say(owner, "pong %llu\n", (unsigned long long)tag);
 }
 
-static void peer_priority(struct pp_http2_stream *s)
+static inline void peer_priority(struct pp_http2_stream *s)
 {
     peer_say(peer_stream_of(s)->p, "%u priority u=%u%s\n", s->id, s->urgency,
              s->incremental ? " i" : "");
@@ -195,8 +195,8 @@ static const struct pp_http2_events peer_events = {
 };
 
 /* A peer that has just connected. False when memory is out. */
-static bool peer_start(struct peer *p, enum pp_http2_role role,
-                       const struct pp_http2_limits *limits)
+static inline bool peer_start(struct peer *p, enum pp_http2_role role,
+                              const struct pp_http2_limits *limits)
 {
     static const struct pp_http2_limits standard;
 
@@ -207,7 +207,7 @@ static bool peer_start(struct peer *p, enum pp_http2_role role,
     return p->h != NULL;
 }
 
-static void peer_stop(struct peer *p)
+static inline void peer_stop(struct peer *p)
 {
     pp_http2_codec_free(p->h);
     pp_http2_codec_kind_free(p->kind);
@@ -215,10 +215,11 @@ static void peer_stop(struct peer *p)
         pp_arena_fini(&p->streams[i].arena);
     }
     pp_slab_fini(&p->chunks);
+    memset(p, 0, sizeof(*p));
 }
 
 /* What was logged since the last call. */
-static struct pp_span peer_heard(struct peer *p)
+static inline struct pp_span peer_heard(struct peer *p)
 {
     struct pp_span s = pp_span(p->log, p->log_n);
 
@@ -227,7 +228,7 @@ static struct pp_span peer_heard(struct peer *p)
 }
 
 /* Take up to <most> bytes of the output into <to>. */
-static size_t peer_output(struct peer *p, char *to, size_t most)
+static inline size_t peer_output(struct peer *p, char *to, size_t most)
 {
     struct iovec iov[16];
     size_t n = 0;
@@ -244,7 +245,7 @@ static size_t peer_output(struct peer *p, char *to, size_t most)
 
 /* Carry what <from> has to say to <to>, in pieces of at most <step> bytes (0: as they come), each
  * in memory of its own. Returns how many bytes; *rc gets the last result of feed. */
-static size_t peer_carry(struct peer *from, struct peer *to, size_t step, int *rc)
+static inline size_t peer_carry(struct peer *from, struct peer *to, size_t step, int *rc)
 {
     static char wire[1 << 16];
     size_t all = 0, n;
@@ -268,7 +269,7 @@ static size_t peer_carry(struct peer *from, struct peer *to, size_t step, int *r
 }
 
 /* Until both have said everything. */
-static int peer_settle(struct peer *a, struct peer *b, size_t step)
+static inline int peer_settle(struct peer *a, struct peer *b, size_t step)
 {
     int rc_a = PP_OK, rc_b = PP_OK;
     size_t moved;
@@ -280,8 +281,20 @@ static int peer_settle(struct peer *a, struct peer *b, size_t step)
     return rc_a != PP_OK ? rc_a : rc_b;
 }
 
+/* Body bytes that all streams got. */
+static inline uint64_t peer_streams_got(const struct peer *p)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < p->n_streams; i++) {
+        n += p->streams[i].got;
+    }
+    return n;
+}
+
 /* A message with the fields "name: value" of <fields>, NULL at the end; in <t>'s arena. */
-static void peer_fill(struct peer_stream *t, struct pp_http_msg *m, const char *const *fields)
+static inline void peer_fill(struct peer_stream *t, struct pp_http_msg *m,
+                             const char *const *fields)
 {
     pp_http_msg_init(m, &t->arena);
     for (; fields && *fields; fields++) {
@@ -294,14 +307,14 @@ static void peer_fill(struct peer_stream *t, struct pp_http_msg *m, const char *
     }
 }
 
-static struct pp_span peer_text(const char *s)
+static inline struct pp_span peer_text(const char *s)
 {
     return s ? pp_span(s, strlen(s)) : PP_SPAN_NONE;
 }
 
 /* The client sends a request; NULL when that was not possible (*rc). */
-static struct peer_stream *peer_request(struct peer *p, const char *method, const char *path,
-                                        const char *const *fields, bool end, int *rc)
+static inline struct peer_stream *peer_request(struct peer *p, const char *method, const char *path,
+                                               const char *const *fields, bool end, int *rc)
 {
     struct pp_http1_framing fr = {.body = PP_HTTP_BODY_NONE};
     struct peer_stream *t = peer_take(p);
@@ -318,8 +331,8 @@ static struct peer_stream *peer_request(struct peer *p, const char *method, cons
     return *rc == PP_OK ? t : NULL;
 }
 
-static int peer_respond(struct peer_stream *t, unsigned status, const char *const *fields,
-                        const struct pp_http1_framing *fr, bool end)
+static inline int peer_respond(struct peer_stream *t, unsigned status, const char *const *fields,
+                               const struct pp_http1_framing *fr, bool end)
 {
     static const struct pp_http1_framing none;
     struct pp_http_msg m;

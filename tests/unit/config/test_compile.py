@@ -20,6 +20,7 @@ from pyproxy.config.compile import (
 from pyproxy.config.load import load, loads
 from pyproxy.config.model import filter_refs
 from pyproxy.errors import ConfigError
+from testenv.certificates import certificates
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -326,3 +327,45 @@ def test_keepalive_times_are_those_that_the_kernel_takes(text, seconds):
     config = loads(TCP.replace("1500ms", text))
     compile_snapshot(config, builder, {})
     assert builder.of("add_listener")[1][1]["keepalive_s"] == seconds
+
+
+def secured(tls: str) -> str:
+    return f"""
+listeners: {{web: {{bind: "127.0.0.1:0", tls: {tls}}}}}
+upstreams: {{app: {{endpoints: ["127.0.0.1:9000"]}}}}
+routes: [{{upstream: app}}]
+"""
+
+
+def test_a_listener_gets_its_certificates_and_the_defaults():
+    pki, recorder = certificates(), Recorder()
+    compile_snapshot(
+        loads(secured(f"{{cert: {pki.server.cert}, key: {pki.server.key}}}")), recorder, {}
+    )
+    (((number, choices), options),) = recorder.of("set_listener_tls")
+    assert number == 0
+    pair = (pki.server.cert.read_bytes(), pki.server.key.read_bytes(), b"")
+    assert choices == [(["localhost", "app.test", "www.app.test"], [pair])]
+    assert options == {
+        "min_version": "1.2",
+        "max_version": "1.3",
+        "ciphers": "",
+        "ciphersuites": "",
+        "groups": "",
+        "key_log": "",
+        "alpn": ("http/1.1",),
+        "client_auth": "none",
+        "client_ca": b"",
+    }
+
+
+def test_a_listener_asks_clients_for_certificates():
+    pki, recorder = certificates(), Recorder()
+    pair = f"cert: {pki.server.cert}, key: {pki.server.key}"
+    more = f"client_certificates: {{ca: {pki.ca.cert}, mode: optional}}, min_version: 1.3"
+    compile_snapshot(loads(secured(f"{{{pair}, {more}, alpn: []}}")), recorder, {})
+    ((_, options),) = recorder.of("set_listener_tls")
+    assert options["client_auth"] == "optional"
+    assert options["client_ca"] == pki.ca.cert.read_bytes()
+    assert options["min_version"] == "1.3"
+    assert options["alpn"] == ()
