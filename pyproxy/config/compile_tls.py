@@ -11,9 +11,6 @@ from pyproxy.tls.names import choices
 if TYPE_CHECKING:
     from pyproxy._engine import SnapshotBuilder
 
-# What clients are offered when the file says nothing.
-_ALPN: dict[str, tuple[str, ...]] = {"http": ("http/1.1",), "tcp": ()}
-
 
 def set_listener_tls(builder: SnapshotBuilder, number: int, listener: Listener) -> None:
     """Speak TLS on the listener that the builder knows by <number>, if it shall."""
@@ -26,10 +23,17 @@ def _listener_options(listener: Listener, tls: Tls) -> dict[str, Any]:
     clients = tls.client_certificates
     return {
         **_protocol(tls),
-        "alpn": _ALPN[listener.protocol] if tls.alpn is None else tls.alpn,
+        "alpn": _offered(listener) if tls.alpn is None else tls.alpn,
         "client_auth": clients.mode if clients else "none",
         "client_ca": clients.read.bundle if clients and clients.read else b"",
     }
+
+
+def _offered(listener: Listener) -> tuple[str, ...]:
+    """What clients are offered when the file says nothing."""
+    if listener.protocol == "tcp":
+        return ()
+    return ("h2", "http/1.1") if listener.http2.enabled else ("http/1.1",)
 
 
 def upstream_options(tls: UpstreamTls) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 A test includes the source under test and says in comments at its top what else it needs:
 
-* ``// links: base/mem.c base/span.c``: other sources to link, paths below ``csrc/``;
+* ``// links: base/mem.c base/span.c``: other sources to link, paths below ``csrc/``, or ``*`` for
+  all that it does not include;
 * ``// libs: z pthread``: system libraries;
 * ``// variant: release -UPP_DEBUG``: a second program of the same file, with these flags besides,
   and a case of its own.
@@ -93,6 +94,15 @@ def included_sources(text: str) -> list[str]:
     return re.findall(r'^#include "([^"]+\.c)"', text, re.MULTILINE)
 
 
+def linked_sources(text: str) -> list[str]:
+    """The ``.c`` files of csrc/ that a test links."""
+    names = listed(text, "links")
+    if names != ["*"]:
+        return names
+    every = sorted(str(path.relative_to(CSRC)) for path in CSRC.rglob("*.c"))
+    return [name for name in every if name not in included_sources(text)]
+
+
 def programs() -> list[Program]:
     """Every test file as it is, and each of its variants."""
     found = []
@@ -110,7 +120,7 @@ def build(source: Path, variant: str = "", more_flags: tuple[str, ...] = ()) -> 
     ``variant`` is a part of the program's name, ``more_flags`` stand behind the usual ones.
     """
     text = source.read_text()
-    links = [CSRC / name for name in listed(text, "links")]
+    links = [CSRC / name for name in linked_sources(text)]
     libs = [f"-l{name}" for name in listed(text, "libs")]
     flags = [*CFLAGS, *more_flags]
     digest = hashlib.sha256(headers_digest() + compiler_version())
