@@ -1,6 +1,7 @@
 #include "proxy/up.h"
 
 #include "base/check.h"
+#include "io/chan_tls.h"
 #include "io/sock.h"
 
 static void count(struct pp_up *up, int n)
@@ -23,6 +24,7 @@ void pp_up_close(struct pp_up *up)
     PP_ASSERT(up->x == NULL);
     if (up->state == PP_UP_IDLE)
         pp_pool_detach(up->ep, &up->pooled);
+    pp_up_tls_keep_ticket(up);
     up->state = PP_UP_CLOSED;
     count(up, -1);
     pp_loop_stop(&up->h.core->loop, &up->timer);
@@ -75,20 +77,42 @@ static struct pp_fault connect_fault(int rc)
     return pp_fault_make(code, PP_SIDE_UP, true, rc);
 }
 
-static void on_connecting(struct pp_up *up)
+static void on_handshake(struct pp_up *up)
 {
     struct pp_exchange *x = up->x;
+    struct pp_fault f;
+    int rc = pp_up_tls_handshake(up, &f);
+    if (rc == PP_EAGAIN)
+        return;
+    if (rc != PP_OK) {
+        x->events->failed(x, f);
+        return;
+    }
+    up->state = PP_UP_BUSY;
+    pp_up_expect(up, PP_FAULT_NONE, 0);
+    x->events->connected(x);
+}
+
+static void on_connecting(struct pp_up *up)
+{
     int rc = pp_sock_connect_result(up->h.ch.io.fd);
     if (rc == PP_EAGAIN)
         return;
     if (rc != PP_OK) {
-        x->events->failed(x, connect_fault(rc));
+        up->x->events->failed(up->x, connect_fault(rc));
         return;
     }
-    up->state = PP_UP_BUSY;
+    up->state = PP_UP_HANDSHAKE;
     up->h.ch.writable = true;
-    pp_up_expect(up, PP_FAULT_NONE, 0);
-    x->events->connected(x);
+    on_handshake(up);
+}
+
+/* A read that got just what it asked for leaves the flag: ask the socket itself. */
+static bool is_quiet(struct pp_h1 *h)
+{
+    char byte;
+    size_t n;
+    return !h->ch.readable || pp_chan_read(&h->ch, &byte, 1, &n) == PP_EAGAIN;
 }
 
 static void on_event(struct pp_io *io, uint32_t events)
@@ -105,10 +129,13 @@ static void on_event(struct pp_io *io, uint32_t events)
     } else if (up->state == PP_UP_CONNECTING) {
         if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0)
             on_connecting(up);
+    } else if (up->state == PP_UP_HANDSHAKE) {
+        on_handshake(up);
     } else if (up->state == PP_UP_IDLE && up->h.ch.readable) {
         /* The endpoint closed it, or sent something nobody asked for: either way it is of no more
-         * use. */
-        pp_up_close(up);
+         * use. But a session ticket is none of the exchange's business. */
+        if (!pp_chan_is_tls(&up->h.ch) || !is_quiet(&up->h))
+            pp_up_close(up);
     }
 }
 
@@ -158,8 +185,15 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     up->h.core = core;
     up->h.first = &core->input_slab;
     up->ep = ep;
-    up->state = done ? PP_UP_BUSY : PP_UP_CONNECTING;
+    rc = pp_up_tls_open(up);
+    if (rc != PP_OK) {
+        pp_h1_close(&up->h, true);
+        pp_slab_put(&core->up_slab, up);
+        return rc;
+    }
+    up->state = !done ? PP_UP_CONNECTING : pp_chan_is_tls(&up->h.ch) ? PP_UP_HANDSHAKE : PP_UP_BUSY;
     up->h.ch.writable = done;
+    done = up->state == PP_UP_BUSY;
     pp_timer_init(&up->timer, on_timer);
     pp_pool_init(&up->pooled, core->loop.now_ms);
     pp_cluster_ref(ep->cluster);
@@ -170,17 +204,10 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     return done ? PP_OK : PP_EAGAIN;
 }
 
-/* A read that got just what it asked for leaves the flag: ask the socket itself. */
-static bool is_quiet(struct pp_h1 *h)
-{
-    char byte;
-    size_t n;
-    return !h->ch.readable || pp_chan_read(&h->ch, &byte, 1, &n) == PP_EAGAIN;
-}
-
 void pp_up_release(struct pp_up *up)
 {
     struct pp_h1 *h = &up->h;
+    pp_up_tls_keep_ticket(up);
     pp_h1_end_message(h);
     bool clean = up->state == PP_UP_BUSY && h->mem == NULL && pp_h1_is_flushed(h) && !h->ch.rdhup &&
                  is_quiet(h);

@@ -1,8 +1,9 @@
 /* A connection to an endpoint: connecting, lent to an exchange, or idle in the pool.
  *
- *   CONNECTING -> BUSY <-> IDLE (pool) -> CLOSED
+ *   CONNECTING -> [HANDSHAKE] -> BUSY <-> IDLE (pool) -> CLOSED
  *
- * up.c keeps the connection and its deadlines; up_h1.c speaks HTTP/1 on it. */
+ * up.c keeps the connection and its deadlines; up_tls.c sees to its TLS, which is part of
+ * connecting; up_h1.c speaks HTTP/1 on it. */
 #ifndef PP_PROXY_UP_H
 #define PP_PROXY_UP_H
 
@@ -11,7 +12,13 @@
 #include "proxy/h1.h"
 #include "proxy/pool.h"
 
-enum pp_up_state { PP_UP_CONNECTING = 0, PP_UP_BUSY = 1, PP_UP_IDLE = 2, PP_UP_CLOSED = 3 };
+enum pp_up_state {
+    PP_UP_CONNECTING = 0,
+    PP_UP_BUSY = 1,
+    PP_UP_IDLE = 2,
+    PP_UP_CLOSED = 3,
+    PP_UP_HANDSHAKE = 4
+};
 
 struct pp_up {
     struct pp_h1 h;
@@ -26,6 +33,7 @@ struct pp_up {
     bool reused;          /* came from the pool */
     bool silent;          /* no response byte yet */
     bool again;           /* the timer means: go on pumping, not: too late */
+    bool ticket_kept;     /* its TLS session is remembered */
     struct pp_deferred deferred;
 };
 
@@ -44,6 +52,13 @@ void pp_up_release(struct pp_up *up);
 
 /* Close every idle connection of a cluster: before it is forgotten. */
 void pp_up_close_idle(struct pp_cluster *cl);
+
+/* Speak TLS on a new connection, if its cluster does. PP_OK or PP_ENOMEM. */
+int pp_up_tls_open(struct pp_up *up) PP_MUST_USE;
+/* Go on with the handshake; fine without TLS. PP_OK: done; PP_EAGAIN; or *f is what went wrong. */
+int pp_up_tls_handshake(struct pp_up *up, struct pp_fault *f) PP_MUST_USE;
+/* The connection has been of use: remember its session for the next one. */
+void pp_up_tls_keep_ticket(struct pp_up *up);
 
 /* The HTTP/1 side (up_h1.c). */
 extern const struct pp_side_ops pp_up_h1_ops;

@@ -26,7 +26,7 @@ from .loader import check_filters
 from .service import Service
 from .supervisor import Supervisor
 from .takeover import Takeover
-from .worker import BindFilters
+from .worker import BindFilters, prepare_tls
 
 
 def _nothing() -> None:
@@ -83,6 +83,7 @@ def _run(
     supervisor = None
     try:
         _open(service, takeover)
+        prepare_tls()
         supervisor = Supervisor(service, takeover, InitLink.inherited(), before_fork)
         return supervisor.run()
     finally:

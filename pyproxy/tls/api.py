@@ -18,7 +18,7 @@ def finder() -> Callable[[str], int]:
     """
     from cryptography.hazmat.bindings import _rust
 
-    table: Any = _rust._openssl  # type: ignore[attr-defined]
+    table: Any = _rust._openssl
     lib, ffi = table.lib, table.ffi
 
     def address_of(name: str) -> int:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "pyproxy"
 # the public names, knows everybody.
 LAYERS = (
     ("pyproxy._version", "pyproxy.errors", "pyproxy.log", "pyproxy._wire", "pyproxy._engine"),
-    ("pyproxy.config", "pyproxy.filters.base"),
+    ("pyproxy.config", "pyproxy.filters.base", "pyproxy.tls"),
     ("pyproxy.filters", "pyproxy.identity", "pyproxy.queue", "pyproxy.wasm"),
     ("pyproxy.supervise",),
     ("pyproxy.supervise.worker", "pyproxy.supervise.drain", "pyproxy.demo"),
