@@ -120,9 +120,9 @@ def test_equal_access_logs_are_one(recorded):
 
 def test_endpoints_are_numeric_and_named_as_written(recorded):
     assert recorded.of("add_endpoint") == [
-        ((0, "127.0.0.1:9000"), {"weight": 3, "name": "app/127.0.0.1:9000"}),
-        ((0, "[::1]:9000"), {"weight": 1, "name": "app/[::1]:9000"}),
-        ((0, "unix:/run/app"), {"weight": 1, "name": "app/unix:/run/app"}),
+        ((0, "127.0.0.1:9000"), {"weight": 3, "name": "app/127.0.0.1:9000", "server_name": ""}),
+        ((0, "[::1]:9000"), {"weight": 1, "name": "app/[::1]:9000", "server_name": ""}),
+        ((0, "unix:/run/app"), {"weight": 1, "name": "app/unix:/run/app", "server_name": ""}),
     ]
 
 
@@ -216,8 +216,11 @@ def test_a_host_name_becomes_each_of_its_addresses_once():
     recorder = Recorder()
     compile_snapshot(config, recorder, {})
     assert recorder.of("add_endpoint") == [
-        ((0, "192.0.2.1:80"), {"weight": 2, "name": "app/app.test:80"}),
-        ((0, "[2001:db8::1]:80"), {"weight": 2, "name": "app/app.test:80"}),
+        ((0, "192.0.2.1:80"), {"weight": 2, "name": "app/app.test:80", "server_name": "app.test"}),
+        (
+            (0, "[2001:db8::1]:80"),
+            {"weight": 2, "name": "app/app.test:80", "server_name": "app.test"},
+        ),
     ]
 
 
@@ -369,3 +372,26 @@ def test_a_listener_asks_clients_for_certificates():
     assert options["client_ca"] == pki.ca.cert.read_bytes()
     assert options["min_version"] == "1.3"
     assert options["alpn"] == ()
+
+
+def test_an_upstream_gets_whom_to_trust_and_each_endpoint_its_name():
+    pki, recorder = certificates(), Recorder()
+    config = loads(f"""
+listeners: {{web: {{bind: "127.0.0.1:0"}}}}
+upstreams:
+  app:
+    endpoints: ["App.Test.:443", "127.0.0.1:444"]
+    tls: {{ca: {pki.ca.cert}, cert: {pki.alice.cert}, key: {pki.alice.key}}}
+routes: [{{upstream: app}}]
+""")
+    found = [(socket.AF_INET, 1, 6, "", ("127.0.0.9", 443))]
+    resolved = resolve_endpoints(config, resolver=lambda *_args, **_options: found)
+    compile_snapshot(resolved, recorder, {})
+    (((number,), options),) = recorder.of("set_upstream_tls")
+    assert number == 0
+    assert options["ca"] == pki.ca.cert.read_bytes()
+    assert (options["ca_dir"], options["server_name"], options["verify"]) == ("", "", True)
+    assert options["chain"] == pki.alice.cert.read_bytes()
+    assert options["key"] == pki.alice.key.read_bytes()
+    names = [more["server_name"] for _, more in recorder.of("add_endpoint")]
+    assert names == ["app.test", ""]
