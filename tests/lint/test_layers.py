@@ -46,11 +46,17 @@ PURE_SYSTEM_HEADERS = {
 PURE_EXTRA = {
     "csrc/base/mem.c": {"stdlib.h"},
     "csrc/base/check.c": {"stdlib.h"},
+    "csrc/wire/http2_codec_impl.h": {"nghttp2/nghttp2.h"},
 }
 
 # Headers that only the named files may include.
 PRIVATE_HEADERS = {
-    "nghttp2/nghttp2.h": {"csrc/wire/http2_codec.c"},
+    "nghttp2/nghttp2.h": {"csrc/wire/http2_codec_impl.h"},
+    "wire/http2_codec_impl.h": {
+        "csrc/wire/http2_codec.c",
+        "csrc/wire/http2_codec_feed.c",
+        "csrc/wire/http2_codec_send.c",
+    },
     "io/tls_api.h": {"csrc/io/tls_lib.h"},
     "sys/epoll.h": {"csrc/io/loop.c", "csrc/io/loop.h"},
 }
