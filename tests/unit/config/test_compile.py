@@ -1,5 +1,6 @@
 """The model as calls of the engine, as bind plan, and as counter records."""
 
+import shutil
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,9 +18,10 @@ from pyproxy.config.compile import (
     stat_records,
     wants_demo,
 )
-from pyproxy.config.load import load, loads
+from pyproxy.config.load import inspect, load, loads
 from pyproxy.config.model import filter_refs
 from pyproxy.errors import ConfigError
+from pyproxy.supervise.worker import prepare_tls
 from testenv.certificates import certificates
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -163,12 +165,30 @@ def test_the_engine_takes_every_call():
 
 
 def unfiltered_examples():
-    return [file for file in sorted(EXAMPLES.glob("*.yaml")) if not filter_refs(load(file))]
+    return [f for f in sorted(EXAMPLES.glob("*.yaml")) if not filter_refs(inspect(f).config)]
+
+
+def with_certificates(file, folder):
+    """A copy of an example, and beside it the files that it names."""
+    pki = certificates()
+    pairs = {"example.com": pki.server, "example.com-rsa": pki.server_rsa, "example.org": pki.other}
+    for name, pair in pairs.items():
+        shutil.copy(pair.cert, folder / f"{name}.crt")
+        shutil.copy(pair.key, folder / f"{name}.key")
+    for name in ("clients-ca.pem", "internal-ca.pem"):
+        shutil.copy(pki.ca.cert, folder / name)
+    return shutil.copy(file, folder)
 
 
 @pytest.mark.parametrize("file", unfiltered_examples(), ids=lambda file: file.name)
-def test_the_engine_takes_every_example(file):
-    snapshot = compile_snapshot(load(file), SnapshotBuilder(), {}, demo_address="127.0.0.1:1")
+def test_the_engine_takes_every_example(file, tmp_path):
+    prepare_tls()
+    config = resolve_endpoints(
+        load(with_certificates(file, tmp_path)),
+        demo_address="127.0.0.1:1",
+        resolver=lambda *_args, **_options: [(socket.AF_INET, 1, 6, "", ("127.0.0.1", 1))],
+    )
+    snapshot = compile_snapshot(config, SnapshotBuilder(), {})
     assert isinstance(snapshot, Snapshot)
 
 
