@@ -79,6 +79,11 @@
     X(UPSTREAM, RETRIES, "upstream_retries_total", COUNTER, "", "Exchanges tried again.")          \
     X(UPSTREAM, NO_ENDPOINT, "upstream_no_endpoint_total", COUNTER, "",                            \
       "Exchanges for which no endpoint was usable.")                                               \
+    X(UPSTREAM, TLS_FULL, "upstream_tls_handshakes_total", COUNTER, "kind=\"full\"",               \
+      "TLS handshakes with endpoints that succeeded.")                                             \
+    X(UPSTREAM, TLS_RESUMED, "upstream_tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")     \
+    X(UPSTREAM, TLS_FAILURES, "upstream_tls_handshake_failures_total", COUNTER, "",                \
+      "TLS handshakes with endpoints that failed.")                                                \
     X(UPSTREAM, ACTIVE, "upstream_connections_active", GAUGE, "",                                  \
       "Connections open to endpoints.")                                                            \
     X(UPSTREAM, IDLE, "upstream_connections_idle", GAUGE, "", "Connections waiting in the pool.")  \

@@ -14,7 +14,7 @@ struct draft_filter {
 
 struct draft_endpoint {
     struct draft_endpoint *next;
-    struct pp_span address, name;
+    struct pp_span address, name, host;
     uint32_t weight;
 };
 
@@ -243,6 +243,13 @@ int pp_builder_add_endpoint(struct pp_builder *b, uint32_t upstream, struct pp_s
     return PP_OK;
 }
 
+int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span host)
+{
+    struct draft_upstream *u = b->upstreams.at[upstream];
+    struct draft_endpoint *last = PP_CONTAINER_OF(u->end, struct draft_endpoint, next);
+    return dup(b, host, &last->host);
+}
+
 int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t timeout_ms,
                           uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
 {
@@ -379,8 +386,12 @@ static int build_cluster(struct pp_builder *b, struct draft_upstream *u)
     if (rc != PP_OK)
         pp_cluster_unref(cl);
     uint32_t i = 0;
-    for (const struct draft_endpoint *ep = u->first; ep != NULL && rc == PP_OK; ep = ep->next)
-        rc = pp_cluster_set_endpoint(cl, i++, ep->address, ep->name, ep->weight);
+    for (const struct draft_endpoint *ep = u->first; ep != NULL && rc == PP_OK; ep = ep->next) {
+        rc = pp_cluster_set_endpoint(cl, i, ep->address, ep->name, ep->weight);
+        if (rc == PP_OK && ep->host.n > 0)
+            rc = pp_cluster_set_host(cl, i, ep->host);
+        i++;
+    }
     return rc;
 }
 

@@ -94,6 +94,8 @@ cdef extern from "worker/builder.h" nogil:
                                 const pp_cluster_conf_s *conf, uint32_t *id)
     int pp_builder_add_endpoint(pp_builder *b, uint32_t upstream, pp_span address, pp_span name,
                                 uint32_t weight, uint32_t *id)
+    int pp_builder_set_host(pp_builder *b, uint32_t upstream, pp_span host)
+    int pp_builder_set_upstream_tls(pp_builder *b, uint32_t upstream, pp_tls_client *tls)
     int pp_builder_add_filter(pp_builder *b, pp_span name, uint32_t timeout_ms,
                               uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
     int pp_builder_bind(pp_builder *b, uint32_t filter, pp_phase phase, void *callable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyproxy.config.model import Listener
+from pyproxy.config.model import Listener, Upstream
 from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.tls.names import choices
 
@@ -32,8 +32,13 @@ def _listener_options(listener: Listener, tls: Tls) -> dict[str, Any]:
     }
 
 
-def upstream_options(tls: UpstreamTls) -> dict[str, Any]:
-    """The arguments of `SnapshotBuilder.set_upstream_tls`."""
+def set_upstream_tls(builder: SnapshotBuilder, number: int, upstream: Upstream) -> None:
+    """Speak TLS to the endpoints of the upstream that the builder knows by <number>."""
+    if isinstance(upstream.tls, UpstreamTls):
+        builder.set_upstream_tls(number, **_upstream_options(upstream.tls))
+
+
+def _upstream_options(tls: UpstreamTls) -> dict[str, Any]:
     return {
         **_protocol(tls),
         "server_name": tls.server_name,
