@@ -118,4 +118,10 @@ static inline bool pp_http_field_is_live(const struct pp_http_field *f)
     return !(f->flags & PP_HTTP_FIELD_REMOVED);
 }
 
+/* HTTP/1.0: without chunked coding, interim responses and Expect. */
+static inline bool pp_http_msg_is_1_0(const struct pp_http_msg *m)
+{
+    return m->major == 1 && m->minor == 0;
+}
+
 #endif

@@ -17,8 +17,8 @@ from msgspec import Meta, field
 
 from pyproxy.config.decode import BAD, nearest, reader_for
 from pyproxy.config.nodes import Node
+from pyproxy.config.section import ONE_OR_NONE, Section
 from pyproxy.config.sections import (
-    ONE_OR_NONE,
     AccessLog,
     Bind,
     Endpoint,
@@ -27,7 +27,6 @@ from pyproxy.config.sections import (
     ListenerTimeouts,
     NoLog,
     Pool,
-    Section,
     Upstream,
     UpstreamLimits,
     UpstreamTimeouts,

@@ -33,7 +33,7 @@ PROXY_ORDER = (
     ("tunnel",),
     ("step", "step_request", "step_response"),
     ("drive",),
-    ("down", "down_h1", "move", "tunnel_door", "tunnel_move"),
+    ("down", "down_h1", "down_h2", "down_h2_stream", "move", "tunnel_door", "tunnel_move"),
 )
 
 # What the C library may give to a pure file: none of these can read a clock or make a system call.
