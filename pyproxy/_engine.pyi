@@ -119,10 +119,43 @@ class SnapshotBuilder:
         max_head_bytes: int = 61440,
         max_fields: int = 200,
     ) -> int: ...
-    def add_endpoint(self, upstream: int, address: str, *, weight: int = 1, name: str = "") -> int:
+    def set_upstream_tls(
+        self,
+        upstream: int,
+        *,
+        server_name: str = "",
+        verify: bool = True,
+        ca: bytes = b"",
+        ca_dir: str = "",
+        chain: bytes = b"",
+        key: bytes = b"",
+        min_version: str = "1.2",
+        max_version: str = "1.3",
+        ciphers: str = "",
+        ciphersuites: str = "",
+        groups: str = "",
+        alpn: Sequence[str] = (),
+        key_log: str = "",
+    ) -> None:
+        """Speak TLS to an upstream's endpoints.
+
+        Their certificates must be signed by one of `ca` (PEM) or of the hashed directory `ca_dir`,
+        and made for `server_name`, or for each endpoint's own; unless `verify` is off. `chain` and
+        `key` (PEM) are our own certificate. The rest is as in `set_listener_tls`.
+        """
+    def add_endpoint(
+        self,
+        upstream: int,
+        address: str,
+        *,
+        weight: int = 1,
+        name: str = "",
+        server_name: str = "",
+    ) -> int:
         """`address` is numeric: "127.0.0.1:80", "[::1]:80" or "unix:/path".
 
-        `name` labels its metrics.
+        `name` labels its metrics. `server_name` is the host name that it was found by: its
+        certificate must be for that, or, when it is empty, for the IP address.
         """
     def add_filter(
         self,

@@ -836,13 +836,38 @@ cdef class SnapshotBuilder:
         self._upstreams += 1
         return id
 
+    def set_upstream_tls(self, uint32_t upstream, *, str server_name="", bint verify=True,
+                         bytes ca=b"", str ca_dir="", bytes chain=b"", bytes key=b"",
+                         str min_version="1.2", str max_version="1.3", str ciphers="",
+                         str ciphersuites="", str groups="", alpn=(), str key_log=""):
+        cdef pp_tls_client_params params
+        cdef pp_tls_client *client = NULL
+        cdef pp_tls_why why
+        self._check_upstream(upstream)
+        memset(&params, 0, sizeof(params))
+        options = dict(min_version=min_version, max_version=max_version, ciphers=ciphers,
+                       ciphersuites=ciphersuites, groups=groups)
+        keep = [fill_settings(&params.settings, options), borrow(server_name, &params.name),
+                borrow(ca, &params.ca), borrow(os.fsencode(ca_dir), &params.ca_dir),
+                borrow(chain, &params.chain), borrow(key, &params.key),
+                borrow(alpn_list(alpn), &params.alpn),
+                borrow(os.fsencode(key_log), &params.key_log)]
+        params.verify = verify
+        check_tls(pp_tls_client_new(tls_lib, &params, &why, &client), &why, "")
+        cdef int rc = pp_builder_set_upstream_tls(self._draft(), upstream, client)
+        pp_tls_client_unref(client)
+        self._check(rc)
+
     def add_endpoint(self, uint32_t upstream, str address not None, *, uint32_t weight=1,
-                     str name not None=""):
-        cdef pp_span a, n
+                     str name not None="", str server_name not None=""):
+        cdef pp_span a, n, h
         cdef uint32_t id
         self._check_upstream(upstream)
         keep = borrow(address, &a), borrow(name, &n)
         self._check(pp_builder_add_endpoint(self._draft(), upstream, a, n, weight, &id))
+        if server_name:
+            keep = borrow(server_name, &h)
+            self._check(pp_builder_set_host(self._draft(), upstream, h))
         return id
 
     cdef int _check_upstream(self, uint32_t upstream) except -1:

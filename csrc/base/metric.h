@@ -48,6 +48,11 @@
     X(LISTENER, MOVED_IN, "connections_moved_total", COUNTER, "direction=\"in\"",                  \
       "Open client connections that one worker handed to another.")                                \
     X(LISTENER, MOVED_OUT, "connections_moved_total", COUNTER, "direction=\"out\"", "")            \
+    X(LISTENER, TLS_FULL, "tls_handshakes_total", COUNTER, "kind=\"full\"",                        \
+      "TLS handshakes with clients that succeeded.")                                               \
+    X(LISTENER, TLS_RESUMED, "tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")              \
+    X(LISTENER, TLS_FAILURES, "tls_handshake_failures_total", COUNTER, "",                         \
+      "TLS handshakes with clients that failed.")                                                  \
     X(LISTENER, HTTP2_CONNECTIONS, "http2_connections_total", COUNTER, "",                         \
       "Client connections that spoke HTTP/2.")                                                     \
     X(LISTENER, HTTP2_STREAMS, "http2_streams_total", COUNTER, "", "Streams that clients opened.") \
@@ -76,11 +81,6 @@
     X(LISTENER, HTTP2_FLOOD_TINY_WINDOW, "http2_floods_total", COUNTER, "kind=\"tiny_window\"",    \
       "")                                                                                          \
     X(LISTENER, HTTP2_FLOOD_OUTPUT, "http2_floods_total", COUNTER, "kind=\"unread_replies\"", "")  \
-    X(LISTENER, TLS_FULL, "tls_handshakes_total", COUNTER, "kind=\"full\"",                        \
-      "TLS handshakes with clients that succeeded.")                                               \
-    X(LISTENER, TLS_RESUMED, "tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")              \
-    X(LISTENER, TLS_FAILURES, "tls_handshake_failures_total", COUNTER, "",                         \
-      "TLS handshakes with clients that failed.")                                                  \
     X(ROUTE, STATUS_1XX, "requests_total", COUNTER, "code=\"1xx\"", "Requests, by final status.")  \
     X(ROUTE, STATUS_2XX, "requests_total", COUNTER, "code=\"2xx\"", "")                            \
     X(ROUTE, STATUS_3XX, "requests_total", COUNTER, "code=\"3xx\"", "")                            \
@@ -107,6 +107,11 @@
     X(UPSTREAM, RETRIES, "upstream_retries_total", COUNTER, "", "Exchanges tried again.")          \
     X(UPSTREAM, NO_ENDPOINT, "upstream_no_endpoint_total", COUNTER, "",                            \
       "Exchanges for which no endpoint was usable.")                                               \
+    X(UPSTREAM, TLS_FULL, "upstream_tls_handshakes_total", COUNTER, "kind=\"full\"",               \
+      "TLS handshakes with endpoints that succeeded.")                                             \
+    X(UPSTREAM, TLS_RESUMED, "upstream_tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")     \
+    X(UPSTREAM, TLS_FAILURES, "upstream_tls_handshake_failures_total", COUNTER, "",                \
+      "TLS handshakes with endpoints that failed.")                                                \
     X(UPSTREAM, ACTIVE, "upstream_connections_active", GAUGE, "",                                  \
       "Connections open to endpoints.")                                                            \
     X(UPSTREAM, IDLE, "upstream_connections_idle", GAUGE, "", "Connections waiting in the pool.")  \

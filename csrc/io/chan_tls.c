@@ -536,9 +536,9 @@ int pp_chan_tls_accept(struct pp_chan *ch, struct pp_tls_conf *conf, pp_chan_tls
 }
 
 int pp_chan_tls_connect(struct pp_chan *ch, struct pp_tls_client *client, struct pp_span name,
-                        struct ssl_session_st *session, pp_chan_tls_fn fn)
+                        struct ssl_session_st *ticket, pp_chan_tls_fn fn)
 {
-    int rc = open_on(ch, pp_tls_client_lib(client), pp_tls_client_open(client, name, session), fn);
+    int rc = open_on(ch, pp_tls_client_lib(client), pp_tls_client_open(client, name, ticket), fn);
     if (rc == PP_OK) {
         ch->tls->client = pp_tls_client_ref(client);
         ch->tls->stocked = true; /* it has the first word */
@@ -603,7 +603,7 @@ int pp_chan_tls_peer(const struct pp_chan *ch, char **der, size_t *n,
     return *der != NULL ? PP_OK : PP_ENOMEM;
 }
 
-struct ssl_session_st *pp_chan_tls_session(const struct pp_chan *ch)
+struct ssl_session_st *pp_chan_tls_ticket(const struct pp_chan *ch)
 {
     return ch->tls->lib->api.SSL_get1_session(ch->tls->ssl);
 }

@@ -34,7 +34,7 @@ typedef int (*pp_chan_tls_fn)(struct pp_chan *ch, int rc);
 int pp_chan_tls_accept(struct pp_chan *ch, struct pp_tls_conf *conf, pp_chan_tls_fn fn) PP_MUST_USE;
 /* The same as a client (see pp_tls_client_open). */
 int pp_chan_tls_connect(struct pp_chan *ch, struct pp_tls_client *client, struct pp_span name,
-                        struct ssl_session_st *session, pp_chan_tls_fn fn) PP_MUST_USE;
+                        struct ssl_session_st *ticket, pp_chan_tls_fn fn) PP_MUST_USE;
 /* Go on with the handshake, for owners that want it done before anything else. PP_OK: done; or
  * PP_EAGAIN, PP_ERESET, PP_EIO, a PP_ETLS_* verdict. */
 int pp_chan_tls_handshake(struct pp_chan *ch) PP_MUST_USE;
@@ -66,7 +66,7 @@ int pp_chan_tls_peer(const struct pp_chan *ch, char **der, size_t *n,
                      unsigned char sha256[PP_CHAN_TLS_SHA256]) PP_MUST_USE;
 
 /* The session, to resume it on a next connection; a reference of the caller's. NULL: none. */
-struct ssl_session_st *pp_chan_tls_session(const struct pp_chan *ch);
+struct ssl_session_st *pp_chan_tls_ticket(const struct pp_chan *ch);
 
 extern const struct pp_chan_ops pp_chan_tls_ops;
 

@@ -24,17 +24,18 @@ struct ssl_session_st;
 /* PP_OK, PP_ENOMEM, or PP_EINVAL and <why>. <lib> must outlive it. */
 int pp_tls_client_new(struct pp_tls_lib *lib, const struct pp_tls_client_params *params,
                       struct pp_tls_why *why, struct pp_tls_client **out) PP_MUST_USE;
+/* One more reference to <client>, which is returned. */
 struct pp_tls_client *pp_tls_client_ref(struct pp_tls_client *client);
 /* The last one frees it. NULL is fine. */
 void pp_tls_client_unref(struct pp_tls_client *client);
 
 /* A client connection, without BIOs, to an endpoint of that <name> (host name or IP address without
- * port and brackets; the client's own name comes first), which tries to resume <session> (NULL:
+ * port and brackets; the client's own name comes first), which tries to resume <ticket> (NULL:
  * none). NULL when memory is out. */
 struct ssl_st *pp_tls_client_open(struct pp_tls_client *client, struct pp_span name,
-                                  struct ssl_session_st *session) PP_MUST_USE;
+                                  struct ssl_session_st *ticket) PP_MUST_USE;
 struct pp_tls_lib *pp_tls_client_lib(const struct pp_tls_client *client);
-/* Forget a session that pp_chan_tls_session gave. NULL is fine. */
-void pp_tls_client_free_session(const struct pp_tls_client *client, struct ssl_session_st *session);
+/* Forget a session that pp_chan_tls_ticket gave. NULL is fine. */
+void pp_tls_client_free_ticket(const struct pp_tls_client *client, struct ssl_session_st *ticket);
 
 #endif

@@ -22,7 +22,7 @@ struct staple {
 
 struct entry {
     struct pp_tls_conf *conf;
-    struct ssl_ctx_st *ctx;
+    struct ssl_ctx_st *setup;
     struct staple staple[PAIRS_MAX];
     unsigned n_pair;
     struct entry *next;
@@ -54,7 +54,8 @@ int pp_tls_conf_open_key_log(struct pp_span path, struct pp_tls_why *why)
     name[path.n] = '\0';
     int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
     if (fd < 0)
-        return pp_tls_lib_refuse(why, "the key log %s: %s", name, strerror(errno));
+        return pp_tls_lib_refuse(why, "the key log %s cannot be written: %s", name,
+                                 pp_err_text(pp_fd_error(errno)));
     if (key_log_fd >= 0)
         pp_fd_close(&key_log_fd);
     key_log_fd = fd;
@@ -69,9 +70,9 @@ static void log_key(const struct ssl_st *ssl, const char *line)
         (void)!write(key_log_fd, text, (size_t)n); /* in one piece: other workers write too */
 }
 
-void pp_tls_conf_log_keys(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx)
+void pp_tls_conf_log_keys(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup)
 {
-    lib->api.SSL_CTX_set_keylog_callback(ctx, log_key);
+    lib->api.SSL_CTX_set_keylog_callback(setup, log_key);
 }
 
 static bool copy_of(struct pp_span s, struct pp_span *out)
@@ -146,8 +147,8 @@ int pp_tls_conf_new(struct pp_tls_lib *lib, const struct pp_tls_conf_params *par
 static void free_entry(struct entry *e)
 {
     const struct pp_tls_api *api = &e->conf->lib->api;
-    if (e->ctx != NULL)
-        api->SSL_CTX_free(e->ctx);
+    if (e->setup != NULL)
+        api->SSL_CTX_free(e->setup);
     for (unsigned i = 0; i < e->n_pair; i++)
         pp_mem_free(e->staple[i].p);
     pp_mem_free(e);
@@ -220,7 +221,7 @@ static int on_certificate(struct ssl_st *ssl, void *arg)
     const struct pp_tls_conf *conf = arg;
     const struct pp_tls_api *api = &conf->lib->api;
     struct entry *e = find(conf, api->SSL_get_servername(ssl, PP_TLS_NAMETYPE_HOST));
-    return e == conf->first || api->SSL_set_SSL_CTX(ssl, e->ctx) != NULL;
+    return e == conf->first || api->SSL_set_SSL_CTX(ssl, e->setup) != NULL;
 }
 
 /* Our first protocol that the client offers. None: RFC 7301 section 3.2 wants the handshake to end,
@@ -282,8 +283,8 @@ int pp_tls_conf_add(struct pp_tls_conf *conf, struct pp_tls_why *why)
     if (e == NULL)
         return PP_ENOMEM;
     e->conf = conf;
-    e->ctx = api->SSL_CTX_new(api->TLS_server_method());
-    if (e->ctx == NULL) {
+    e->setup = api->SSL_CTX_new(api->TLS_server_method());
+    if (e->setup == NULL) {
         pp_mem_free(e);
         return PP_ENOMEM;
     }
@@ -292,21 +293,21 @@ int pp_tls_conf_add(struct pp_tls_conf *conf, struct pp_tls_why *why)
     else
         conf->last->next = e;
     conf->last = e;
-    int rc = pp_tls_lib_apply(conf->lib, e->ctx, &conf->params.settings, why);
+    int rc = pp_tls_lib_apply(conf->lib, e->setup, &conf->params.settings, why);
     if (rc == PP_OK && conf->verify != 0) {
-        rc = pp_tls_lib_trust(conf->lib, e->ctx, conf->params.client_ca, true, why);
-        api->SSL_CTX_set_verify(e->ctx, conf->verify, NULL);
+        rc = pp_tls_lib_trust(conf->lib, e->setup, conf->params.client_ca, true, why);
+        api->SSL_CTX_set_verify(e->setup, conf->verify, NULL);
     }
     if (rc != PP_OK)
         return rc;
-    api->SSL_CTX_set_session_id_context(e->ctx, conf->scope, SCOPE_BYTES);
-    api->SSL_CTX_set_cert_cb(e->ctx, on_certificate, conf);
-    api->SSL_CTX_set_tlsext_status_cb(e->ctx, on_status);
-    api->SSL_CTX_set_tlsext_status_arg(e->ctx, e);
+    api->SSL_CTX_set_session_id_context(e->setup, conf->scope, SCOPE_BYTES);
+    api->SSL_CTX_set_cert_cb(e->setup, on_certificate, conf);
+    api->SSL_CTX_set_tlsext_status_cb(e->setup, on_status);
+    api->SSL_CTX_set_tlsext_status_arg(e->setup, e);
     if (conf->alpn_n > 0)
-        api->SSL_CTX_set_alpn_select_cb(e->ctx, on_alpn, conf);
+        api->SSL_CTX_set_alpn_select_cb(e->setup, on_alpn, conf);
     if (conf->params.key_log.n > 0)
-        pp_tls_conf_log_keys(conf->lib, e->ctx);
+        pp_tls_conf_log_keys(conf->lib, e->setup);
     return PP_OK;
 }
 
@@ -342,7 +343,7 @@ int pp_tls_conf_pair(struct pp_tls_conf *conf, struct pp_span chain, struct pp_s
         return pp_tls_lib_refuse(why, "more than %d key pairs for the same names", PAIRS_MAX);
     if (ocsp.n > INT16_MAX)
         return pp_tls_lib_refuse(why, "the OCSP response is too large");
-    int rc = pp_tls_lib_use_pair(conf->lib, e->ctx, chain, key, why);
+    int rc = pp_tls_lib_use_pair(conf->lib, e->setup, chain, key, why);
     if (rc != PP_OK)
         return rc;
     struct staple *s = &e->staple[e->n_pair];
@@ -369,7 +370,7 @@ struct ssl_st *pp_tls_conf_open(struct pp_tls_conf *conf)
         return NULL;
     /* Here already, for the session scope, the ciphers and ALPN; the names follow in
      * on_certificate. */
-    bool ok = api->SSL_set_SSL_CTX(ssl, conf->first->ctx) != NULL;
+    bool ok = api->SSL_set_SSL_CTX(ssl, conf->first->setup) != NULL;
     if (conf->options != 0)
         api->SSL_set_options(ssl, conf->options);
     if (conf->verify != 0)

@@ -50,6 +50,7 @@ int pp_tls_conf_name(struct pp_tls_conf *conf, struct pp_span name, struct pp_tl
 int pp_tls_conf_pair(struct pp_tls_conf *conf, struct pp_span chain, struct pp_span key,
                      struct pp_span ocsp, struct pp_tls_why *why) PP_MUST_USE;
 
+/* One more reference to <conf>, which is returned. */
 struct pp_tls_conf *pp_tls_conf_ref(struct pp_tls_conf *conf);
 /* The last one frees it. NULL is fine. */
 void pp_tls_conf_unref(struct pp_tls_conf *conf);
@@ -61,7 +62,7 @@ struct pp_tls_lib *pp_tls_conf_lib(const struct pp_tls_conf *conf);
 /* Open the key log <path> for all further handshakes of this process that were asked to be logged.
  * PP_OK, or PP_EINVAL and <why>. */
 int pp_tls_conf_open_key_log(struct pp_span path, struct pp_tls_why *why) PP_MUST_USE;
-/* The library's callback for <ctx>: lines go to the file. */
-void pp_tls_conf_log_keys(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx);
+/* The library's callback for <setup>: lines go to the file. */
+void pp_tls_conf_log_keys(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup);
 
 #endif

@@ -61,31 +61,31 @@ const char *pp_tls_lib_reason(const struct pp_tls_lib *lib)
     return text != NULL ? text : "unknown reason";
 }
 
-static bool set_groups(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx)
+static bool set_groups(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup)
 {
     const struct pp_tls_api *api = &lib->api;
-    if (api->SSL_CTX_set1_curves_list(ctx, DEFAULT_GROUPS) == 1)
+    if (api->SSL_CTX_set1_curves_list(setup, DEFAULT_GROUPS) == 1)
         return true;
     api->ERR_clear_error();
-    return api->SSL_CTX_set1_curves_list(ctx, OLD_GROUPS) == 1;
+    return api->SSL_CTX_set1_curves_list(setup, OLD_GROUPS) == 1;
 }
 
 /* The defaults of every context of ours. */
-static bool set_defaults(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx)
+static bool set_defaults(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup)
 {
     const struct pp_tls_api *api = &lib->api;
     /* Renegotiation is a way to make a server work for nothing, and of no use to HTTP. */
-    api->SSL_CTX_set_options(ctx, PP_TLS_OP_NO_COMPRESSION | PP_TLS_OP_NO_RENEGOTIATION |
-                                      PP_TLS_OP_CIPHER_SERVER_PREFERENCE |
-                                      PP_TLS_OP_PRIORITIZE_CHACHA);
+    api->SSL_CTX_set_options(setup, PP_TLS_OP_NO_COMPRESSION | PP_TLS_OP_NO_RENEGOTIATION |
+                                        PP_TLS_OP_CIPHER_SERVER_PREFERENCE |
+                                        PP_TLS_OP_PRIORITIZE_CHACHA);
     /* An idle connection owns no record buffers: 34 KB less for each. */
-    api->SSL_CTX_set_mode(ctx, PP_TLS_MODE_RELEASE_BUFFERS);
+    api->SSL_CTX_set_mode(setup, PP_TLS_MODE_RELEASE_BUFFERS);
     /* Tickets carry the sessions: no worker keeps any. */
-    api->SSL_CTX_set_session_cache_mode(ctx, 0);
-    api->SSL_CTX_set_timeout(ctx, PP_TLS_SESSION_SECONDS);
-    return api->SSL_CTX_set_min_proto_version(ctx, PP_TLS_VERSION_1_2) == 1 &&
-           api->SSL_CTX_set_cipher_list(ctx, DEFAULT_CIPHERS) == 1 &&
-           api->SSL_CTX_set_ciphersuites(ctx, DEFAULT_SUITES) == 1 && set_groups(lib, ctx);
+    api->SSL_CTX_set_session_cache_mode(setup, 0);
+    api->SSL_CTX_set_timeout(setup, PP_TLS_TICKET_SECONDS);
+    return api->SSL_CTX_set_min_proto_version(setup, PP_TLS_VERSION_1_2) == 1 &&
+           api->SSL_CTX_set_cipher_list(setup, DEFAULT_CIPHERS) == 1 &&
+           api->SSL_CTX_set_ciphersuites(setup, DEFAULT_SUITES) == 1 && set_groups(lib, setup);
 }
 
 int pp_tls_lib_new(const uintptr_t *address, struct pp_tls_lib **out, const char **missing)
@@ -142,24 +142,24 @@ static bool text_of(struct pp_span s, char *dst)
     return true;
 }
 
-int pp_tls_lib_apply(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx,
+int pp_tls_lib_apply(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup,
                      const struct pp_tls_settings *s, struct pp_tls_why *why)
 {
     const struct pp_tls_api *api = &lib->api;
     char text[TEXT_BYTES];
-    if (!set_defaults(lib, ctx))
+    if (!set_defaults(lib, setup))
         return PP_ENOMEM;
-    if ((s->min_version != 0 && api->SSL_CTX_set_min_proto_version(ctx, s->min_version) != 1) ||
-        (s->max_version != 0 && api->SSL_CTX_set_max_proto_version(ctx, s->max_version) != 1))
+    if ((s->min_version != 0 && api->SSL_CTX_set_min_proto_version(setup, s->min_version) != 1) ||
+        (s->max_version != 0 && api->SSL_CTX_set_max_proto_version(setup, s->max_version) != 1))
         return pp_tls_lib_refuse(why, "TLS versions: %s", pp_tls_lib_reason(lib));
     if (s->ciphers.n > 0 &&
-        (!text_of(s->ciphers, text) || api->SSL_CTX_set_cipher_list(ctx, text) != 1))
+        (!text_of(s->ciphers, text) || api->SSL_CTX_set_cipher_list(setup, text) != 1))
         return pp_tls_lib_refuse(why, "ciphers: %s", pp_tls_lib_reason(lib));
     if (s->ciphersuites.n > 0 &&
-        (!text_of(s->ciphersuites, text) || api->SSL_CTX_set_ciphersuites(ctx, text) != 1))
+        (!text_of(s->ciphersuites, text) || api->SSL_CTX_set_ciphersuites(setup, text) != 1))
         return pp_tls_lib_refuse(why, "ciphersuites: %s", pp_tls_lib_reason(lib));
     if (s->groups.n > 0 &&
-        (!text_of(s->groups, text) || api->SSL_CTX_set1_curves_list(ctx, text) != 1))
+        (!text_of(s->groups, text) || api->SSL_CTX_set1_curves_list(setup, text) != 1))
         return pp_tls_lib_refuse(why, "groups: %s", pp_tls_lib_reason(lib));
     return PP_OK;
 }
@@ -172,7 +172,7 @@ static int no_password(char *buf, int size, int writing, void *arg)
 
 /* Only the function that reads a file puts a chain beside each of several certificates: it gets one
  * that exists in memory alone. */
-static int use_chain(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx, struct pp_span chain,
+static int use_chain(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup, struct pp_span chain,
                      struct pp_tls_why *why)
 {
     char path[48];
@@ -188,19 +188,19 @@ static int use_chain(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx, struc
     }
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     int rc = done < chain.n ? PP_ENOMEM : PP_OK;
-    if (rc == PP_OK && lib->api.SSL_CTX_use_certificate_chain_file(ctx, path) != 1)
+    if (rc == PP_OK && lib->api.SSL_CTX_use_certificate_chain_file(setup, path) != 1)
         rc = pp_tls_lib_refuse(why, "the certificate: %s", pp_tls_lib_reason(lib));
     pp_fd_close(&fd);
     return rc;
 }
 
-int pp_tls_lib_use_pair(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx, struct pp_span chain,
-                        struct pp_span key, struct pp_tls_why *why)
+int pp_tls_lib_use_pair(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup,
+                        struct pp_span chain, struct pp_span key, struct pp_tls_why *why)
 {
     const struct pp_tls_api *api = &lib->api;
     if (chain.n > INT32_MAX || key.n > INT32_MAX)
         return pp_tls_lib_refuse(why, "the certificate is too large");
-    int rc = use_chain(lib, ctx, chain, why);
+    int rc = use_chain(lib, setup, chain, why);
     if (rc != PP_OK)
         return rc;
     struct bio_st *bio = api->BIO_new_mem_buf(key.n > 0 ? key.p : "", (int)key.n);
@@ -210,18 +210,18 @@ int pp_tls_lib_use_pair(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx, st
     api->BIO_free(bio);
     if (pkey == NULL)
         return pp_tls_lib_refuse(why, "the private key: %s", pp_tls_lib_reason(lib));
-    if (api->SSL_CTX_use_PrivateKey(ctx, pkey) != 1 || api->SSL_CTX_check_private_key(ctx) != 1)
+    if (api->SSL_CTX_use_PrivateKey(setup, pkey) != 1 || api->SSL_CTX_check_private_key(setup) != 1)
         rc = pp_tls_lib_refuse(why, "the private key does not belong to the certificate: %s",
                                pp_tls_lib_reason(lib));
     api->EVP_PKEY_free(pkey);
     return rc;
 }
 
-int pp_tls_lib_trust(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx, struct pp_span pem,
+int pp_tls_lib_trust(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup, struct pp_span pem,
                      bool announce, struct pp_tls_why *why)
 {
     const struct pp_tls_api *api = &lib->api;
-    struct x509_store_st *store = api->SSL_CTX_get_cert_store(ctx);
+    struct x509_store_st *store = api->SSL_CTX_get_cert_store(setup);
     if (pem.n > INT32_MAX)
         return pp_tls_lib_refuse(why, "the CA certificates are too large");
     struct bio_st *bio = api->BIO_new_mem_buf(pem.n > 0 ? pem.p : "", (int)pem.n);
@@ -233,7 +233,7 @@ int pp_tls_lib_trust(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx, struc
     while (rc == PP_OK && (cert = api->PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL) {
         n++;
         if (api->X509_STORE_add_cert(store, cert) != 1 ||
-            (announce && api->SSL_CTX_add_client_CA(ctx, cert) != 1))
+            (announce && api->SSL_CTX_add_client_CA(setup, cert) != 1))
             rc = PP_ENOMEM;
         api->X509_free(cert);
     }

@@ -17,7 +17,7 @@
 #define PP_TLS_DRAIN_BYTES 8192
 
 /* How long a client may come back to its session. */
-#define PP_TLS_SESSION_SECONDS 7200
+#define PP_TLS_TICKET_SECONDS 7200
 
 struct pp_tls_lib {
     struct pp_tls_api api;
@@ -49,16 +49,17 @@ struct pp_tls_why {
 };
 /* Write the sentence; the result is PP_EINVAL. */
 int pp_tls_lib_refuse(struct pp_tls_why *why, const char *fmt, ...) PP_PRINTF(2, 3);
-/* Apply <s> to <ctx>. PP_OK, PP_ENOMEM, or PP_EINVAL and <why>. */
-int pp_tls_lib_apply(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx,
+/* Apply <s> to <setup>. PP_OK, PP_ENOMEM, or PP_EINVAL and <why>. */
+int pp_tls_lib_apply(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup,
                      const struct pp_tls_settings *s, struct pp_tls_why *why) PP_MUST_USE;
-/* Put the certificate chain (leaf first) and its key, both PEM, into <ctx>. PP_OK, PP_ENOMEM, or
+/* Put the certificate chain (leaf first) and its key, both PEM, into <setup>. PP_OK, PP_ENOMEM, or
  * PP_EINVAL and <why>. */
-int pp_tls_lib_use_pair(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx, struct pp_span chain,
-                        struct pp_span key, struct pp_tls_why *why) PP_MUST_USE;
-/* Trust the certificates of <pem> in <ctx>, and with <announce> name them to clients. PP_OK,
+int pp_tls_lib_use_pair(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup,
+                        struct pp_span chain, struct pp_span key, struct pp_tls_why *why)
+    PP_MUST_USE;
+/* Trust the certificates of <pem> in <setup>, and with <announce> name them to clients. PP_OK,
  * PP_ENOMEM, or PP_EINVAL and <why>. */
-int pp_tls_lib_trust(const struct pp_tls_lib *lib, struct ssl_ctx_st *ctx, struct pp_span pem,
+int pp_tls_lib_trust(const struct pp_tls_lib *lib, struct ssl_ctx_st *setup, struct pp_span pem,
                      bool announce, struct pp_tls_why *why) PP_MUST_USE;
 /* What the library last complained about, and forget it. Static storage. */
 const char *pp_tls_lib_reason(const struct pp_tls_lib *lib);

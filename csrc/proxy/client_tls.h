@@ -17,13 +17,14 @@ struct pp_client_tls {
 /* Of an open channel. NULL when memory is out. */
 struct pp_client_tls *pp_client_tls_new(const struct pp_chan *ch);
 
-/* NULL is fine for both. */
+/* One more reference; NULL is fine. */
 static inline struct pp_client_tls *pp_client_tls_ref(struct pp_client_tls *ct)
 {
     if (ct != NULL)
         ct->refs++;
     return ct;
 }
+/* The last one frees it. NULL is fine. */
 void pp_client_tls_unref(struct pp_client_tls *ct);
 
 #endif

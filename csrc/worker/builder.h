@@ -83,6 +83,10 @@ int pp_builder_set_early(struct pp_builder *b, const uint32_t *filter, uint32_t 
  * (it gives up the callables). The builder is freed in either case. */
 int pp_builder_finish(struct pp_builder *b, void (*release)(void *arg), void *arg,
                       struct pp_snapshot **out);
+/* Speak <tls> to the endpoints of <upstream>; takes a reference (builder_tls.c). */
+int pp_builder_set_upstream_tls(struct pp_builder *b, uint32_t upstream, struct pp_tls_client *tls);
+/* The host name by which the endpoint that was added last to <upstream> was found. */
+int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span host);
 
 /* For builder_tls.c: what is being built, and its arena. */
 struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener);

@@ -95,15 +95,17 @@ cdef extern from "worker/builder.h" nogil:
     int pp_builder_add_listener(pp_builder *b, pp_span name, const pp_listener_conf_s *conf,
                                 pp_span via, pp_span server, uint32_t *id)
     int pp_builder_add_trusted(pp_builder *b, uint32_t listener, pp_span range)
-    void pp_builder_set_http2(pp_builder *b, uint32_t listener, pp_bool enabled,
-                             const pp_http2_limits *limits)
     int pp_builder_set_tls(pp_builder *b, uint32_t listener, pp_tls_conf *tls)
     pp_listener_conf_s *pp_builder_listener(pp_builder *b, uint32_t listener)
+    void pp_builder_set_http2(pp_builder *b, uint32_t listener, pp_bool enabled,
+                             const pp_http2_limits *limits)
     int pp_builder_set_tunnel(pp_builder *b, uint32_t listener, uint32_t upstream)
     int pp_builder_add_upstream(pp_builder *b, pp_span name, pp_span balance,
                                 const pp_cluster_conf_s *conf, uint32_t *id)
     int pp_builder_add_endpoint(pp_builder *b, uint32_t upstream, pp_span address, pp_span name,
                                 uint32_t weight, uint32_t *id)
+    int pp_builder_set_host(pp_builder *b, uint32_t upstream, pp_span host)
+    int pp_builder_set_upstream_tls(pp_builder *b, uint32_t upstream, pp_tls_client *tls)
     int pp_builder_add_filter(pp_builder *b, pp_span name, uint32_t timeout_ms,
                               uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
     int pp_builder_bind(pp_builder *b, uint32_t filter, pp_phase phase, void *callable)

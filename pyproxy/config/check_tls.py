@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pyproxy.config.addresses import DEMO
 from pyproxy.config.faults import Report
-from pyproxy.config.model import Config
+from pyproxy.config.model import Config, Upstream
 from pyproxy.config.sections_tls import Certificate, Tls, UpstreamTls
 
 _HTTP_ALPN = ("h2", "http/1.1")
@@ -18,6 +19,8 @@ def check_tls(config: Config, report: Report) -> None:
     for name, upstream in config.upstreams.items():
         if isinstance(upstream.tls, UpstreamTls):
             _check_upstream(upstream.tls, f"upstreams.{name}.tls", report)
+        if upstream.tls:
+            _check_endpoints(upstream, f"upstreams.{name}", report)
 
 
 def _check_listener(tls: Tls, path: str, protocol: str, report: Report) -> None:
@@ -68,6 +71,20 @@ def _check_upstream(tls: UpstreamTls, path: str, report: Report) -> None:
     if tls.server_name:
         _check_server_name(tls, path, report)
     _check_protocol(tls, path, report)
+
+
+def _check_endpoints(upstream: Upstream, path: str, report: Report) -> None:
+    named = isinstance(upstream.tls, UpstreamTls) and (
+        upstream.tls.server_name or not upstream.tls.verify
+    )
+    for i, endpoint in enumerate(upstream.endpoints):
+        here = f"{path}.endpoints[{i}]"
+        if endpoint.address == DEMO:
+            message = "the demonstration origin does not speak TLS"
+            report.add(endpoint, "address", message, "remove `tls`", path=here)
+        elif endpoint.address.startswith("unix:") and not named:
+            message = "a unix socket has no name that could be verified"
+            report.add(endpoint, "address", message, "give `tls.server_name`", path=here)
 
 
 def _check_server_name(tls: UpstreamTls, path: str, report: Report) -> None:

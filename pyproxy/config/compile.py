@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from pyproxy.config import addresses
-from pyproxy.config.compile_tls import set_listener_tls
+from pyproxy.config.compile_tls import set_listener_tls, set_upstream_tls
 from pyproxy.config.faults import Report
 from pyproxy.config.model import (
     AccessLog,
@@ -305,8 +305,6 @@ class _Compiler:
         set_listener_tls(self.builder, number, listener)
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
-        if upstream.tls:
-            raise ValueError("TLS cannot be spoken yet; remove it")
         timeouts, pool = upstream.timeouts, upstream.pool
         number = self.upstreams[name] = self.builder.add_upstream(
             name,
@@ -324,10 +322,13 @@ class _Compiler:
             max_head_bytes=upstream.limits.max_head_bytes,
             max_fields=upstream.limits.max_fields,
         )
+        set_upstream_tls(self.builder, number, upstream)
         for endpoint in upstream.endpoints:
-            label = endpoint_name(name, endpoint)
+            label, host = endpoint_name(name, endpoint), addresses.host_of(endpoint.address)
             for address in endpoint.resolved:
-                self.builder.add_endpoint(number, address, weight=endpoint.weight, name=label)
+                self.builder.add_endpoint(
+                    number, address, weight=endpoint.weight, name=label, server_name=host
+                )
 
     def add_filter(self, bound: BoundFilter) -> int:
         return self.builder.add_filter(

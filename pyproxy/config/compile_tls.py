@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyproxy.config.model import Listener
+from pyproxy.config.model import Listener, Upstream
 from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.tls.names import choices
 
@@ -36,8 +36,13 @@ def _offered(listener: Listener) -> tuple[str, ...]:
     return ("h2", "http/1.1") if listener.http2.enabled else ("http/1.1",)
 
 
-def upstream_options(tls: UpstreamTls) -> dict[str, Any]:
-    """The arguments of `SnapshotBuilder.set_upstream_tls`."""
+def set_upstream_tls(builder: SnapshotBuilder, number: int, upstream: Upstream) -> None:
+    """Speak TLS to the endpoints of the upstream that the builder knows by <number>."""
+    if isinstance(upstream.tls, UpstreamTls):
+        builder.set_upstream_tls(number, **_upstream_options(upstream.tls))
+
+
+def _upstream_options(tls: UpstreamTls) -> dict[str, Any]:
     return {
         **_protocol(tls),
         "server_name": tls.server_name,

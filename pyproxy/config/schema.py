@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing
 from typing import Any
 
@@ -86,6 +87,10 @@ def _finish_field(field: FieldInfo, schema: dict[str, Any]) -> None:
             schema.pop("anyOf", None)
             schema.pop("default", None)
             schema.update(UNITS[strip(arg)[1]["unit"]].schema)
+    if "enum" in schema:
+        # `min_version: 1.2` is a number for YAML, and the word for us.
+        words = [word for word in schema["enum"] if isinstance(word, str)]
+        schema["enum"] += [float(word) for word in words if re.fullmatch(r"[0-9]+\.[0-9]+", word)]
     if field.type is NoLog:
         schema["anyOf"] = [
             {"const": False} if s == {"type": "boolean"} else s for s in schema["anyOf"]

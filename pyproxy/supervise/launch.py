@@ -27,7 +27,7 @@ from .loader import check_filters
 from .service import Service
 from .supervisor import Supervisor
 from .takeover import Takeover
-from .worker import BindFilters, load_tls_library
+from .worker import BindFilters, prepare_tls
 
 
 def _nothing() -> None:
@@ -80,12 +80,12 @@ def _run(
         closing = takeover.close_inherited if takeover is not None else _nothing
         check_filters(config, identity, bind, closing)
     warn_of_certificates(config, log.get("supervisor").warning)
-    load_tls_library(config)
     privileges.raise_file_limit()
     service = Service(config, identity, bind, source=source)
     supervisor = None
     try:
         _open(service, takeover)
+        prepare_tls()
         supervisor = Supervisor(service, takeover, InitLink.inherited(), before_fork)
         return supervisor.run()
     finally:

@@ -25,7 +25,7 @@ from pyproxy.filters.chain import BoundFilter
 from . import blob, privileges
 from .channel import Channel, Kind
 from .children import Child, describe_exit, end_with_parent, fork_child
-from .worker import BindFilters, load_tls_library, verify_filters
+from .worker import BindFilters, verify_filters
 
 _NICER = 10
 
@@ -93,7 +93,6 @@ def read_files_again(channel: Channel, running: Config) -> int:
 def _try_to_build(config: Config) -> None:
     """Let the engine refuse here, with the place, what it would refuse in the workers."""
     filters = {key: BoundFilter(key, {}) for key, _ in filter_refs(config)}
-    load_tls_library(config)
     compile_snapshot(config, SnapshotBuilder(), filters)
 
 

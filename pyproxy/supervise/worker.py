@@ -28,7 +28,7 @@ from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
-from pyproxy.tls.held import names_files
+from pyproxy.tls.api import finder
 
 from . import blob, logfiles, privileges
 from .channel import Channel, ChannelError, Kind, Message
@@ -61,22 +61,6 @@ class WorkerPlan(NamedTuple):
     bind: BindFilters = bind_filters
 
 
-def load_tls_library(config: Config) -> None:
-    """Have the engine find the TLS library if <config> speaks TLS; at once when it has it already.
-
-    The first time should be before the workers are forked: then they resume each other's sessions.
-    Raises `StartError`.
-    """
-    if not names_files(config):
-        return
-    from pyproxy.tls.api import finder
-
-    try:
-        load_tls(finder())
-    except OSError as error:
-        raise StartError(str(error)) from error
-
-
 def verify_filters(
     config: Config, identity: privileges.Identity | None, bind: BindFilters = bind_filters
 ) -> None:
@@ -96,6 +80,16 @@ def verify_filters(
         user = identity.user or identity.uid
         where = sys.base_prefix
         raise StartError(f"user {user}: cannot read where Python is installed ({where})") from error
+
+
+def prepare_tls() -> None:
+    """Make what every worker needs of TLS, before the first of them is forked.
+
+    The keys of session tickets are made here, so that each worker can resume what another began;
+    there is no way to give them to a worker later. Hence also where nothing speaks TLS yet: a
+    reload may bring the first listener that does.
+    """
+    load_tls(finder())
 
 
 class Worker:
@@ -145,7 +139,6 @@ class Worker:
         asyncio.set_event_loop(self._loop)
         self._engine = Engine(loop=self._loop, slot=plan.column, stats=plan.stats)
         filters = plan.bind(plan.config)
-        load_tls_library(plan.config)
         # The engine could only say that a system call failed.
         logfiles.check(logfiles.paths_of(plan.config))
         self._engine.install(compile_snapshot(plan.config, SnapshotBuilder(), filters))
@@ -245,7 +238,6 @@ class Worker:
         try:
             config = await _in_steps(blob.unpack_steps(fd))
             logfiles.check(logfiles.paths_of(config))
-            load_tls_library(config)
             filters = self._plan.bind(config)
             await asyncio.sleep(0)
             steps = compile_steps(config, SnapshotBuilder(), filters)

@@ -29,19 +29,13 @@ PROXY_ORDER = (
     ("cluster", "pool", "retry"),
     ("accesslog",),
     ("body",),
-    ("up", "up_h1"),
+    ("up", "up_h1", "up_tls"),
     ("tunnel",),
     ("step", "step_request", "step_response"),
     ("drive",),
     (
-        "down",
-        "down_h1",
-        "down_h2",
-        "down_h2_stream",
-        "down_tls",
-        "move",
-        "tunnel_door",
-        "tunnel_move",
+        *("down", "down_h1", "down_h2", "down_h2_stream", "down_tls"),
+        *("move", "tunnel_door", "tunnel_move"),
     ),
 )
 

@@ -90,3 +90,22 @@ def test_faults_of_listeners(tls, message) -> None:
 def test_faults_of_upstreams(upstream, message) -> None:
     (fault,) = messages(upstream=upstream)
     assert message in fault
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "tls", "message"),
+    [
+        ("demo:", "verify: off", "the demonstration origin does not speak TLS"),
+        ("unix:/run/app.sock", "min_version: 1.3", "a unix socket has no name"),
+        ("unix:/run/app.sock", "verify: off", ""),
+        ("unix:/run/app.sock", "server_name: app", ""),
+    ],
+)
+def test_endpoints_must_have_a_name_to_verify(endpoint, tls, message) -> None:
+    text = f"""
+listeners: {{web: {{bind: '127.0.0.1:0'}}}}
+upstreams: {{app: {{endpoints: ['{endpoint}'], tls: {{{tls}}}}}}}
+routes: [{{upstream: app}}]
+"""
+    faults = [str(fault) for fault in inspect_texts([("f.yaml", text)]).faults]
+    assert [message in fault for fault in faults] == [True] * bool(message)
