@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # What clients are offered when the file says nothing.
 _ALPN: dict[str, tuple[str, ...]] = {"http": ("http/1.1",), "tcp": ()}
+# And what endpoints are, by the upstream's protocol.
+_UPSTREAM_ALPN = {"auto": ("h2", "http/1.1"), "h1": ("http/1.1",), "h2": ("h2",), "h2c": ()}
 
 
 def set_listener_tls(builder: SnapshotBuilder, number: int, listener: Listener) -> None:
@@ -35,7 +37,8 @@ def _listener_options(listener: Listener, tls: Tls) -> dict[str, Any]:
 def set_upstream_tls(builder: SnapshotBuilder, number: int, upstream: Upstream) -> None:
     """Speak TLS to the endpoints of the upstream that the builder knows by <number>."""
     if isinstance(upstream.tls, UpstreamTls):
-        builder.set_upstream_tls(number, **_upstream_options(upstream.tls))
+        alpn = _UPSTREAM_ALPN[upstream.protocol]
+        builder.set_upstream_tls(number, alpn=alpn, **_upstream_options(upstream.tls))
 
 
 def _upstream_options(tls: UpstreamTls) -> dict[str, Any]:
