@@ -12,6 +12,8 @@
 // links: route/radix_build.c
 // links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
+// links: io/chan_tls.c io/tls_client.c io/tls_conf.c io/tls_lib.c proxy/client_tls.c
+// links: proxy/down_tls.c proxy/up_tls.c
 /* Memory runs out at every allocation of an exchange in turn: whatever fails, the worker neither
  * crashes nor leaks, and it serves the next client as soon as there is memory again. */
 #include "proxy/rig.h"
