@@ -33,7 +33,10 @@ PROXY_ORDER = (
     ("tunnel",),
     ("step", "step_request", "step_response"),
     ("drive",),
-    ("down", "down_h1", "down_tls", "move", "tunnel_door", "tunnel_move"),
+    (
+        *("down", "down_h1", "down_h2", "down_h2_stream", "down_tls"),
+        *("move", "tunnel_door", "tunnel_move"),
+    ),
 )
 
 # What the C library may give to a pure file: none of these can read a clock or make a system call.
@@ -46,11 +49,17 @@ PURE_SYSTEM_HEADERS = {
 PURE_EXTRA = {
     "csrc/base/mem.c": {"stdlib.h"},
     "csrc/base/check.c": {"stdlib.h"},
+    "csrc/wire/http2_codec_impl.h": {"nghttp2/nghttp2.h"},
 }
 
 # Headers that only the named files may include.
 PRIVATE_HEADERS = {
-    "nghttp2/nghttp2.h": {"csrc/wire/http2_codec.c"},
+    "nghttp2/nghttp2.h": {"csrc/wire/http2_codec_impl.h"},
+    "wire/http2_codec_impl.h": {
+        "csrc/wire/http2_codec.c",
+        "csrc/wire/http2_codec_feed.c",
+        "csrc/wire/http2_codec_send.c",
+    },
     "io/tls_api.h": {"csrc/io/tls_lib.h"},
     "sys/epoll.h": {"csrc/io/loop.c", "csrc/io/loop.h"},
 }

@@ -14,8 +14,8 @@ BANNED = {
     *("misc", "remote", "session", "transaction"),
 }
 IDENTIFIER = re.compile(r"\b[A-Za-z_]\w*")
-# OpenSSL's own names, which nobody here can change.
-FOREIGN = re.compile(r"(SSL|X509)_\w+|\w+_st")
+# Names of a library that we call are not ours to choose.
+FOREIGN = re.compile(r"(SSL|X509|nghttp2|NGHTTP2)_\w+|\w+_st")
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
