@@ -15,6 +15,8 @@
 // links: base/ip.c
 // links: proxy/down_h2.c proxy/down_h2_stream.c wire/http2_codec.c wire/http2_codec_feed.c
 // links: wire/http2_codec_send.c wire/http2_flood.c wire/http2_msg.c wire/http_priority.c
+// links: io/chan_tls.c io/tls_client.c io/tls_conf.c io/tls_lib.c proxy/client_tls.c
+// links: proxy/down_tls.c proxy/up_tls.c
 // libs: nghttp2
 #include "worker/worker.c"
 
