@@ -62,8 +62,12 @@ class SnapshotBuilder:
         via: str = "pyproxy",
         upstream: int = -1,
         keepalive_s: int = 0,
+        http2: dict[str, int] | None = ...,
     ) -> int:
         """`max_connections` is per worker.
+
+        `http2` has the limits of HTTP/2 (`max_streams`, `stream_window`, `connection_window`,
+        `table_bytes`), those left out at their defaults; None: HTTP/1 only.
 
         `upstream`, the id of one that was added before, makes it a listener of plain TCP: its
         connections are tunnelled there, end after `idle_timeout_ms` without a byte either way, and

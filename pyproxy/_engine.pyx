@@ -32,6 +32,7 @@ cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *o)
 
 cdef object logger = logging.getLogger("pyproxy.filters")
+cdef dict NO_WORDS = {}
 cdef pp_hook_ops hook_ops
 
 # Views of ended exchanges that are kept for the next ones.
@@ -752,8 +753,9 @@ cdef class SnapshotBuilder:
                      uint64_t send_timeout_ms=60000, uint32_t max_requests=0,
                      uint64_t max_age_ms=3600000, uint32_t max_connections=0,
                      str server_header="", str via="pyproxy", int upstream=-1,
-                     uint32_t keepalive_s=0):
+                     uint32_t keepalive_s=0, dict http2=NO_WORDS):
         cdef pp_listener_conf_s conf
+        cdef pp_http2_limits h2
         cdef pp_span n, v, s, r
         cdef uint32_t id
         memset(&conf, 0, sizeof(conf))
@@ -773,6 +775,13 @@ cdef class SnapshotBuilder:
         conf.access_log = PP_ID_NONE if access_log < 0 else <uint32_t>access_log
         keep = borrow(name, &n), borrow(via, &v), borrow(server_header, &s)
         self._check(pp_builder_add_listener(self._draft(), n, &conf, v, s, &id))
+        limits = http2 or {}
+        memset(&h2, 0, sizeof(h2))
+        h2.max_streams = limits.get("max_streams", 0)
+        h2.stream_window = limits.get("stream_window", 0)
+        h2.connection_window = limits.get("connection_window", 0)
+        h2.table_bytes = limits.get("table_bytes", 0)
+        pp_builder_set_http2(self._draft(), id, http2 is not None, &h2)
         for one in trusted_proxies:
             keep = borrow(one, &r)
             self._check(pp_builder_add_trusted(self._draft(), id, r))

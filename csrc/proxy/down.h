@@ -11,7 +11,7 @@
  * that it gets to see the answer instead of a reset (RFC 9112 section 9.6)
  *
  * down.c keeps the connection, its door and its deadlines, and knows no protocol; down_h1.c speaks
- * HTTP/1 on it. */
+ * HTTP/1 on it, down_h2.c HTTP/2: then any number of exchanges run in the state EXCHANGE. */
 #ifndef PP_PROXY_DOWN_H
 #define PP_PROXY_DOWN_H
 
@@ -95,6 +95,7 @@ struct pp_down {
     struct pp_h1 h;
     const struct pp_down_proto *proto;
     struct pp_exchange *x; /* HTTP/1: the exchange that is read or runs */
+    struct pp_down_h2 *h2; /* HTTP/2 (down_h2.h) */
     struct pp_door *door;
     struct pp_list link; /* in core->downs or core->leaving.queue */
     struct pp_http1_head head;

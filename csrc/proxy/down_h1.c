@@ -2,6 +2,7 @@
  * order. */
 #include "base/check.h"
 #include "proxy/accesslog.h"
+#include "proxy/down_h2.h"
 #include "proxy/move.h"
 #include "wire/http_rules.h"
 
@@ -322,6 +323,12 @@ static bool fill(struct pp_down *d)
     return false;
 }
 
+/* Nothing but maybe a part of the preface has come of this connection. */
+static bool may_be_h2(const struct pp_down *d)
+{
+    return d->n_request == 0 && d->x == NULL && !d->door->conf->no_http2;
+}
+
 /* Request after request, until the socket is dry or one of them takes longer. */
 static void read_requests(struct pp_down *d)
 {
@@ -332,6 +339,19 @@ static void read_requests(struct pp_down *d)
             return;
         if (pp_h1_unread(&d->h) == 0 && !fill(d))
             return;
+        if (PP_UNLIKELY(may_be_h2(d))) {
+            int rc = pp_down_h2_sniff(d->h.mem + d->h.rd, pp_h1_unread(&d->h));
+            if (rc == PP_OK) {
+                pp_down_h2_begin(d);
+                return;
+            }
+            if (rc == PP_EMORE) {
+                d->state = PP_DOWN_HEAD;
+                if (!fill(d))
+                    return;
+                continue;
+            }
+        }
         if (d->x == NULL) {
             if (done++ == REQUESTS_IN_A_ROW) {
                 pp_down_again(d);

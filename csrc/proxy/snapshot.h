@@ -13,6 +13,7 @@
 #include "route/cidr.h"
 #include "route/router.h"
 #include "wire/http1_head.h"
+#include "wire/http2_codec.h"
 
 /* Phases of an exchange in their order; X(PHASE, name). The names are those that filters are
  * written with. */
@@ -77,6 +78,8 @@ struct pp_listener_conf {
     uint32_t record;               /* counters (proxy/metrics.h), set at install */
     struct pp_cluster *cluster;    /* not NULL: plain TCP, tunnelled to this upstream */
     struct pp_tls_conf *tls;       /* of new connections, NULL: plain; a reference of the arena's */
+    bool no_http2;                 /* clients that begin with its preface are refused */
+    struct pp_http2_limits http2;  /* 0 in a member: its default */
     uint32_t keepalive_s;          /* of both ends of a tunnel: probes after so long; 0: none */
 };
 

@@ -16,6 +16,8 @@
 /* Not in every 1.52 and later, only in those that were patched. */
 #pragma weak nghttp2_option_set_stream_reset_rate_limit
 
+#define WHOLE_FRAME 16384
+
 /* ---- streams ---- */
 
 struct pp_http2_stream *pp_http2_codec_find(const struct pp_http2_codec *h, int32_t id)
@@ -103,6 +105,13 @@ bool pp_http2_codec_put(struct pp_http2_codec *h, const void *p, size_t n)
     return true;
 }
 
+/* Nothing waits in nghttp2's queues? Then asking it would only cost time, unless it has to find out
+ * that everything is said. */
+static bool is_quiet(const struct pp_http2_codec *h)
+{
+    return !h->leaving && nghttp2_session_get_outbound_queue_size(h->ng) == 0;
+}
+
 int pp_http2_codec_pump(struct pp_http2_codec *h)
 {
     while (!h->broken) {
@@ -115,6 +124,10 @@ int pp_http2_codec_pump(struct pp_http2_codec *h)
             break;
         } else {
             (void)pp_http2_codec_put(h, p, (size_t)n);
+            /* A head longer than a frame comes in several turns. */
+            if (n < WHOLE_FRAME && !h->sender && is_quiet(h)) {
+                break;
+            }
         }
     }
     if (!h->broken && h->flood != PP_HTTP2_FLOOD_NONE && !h->flooded) {
@@ -127,9 +140,17 @@ int pp_http2_codec_pump(struct pp_http2_codec *h)
     return h->broken ? PP_ENOMEM : PP_OK;
 }
 
+int pp_http2_codec_pump_waiting(struct pp_http2_codec *h)
+{
+    if (h->broken) {
+        return PP_ENOMEM;
+    }
+    return is_quiet(h) && (h->flooded || !h->flood) ? PP_OK : pp_http2_codec_pump(h);
+}
+
 int pp_http2_codec_peek(struct pp_http2_codec *h, struct iovec *iov, int max)
 {
-    (void)pp_http2_codec_pump(h);
+    (void)pp_http2_codec_pump_waiting(h);
     return pp_buf_peek(&h->out, iov, max);
 }
 

@@ -164,7 +164,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
         }
         break;
     case NGHTTP2_GOAWAY:
-        h->goaway_noted = true;
+        h->goaway_noted = h->leaving = true;
         h->goaway_code = frame->goaway.error_code;
         h->goaway_last = (uint32_t)frame->goaway.last_stream_id;
         break;
@@ -440,11 +440,11 @@ bool pp_http2_codec_wants_input(const struct pp_http2_codec *h)
 
 static int end_feed(struct pp_http2_codec *h)
 {
-    int rc = pp_http2_codec_pump(h);
+    int rc = pp_http2_codec_pump_waiting(h);
 
-    if (rc == PP_OK) {
+    if (rc == PP_OK && !pp_list_is_empty(&h->over)) {
         pp_http2_codec_tell_over(h);
-        rc = pp_http2_codec_pump(h);
+        rc = pp_http2_codec_pump_waiting(h);
     }
     if (rc != PP_OK) {
         return rc;

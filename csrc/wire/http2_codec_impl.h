@@ -43,6 +43,7 @@ struct pp_http2_codec {
     bool flooded;   /* its GOAWAY is written */
     bool broken;    /* memory was out: nothing works any more */
     bool ended;     /* feed has said so */
+    bool leaving;   /* a GOAWAY was sent or received */
     bool own_reset; /* the RST_STREAM being written is our wish */
 
     /* the frame that is being received */
@@ -88,6 +89,8 @@ void pp_http2_codec_name_flood(struct pp_http2_codec *h, enum pp_http2_flood kin
 bool pp_http2_codec_put(struct pp_http2_codec *h, const void *p, size_t n);
 /* Write all that nghttp2 has to say into the output. PP_OK or PP_ENOMEM. Not in its callbacks. */
 int pp_http2_codec_pump(struct pp_http2_codec *h);
+/* The same, for when there probably is nothing: acknowledgements and windows. */
+int pp_http2_codec_pump_waiting(struct pp_http2_codec *h);
 
 /* Events `reset` for the streams in <over>. */
 void pp_http2_codec_tell_over(struct pp_http2_codec *h);

@@ -67,6 +67,7 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *
         }
         break;
     case NGHTTP2_GOAWAY:
+        h->leaving = true;
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR) {
             h->error = frame->goaway.error_code;
         }

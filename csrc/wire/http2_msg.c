@@ -158,15 +158,33 @@ static int take_pseudo(struct pp_http2_section *c, struct pp_span name, struct p
 
 /* ---- fields ---- */
 
+/* The listed name that is <name>, byte for byte. */
+static enum pp_http_name listed_name(struct pp_span name)
+{
+    const struct pp_http_tok_name *known;
+    uint32_t last;
+    unsigned id;
+
+    if (name.n < 3 || name.n > PP_HTTP_TOK_NAME_MAX) {
+        return pp_span_eq(name, PP_SPAN("te")) ? PP_NAME_TE : PP_NAME_OTHER;
+    }
+    last = (uint32_t)(unsigned char)name.p[name.n - 3] |
+           (uint32_t)(unsigned char)name.p[name.n - 2] << 8 |
+           (uint32_t)(unsigned char)name.p[name.n - 1] << 16 | (uint32_t)':' << 24;
+    id = pp_http_tok_slot[pp_http_tok_hash(last, name.n)];
+    known = &pp_http_tok_names[id];
+    return known->text[name.n] == ':' && memcmp(known->text, name.p, name.n) == 0
+               ? (enum pp_http_name)id
+               : PP_NAME_OTHER;
+}
+
 /* The id of a name; PP_EHTTP_FIELD_NAME when it is no token in lower case (RFC 9113 section 8.2.1).
  */
 static int check_name(struct pp_span name, enum pp_http_name *id)
 {
-    *id = pp_http_tok_name(name.p, name.n);
-    if (*id != PP_NAME_OTHER) {
-        /* The search folds case; the text is in lower case. */
-        return memcmp(pp_http_tok_names[*id].text, name.p, name.n) == 0 ? PP_OK
-                                                                        : PP_EHTTP_FIELD_NAME;
+    *id = listed_name(name);
+    if (PP_LIKELY(*id != PP_NAME_OTHER)) {
+        return PP_OK;
     }
     if (name.n > UINT16_MAX || !pp_http_tok_is_token(name)) {
         return PP_EHTTP_FIELD_NAME;

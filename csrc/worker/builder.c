@@ -196,6 +196,17 @@ struct pp_arena *pp_builder_arena(struct pp_builder *b)
     return &b->sn->arena;
 }
 
+void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
+                          const struct pp_http2_limits *limits)
+{
+    struct pp_listener_conf *l = b->listeners.at[listener];
+    l->no_http2 = !enabled;
+    l->http2 = *limits;
+    l->http2.head_bytes = l->limits.head_bytes;
+    l->http2.fields = l->limits.fields;
+    l->http2.target_bytes = l->limits.target_bytes;
+}
+
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream)
 {
     uint32_t id;

@@ -34,6 +34,10 @@ int pp_builder_add_listener(struct pp_builder *b, struct pp_span name,
 /* A trusted address range of the listener: CIDR text, or "unix". */
 int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_span range);
 
+/* HTTP/2 towards the clients of <listener>, or (not <enabled>) none. The limits on heads are taken
+ * from the listener's own, and so is what <limits> leaves 0 from the codec's defaults. */
+void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
+                          const struct pp_http2_limits *limits);
 /* Make <listener> one of plain TCP, whose connections are tunnelled to <upstream>. */
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream);
 

@@ -4,12 +4,14 @@
 #include "base/mem.h"
 #include "io/fd.h"
 #include "io/sink.h"
+#include "proxy/down_h2.h"
 #include "proxy/up.h"
 
 int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t slot,
                    uint64_t seed)
 {
     static const struct pp_core_sizes sizes = {.down = sizeof(struct pp_down),
+                                               .stream = sizeof(struct pp_down_stream),
                                                .exchange = sizeof(struct pp_exchange),
                                                .up = sizeof(struct pp_up),
                                                .tunnel = sizeof(struct pp_tunnel)};

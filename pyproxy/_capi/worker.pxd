@@ -21,6 +21,14 @@ cdef extern from "wire/http1_head.h" nogil:
         uint32_t fields
 
 
+cdef extern from "wire/http2_codec.h" nogil:
+    struct pp_http2_limits:
+        uint32_t max_streams
+        uint32_t stream_window
+        uint32_t connection_window
+        uint32_t table_bytes
+
+
 cdef extern from "proxy/snapshot.h" nogil:
     struct pp_listener_conf_s "pp_listener_conf":
         pp_span name
@@ -89,6 +97,8 @@ cdef extern from "worker/builder.h" nogil:
     int pp_builder_add_trusted(pp_builder *b, uint32_t listener, pp_span range)
     int pp_builder_set_tls(pp_builder *b, uint32_t listener, pp_tls_conf *tls)
     pp_listener_conf_s *pp_builder_listener(pp_builder *b, uint32_t listener)
+    void pp_builder_set_http2(pp_builder *b, uint32_t listener, pp_bool enabled,
+                             const pp_http2_limits *limits)
     int pp_builder_set_tunnel(pp_builder *b, uint32_t listener, uint32_t upstream)
     int pp_builder_add_upstream(pp_builder *b, pp_span name, pp_span balance,
                                 const pp_cluster_conf_s *conf, uint32_t *id)

@@ -7,7 +7,7 @@ from pyproxy.config.faults import Report
 from pyproxy.config.model import Config, Listener, Section
 
 # What only requests have, by section of a listener.
-_HTTP_FIELDS = ("trusted_proxies", "server_header", "via")
+_HTTP_FIELDS = ("trusted_proxies", "server_header", "via", "http2")
 _HTTP_LIMITS = (
     *("max_head", "max_line", "max_target", "max_fields", "max_requests", "max_age"),
     "body_min_rate",

@@ -300,6 +300,7 @@ class _Compiler:
             via=listener.via,
             upstream=-1 if listener.upstream is None else self.upstreams[listener.upstream],
             keepalive_s=_whole_seconds(timeouts.keepalive_ms),
+            http2=listener.http2.numbers(),
         )
         set_listener_tls(self.builder, number, listener)
 

@@ -19,6 +19,7 @@ from pyproxy.config.section import (
     Section,
 )
 from pyproxy.config.sections_tls import Tls, UpstreamTls
+from pyproxy.config.sections_http2 import Http2
 from pyproxy.config.units import Duration, FileMode, Size
 
 
@@ -159,6 +160,9 @@ class Listener(Section, frozen=True, kw_only=True):
     )
     timeouts: Annotated[ListenerTimeouts, Meta(description="How long a client may take.")] = field(
         default_factory=ListenerTimeouts
+    )
+    http2: Annotated[Http2, Meta(description="HTTP/2, on the same addresses.")] = field(
+        default_factory=Http2
     )
     trusted_proxies: Annotated[
         tuple[str, ...],

@@ -33,7 +33,10 @@ PROXY_ORDER = (
     ("tunnel",),
     ("step", "step_request", "step_response"),
     ("drive",),
-    ("down", "down_h1", "down_tls", "move", "tunnel_door", "tunnel_move"),
+    (
+        *("down", "down_h1", "down_h2", "down_h2_stream", "down_tls"),
+        *("move", "tunnel_door", "tunnel_move"),
+    ),
 )
 
 # What the C library may give to a pure file: none of these can read a clock or make a system call.
