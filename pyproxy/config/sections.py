@@ -18,8 +18,8 @@ from pyproxy.config.section import (
     Positive,
     Section,
 )
-from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.sections_http2 import Http2
+from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.units import Duration, FileMode, Size
 
 

@@ -164,6 +164,23 @@ def test_keys_can_be_logged_for_debugging(tmp_path) -> None:
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
+def test_protocols_are_offered_and_strangers_turned_away() -> None:
+    with running(answering(pair(PKI.server, ", alpn: [h2, http/1.1]"))) as proxy:
+        for offered in (["h2"], ["http/1.1"], ["http/1.1", "h2"], ["h2", "unknown"]):
+            context = PKI.client_context()
+            context.set_alpn_protocols(offered)
+            with dial(proxy, context=context) as sock:
+                # In our order, not in theirs.
+                assert sock.selected_alpn_protocol() == ("h2" if "h2" in offered else "http/1.1")
+        context.set_alpn_protocols(["unknown"])
+        with pytest.raises(ssl.SSLError, match="no application protocol"):
+            dial(proxy, context=context)
+    with running(answering(pair(PKI.server, ", alpn: [http/1.1]"))) as proxy:
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with dial(proxy, context=context) as sock:
+            assert sock.selected_alpn_protocol() == "http/1.1"
+
+
 # ---- what keeps it from starting, and what does not
 
 
