@@ -30,6 +30,8 @@ from testenv.certificates import Pair, certificates
 
 PKI = certificates()
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
+
 CONFIG = """
 workers: 2
 admin: 127.0.0.1:0
@@ -324,6 +326,20 @@ def test_an_upgrade_goes_on_with_what_is_on_disk(tmp_path) -> None:
         assert shown(proxy) == PKI.server.fingerprint
         PKI.other.copy(tmp_path)
         wait_for_certificate(proxy, PKI.other)
+
+
+@needs_root
+def test_workers_need_no_right_to_read_keys(tmp_path) -> None:
+    live = PKI.server.copy(tmp_path)  # below a folder that is ours alone
+    live.key.chmod(0o600)
+    with running("user: nobody\n" + answering(pair(live))) as proxy:
+        assert shown(proxy) == PKI.server.fingerprint
+        PKI.other.copy(tmp_path)
+        wait_for_certificate(proxy, PKI.other)
+        (first, _) = proxy.workers()
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: first not in (now := proxy.workers()) and len(now) == 2, "replaced")
+        assert {shown(proxy, context=anybody()) for _ in range(8)} == {PKI.other.fingerprint}
 
 
 # ---- what operators see
