@@ -328,6 +328,36 @@ def test_an_upgrade_goes_on_with_what_is_on_disk(tmp_path) -> None:
         wait_for_certificate(proxy, PKI.other)
 
 
+FILTER = """
+from pyproxy import Filter, Reply
+
+class Count(Filter):
+    def __init__(self, config):
+        super().__init__(config)
+        self.seen = 0
+
+    def response(self, exchange):
+        self.seen += 1
+        exchange.response.headers["x-seen"] = str(self.seen)
+"""
+
+
+def test_filters_and_connections_to_endpoints_notice_nothing(tmp_path) -> None:
+    live = PKI.server.copy(tmp_path)
+    with origin() as app:
+        config = CONFIG.format(tls=pair(live), app=app.address).replace("workers: 2", "workers: 1")
+        config = config.replace(
+            "[{upstream: app}]", '[{upstream: app, filters: [{python: {use: "own:Count"}}]}]'
+        )
+        with running(config, files={"own.py": FILTER}) as proxy, dial(proxy) as sock:
+            for seen, new in enumerate((PKI.other, PKI.server, PKI.other), 1):
+                send(sock, host="app.test")
+                assert read_response(sock).headers["x-seen"] == str(seen)
+                new.copy(tmp_path)
+                wait_for_certificate(proxy, new)
+            assert app.connections == 1
+
+
 @needs_root
 def test_workers_need_no_right_to_read_keys(tmp_path) -> None:
     live = PKI.server.copy(tmp_path)  # below a folder that is ours alone
