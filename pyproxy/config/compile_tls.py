@@ -9,7 +9,7 @@ from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.tls.names import choices
 
 if TYPE_CHECKING:
-    from pyproxy._engine import SnapshotBuilder
+    from pyproxy._engine import Engine, SnapshotBuilder
 
 # What clients are offered when the file says nothing.
 _ALPN: dict[str, tuple[str, ...]] = {"http": ("http/1.1",), "tcp": ()}
@@ -22,6 +22,13 @@ def set_listener_tls(builder: SnapshotBuilder, number: int, listener: Listener) 
     if listener.tls is not None:
         certificates = choices(listener.tls.certificates)
         builder.set_listener_tls(number, certificates, **_listener_options(listener, listener.tls))
+
+
+def replace_listener_tls(engine: Engine, name: str, listener: Listener) -> None:
+    """Have new connections of a listener that is served speak TLS as <listener> says now."""
+    assert listener.tls is not None
+    certificates = choices(listener.tls.certificates)
+    engine.replace_listener_tls(name, certificates, **_listener_options(listener, listener.tls))
 
 
 def _listener_options(listener: Listener, tls: Tls) -> dict[str, Any]:
