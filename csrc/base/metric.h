@@ -48,6 +48,11 @@
     X(LISTENER, MOVED_IN, "connections_moved_total", COUNTER, "direction=\"in\"",                  \
       "Open client connections that one worker handed to another.")                                \
     X(LISTENER, MOVED_OUT, "connections_moved_total", COUNTER, "direction=\"out\"", "")            \
+    X(LISTENER, TLS_FULL, "tls_handshakes_total", COUNTER, "kind=\"full\"",                        \
+      "TLS handshakes with clients that succeeded.")                                               \
+    X(LISTENER, TLS_RESUMED, "tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")              \
+    X(LISTENER, TLS_FAILURES, "tls_handshake_failures_total", COUNTER, "",                         \
+      "TLS handshakes with clients that failed.")                                                  \
     X(LISTENER, HTTP2_CONNECTIONS, "http2_connections_total", COUNTER, "",                         \
       "Client connections that spoke HTTP/2.")                                                     \
     X(LISTENER, HTTP2_STREAMS, "http2_streams_total", COUNTER, "", "Streams that clients opened.") \
@@ -102,6 +107,11 @@
     X(UPSTREAM, RETRIES, "upstream_retries_total", COUNTER, "", "Exchanges tried again.")          \
     X(UPSTREAM, NO_ENDPOINT, "upstream_no_endpoint_total", COUNTER, "",                            \
       "Exchanges for which no endpoint was usable.")                                               \
+    X(UPSTREAM, TLS_FULL, "upstream_tls_handshakes_total", COUNTER, "kind=\"full\"",               \
+      "TLS handshakes with endpoints that succeeded.")                                             \
+    X(UPSTREAM, TLS_RESUMED, "upstream_tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")     \
+    X(UPSTREAM, TLS_FAILURES, "upstream_tls_handshake_failures_total", COUNTER, "",                \
+      "TLS handshakes with endpoints that failed.")                                                \
     X(UPSTREAM, ACTIVE, "upstream_connections_active", GAUGE, "",                                  \
       "Connections open to endpoints.")                                                            \
     X(UPSTREAM, IDLE, "upstream_connections_idle", GAUGE, "", "Connections waiting in the pool.")  \
@@ -127,7 +137,11 @@
     X(SUPERVISOR, WORKER_RESTARTS, "worker_restarts_total", COUNTER, "",                           \
       "Worker processes that died and were replaced.")                                             \
     X(SUPERVISOR, RECORDS_REFUSED, "metric_records_refused_total", COUNTER, "",                    \
-      "Things that share the `-` record because the counter segment is full.")
+      "Things that share the `-` record because the counter segment is full.")                     \
+    X(SUPERVISOR, CERTIFICATE_RELOADS, "certificate_reloads_total", COUNTER, "",                   \
+      "Times that certificates changed on disk and were put in force.")                            \
+    X(SUPERVISOR, CERTIFICATE_FAILURES, "certificate_reload_failures_total", COUNTER, "",          \
+      "Times that certificates changed on disk and were refused.")
 
 enum pp_metric_kind {
 #define PP_METRIC_KIND_ENUM(kind, label) PP_METRIC_##kind,

@@ -17,6 +17,7 @@ static void count(struct pp_down *d, unsigned word, int n)
 static void free_now(struct pp_deferred *deferred)
 {
     struct pp_down *d = PP_CONTAINER_OF(deferred, struct pp_down, deferred);
+    pp_client_tls_unref(d->tls);
     pp_slab_put(&d->h.core->down_slab, d);
 }
 
@@ -238,6 +239,13 @@ int pp_down_open(struct pp_door *door, int fd, struct pp_down **out)
     d->h.ch.writable = true;
     d->proto = &pp_down_h1_proto;
     d->door = door;
+    rc = pp_down_tls_open(d);
+    if (rc != PP_OK) {
+        pp_h1_close(&d->h, true);
+        pp_slab_put(&core->down_slab, d);
+        PP_COUNT(&core->metrics, door->conf->record, LISTENER, REJECTED, 1);
+        return rc;
+    }
     d->born_ms = core->loop.now_ms;
     d->deadline_ms = UINT64_MAX;
     pp_timer_init(&d->timer, on_timer);

@@ -104,6 +104,7 @@ struct pp_down {
     uint64_t born_ms;
     struct pp_down_clock body;
     struct pp_sock_addr client;
+    struct pp_client_tls *tls; /* once its handshake is done; NULL: plain */
     uint32_t n_request;
     uint32_t lingered; /* bytes dropped */
     uint8_t state;     /* enum pp_down_state */
@@ -152,6 +153,9 @@ void pp_down_close(struct pp_down *d, bool abort);
 void pp_down_cut_all(struct pp_core *core);
 /* Close everything. */
 void pp_down_close_all(struct pp_core *core);
+
+/* Speak TLS on a new connection, if its listener does (down_tls.c). PP_OK or PP_ENOMEM. */
+int pp_down_tls_open(struct pp_down *d) PP_MUST_USE;
 
 /* HTTP/1 (down_h1.c): as a side of its exchange, and as the protocol of a connection. Every
  * connection begins with it. */

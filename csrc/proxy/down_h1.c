@@ -253,6 +253,7 @@ static bool begin(struct pp_down *d)
     x->side[PP_SIDE_DOWN] = d;
     x->ops[PP_SIDE_DOWN] = &pp_down_h1_ops;
     x->client = d->client;
+    x->tls = pp_client_tls_ref(d->tls);
     if (d->door->home != NULL)
         x->home = pp_snapshot_acquire(d->door->home);
     d->x = x;

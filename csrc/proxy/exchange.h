@@ -27,6 +27,7 @@
 
 #include "io/chan.h"
 #include "io/sock.h"
+#include "proxy/client_tls.h"
 #include "proxy/core.h"
 #include "proxy/fault.h"
 #include "wire/http1_body.h"
@@ -198,8 +199,9 @@ struct pp_exchange {
     struct pp_deferred deferred;
 
     struct pp_sock_addr client;
-    struct pp_span host; /* lower case, without port */
-    struct pp_span path; /* normal form: what is routed, shown to filters and sent on */
+    struct pp_client_tls *tls; /* what was agreed with the client; NULL: plain (client_tls.h) */
+    struct pp_span host;       /* lower case, without port */
+    struct pp_span path;       /* normal form: what is routed, shown to filters and sent on */
     struct pp_span
         target; /* request target for the endpoint: path and query, rewritten where configured */
     struct pp_span up_host;    /* Host for the endpoint */

@@ -1,6 +1,7 @@
 #include "proxy/up.h"
 
 #include "base/check.h"
+#include "io/chan_tls.h"
 #include "io/sock.h"
 
 static void count(struct pp_up *up, int n)
@@ -23,6 +24,7 @@ void pp_up_close(struct pp_up *up)
     PP_ASSERT(up->x == NULL);
     if (up->state == PP_UP_IDLE)
         pp_pool_detach(up->ep, &up->pooled);
+    pp_up_tls_keep_ticket(up);
     up->state = PP_UP_CLOSED;
     count(up, -1);
     pp_loop_stop(&up->h.core->loop, &up->timer);
@@ -65,7 +67,7 @@ static void on_timer(struct pp_timer *t)
         return;
     }
     PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, TIMEOUTS, 1);
-    bool connecting = up->state == PP_UP_CONNECTING;
+    bool connecting = up->state == PP_UP_CONNECTING || up->state == PP_UP_HANDSHAKE;
     struct pp_fault f =
         pp_fault_make((enum pp_fault_code)up->why, PP_SIDE_UP, connecting, PP_ETIMEDOUT);
     if (connecting)
@@ -82,6 +84,21 @@ static struct pp_fault connect_fault(int rc)
     return pp_fault_make(code, PP_SIDE_UP, true, rc);
 }
 
+static void on_handshake(struct pp_up *up)
+{
+    struct pp_fault f;
+    int rc = pp_up_tls_handshake(up, &f);
+    if (rc == PP_EAGAIN)
+        return;
+    if (rc != PP_OK) {
+        up->proto->failed(up, f);
+        return;
+    }
+    up->state = PP_UP_BUSY;
+    pp_up_expect(up, PP_FAULT_NONE, 0);
+    up->proto->connected(up);
+}
+
 static void on_connecting(struct pp_up *up)
 {
     int rc = pp_sock_connect_result(up->h.ch.io.fd);
@@ -91,10 +108,17 @@ static void on_connecting(struct pp_up *up)
         up->proto->failed(up, connect_fault(rc));
         return;
     }
-    up->state = PP_UP_BUSY;
+    up->state = PP_UP_HANDSHAKE;
     up->h.ch.writable = true;
-    pp_up_expect(up, PP_FAULT_NONE, 0);
-    up->proto->connected(up);
+    on_handshake(up);
+}
+
+/* A read that got just what it asked for leaves the flag: ask the socket itself. */
+static bool is_quiet(struct pp_h1 *h)
+{
+    char byte;
+    size_t n;
+    return !h->ch.readable || pp_chan_read(&h->ch, &byte, 1, &n) == PP_EAGAIN;
 }
 
 static void on_event(struct pp_io *io, uint32_t events)
@@ -110,10 +134,13 @@ static void on_event(struct pp_io *io, uint32_t events)
     } else if (up->state == PP_UP_CONNECTING) {
         if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0)
             on_connecting(up);
+    } else if (up->state == PP_UP_HANDSHAKE) {
+        on_handshake(up);
     } else if (up->state == PP_UP_IDLE && up->h.ch.readable) {
         /* The endpoint closed it, or sent something nobody asked for: either way it is of no more
-         * use. */
-        pp_up_close(up);
+         * use. But a session ticket is none of the exchange's business. */
+        if (!pp_chan_is_tls(&up->h.ch) || !is_quiet(&up->h))
+            pp_up_close(up);
     }
 }
 
@@ -184,8 +211,15 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     up->h.first = &core->input_slab;
     up->ep = ep;
     up->proto = &pp_up_h1_proto;
-    up->state = done ? PP_UP_BUSY : PP_UP_CONNECTING;
+    rc = pp_up_tls_open(up);
+    if (rc != PP_OK) {
+        pp_h1_close(&up->h, true);
+        pp_slab_put(&core->up_slab, up);
+        return rc;
+    }
+    up->state = !done ? PP_UP_CONNECTING : pp_chan_is_tls(&up->h.ch) ? PP_UP_HANDSHAKE : PP_UP_BUSY;
     up->h.ch.writable = done;
+    done = up->state == PP_UP_BUSY;
     pp_timer_init(&up->timer, on_timer);
     pp_pool_init(&up->pooled, core->loop.now_ms);
     pp_cluster_ref(ep->cluster);
@@ -196,17 +230,10 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     return done ? PP_OK : PP_EAGAIN;
 }
 
-/* A read that got just what it asked for leaves the flag: ask the socket itself. */
-static bool is_quiet(struct pp_h1 *h)
-{
-    char byte;
-    size_t n;
-    return !h->ch.readable || pp_chan_read(&h->ch, &byte, 1, &n) == PP_EAGAIN;
-}
-
 void pp_up_release(struct pp_up *up)
 {
     struct pp_h1 *h = &up->h;
+    pp_up_tls_keep_ticket(up);
     pp_h1_end_message(h);
     bool clean = up->state == PP_UP_BUSY && h->mem == NULL && pp_h1_is_flushed(h) && !h->ch.rdhup &&
                  is_quiet(h);

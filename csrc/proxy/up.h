@@ -1,9 +1,10 @@
 /* A connection to an endpoint: connecting, lent to an exchange, or idle in the pool.
  *
- *   CONNECTING -> BUSY <-> IDLE (pool) -> CLOSED
+ *   CONNECTING -> [HANDSHAKE] -> BUSY <-> IDLE (pool) -> CLOSED
  *
  * up.c keeps the connection and its deadlines and knows no protocol: what is to be done about an
- * event is in a table of the one that is spoken. up_h1.c speaks HTTP/1. */
+ * event is in a table of the one that is spoken. up_tls.c sees to its TLS, which is part of
+ * connecting; up_h1.c speaks HTTP/1. */
 #ifndef PP_PROXY_UP_H
 #define PP_PROXY_UP_H
 
@@ -12,7 +13,13 @@
 #include "proxy/h1.h"
 #include "proxy/pool.h"
 
-enum pp_up_state { PP_UP_CONNECTING = 0, PP_UP_BUSY = 1, PP_UP_IDLE = 2, PP_UP_CLOSED = 3 };
+enum pp_up_state {
+    PP_UP_CONNECTING = 0,
+    PP_UP_BUSY = 1,
+    PP_UP_IDLE = 2,
+    PP_UP_CLOSED = 3,
+    PP_UP_HANDSHAKE = 4
+};
 
 struct pp_up;
 
@@ -41,6 +48,7 @@ struct pp_up {
     uint8_t why;          /* enum pp_fault_code when the deadline passes */
     uint8_t state;        /* enum pp_up_state */
     bool again;           /* the timer means: go on reading, not: too late */
+    bool ticket_kept;     /* its TLS session is remembered */
     struct pp_deferred deferred;
     /* HTTP/1 */
     struct pp_exchange *x;     /* NULL: idle */
@@ -65,6 +73,12 @@ void pp_up_close_idle(struct pp_cluster *cl);
 
 /* Go on reading in the next turn: others first. */
 void pp_up_again(struct pp_up *up);
+/* Speak TLS on a new connection, if its cluster does. PP_OK or PP_ENOMEM. */
+int pp_up_tls_open(struct pp_up *up) PP_MUST_USE;
+/* Go on with the handshake; fine without TLS. PP_OK: done; PP_EAGAIN; or *f is what went wrong. */
+int pp_up_tls_handshake(struct pp_up *up, struct pp_fault *f) PP_MUST_USE;
+/* The connection has been of use: remember its session for the next one. */
+void pp_up_tls_keep_ticket(struct pp_up *up);
 
 /* <x> has begun with an attempt at <ep>, and is done with it: numbers. */
 void pp_up_begin(struct pp_exchange *x, struct pp_endpoint *ep, bool reused);

@@ -41,6 +41,9 @@ void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
 /* Make <listener> one of plain TCP, whose connections are tunnelled to <upstream>. */
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream);
 
+/* Speak <tls> on <listener>; takes a reference (builder_tls.c). */
+int pp_builder_set_tls(struct pp_builder *b, uint32_t listener, struct pp_tls_conf *tls);
+
 /* <conf> is copied; the endpoints come with pp_builder_add_endpoint, any time before finish. */
 int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp_span balance,
                             const struct pp_cluster_conf *conf, uint32_t *id);
@@ -80,5 +83,14 @@ int pp_builder_set_early(struct pp_builder *b, const uint32_t *filter, uint32_t 
  * (it gives up the callables). The builder is freed in either case. */
 int pp_builder_finish(struct pp_builder *b, void (*release)(void *arg), void *arg,
                       struct pp_snapshot **out);
+/* Speak <tls> to the endpoints of <upstream>; takes a reference (builder_tls.c). */
+int pp_builder_set_upstream_tls(struct pp_builder *b, uint32_t upstream, struct pp_tls_client *tls);
+/* The host name by which the endpoint that was added last to <upstream> was found. */
+int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span host);
+
+/* For builder_tls.c: what is being built, and its arena. */
+struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener);
+struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstream);
+struct pp_arena *pp_builder_arena(struct pp_builder *b);
 
 #endif

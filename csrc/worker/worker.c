@@ -407,3 +407,14 @@ void pp_worker_flush_logs(struct pp_worker *w)
     for (struct pp_door *door = w->doors; door != NULL; door = door->next)
         flush_logs(door->home);
 }
+
+int pp_worker_replace_tls(struct pp_worker *w, struct pp_span listener, struct pp_tls_conf *tls)
+{
+    struct pp_listener_conf *conf =
+        w->core.snapshot == NULL ? NULL : find_listener(w->core.snapshot, listener);
+    if (conf == NULL || conf->tls == NULL)
+        return PP_ENOENT;
+    pp_tls_conf_unref(conf->tls);
+    conf->tls = pp_tls_conf_ref(tls);
+    return PP_OK;
+}

@@ -18,6 +18,7 @@ from pyproxy.config.section import (
     Positive,
     Section,
 )
+from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.sections_http2 import Http2
 from pyproxy.config.units import Duration, FileMode, Size
 
@@ -150,6 +151,10 @@ class Listener(Section, frozen=True, kw_only=True):
         str | None,
         Meta(description="Where the connections of a `tcp` listener go.", examples=["postgres"]),
     ] = None
+    tls: Annotated[
+        Tls | None,
+        Meta(description="Speak TLS. Absent: plain.", examples=[{"cert": "a.crt", "key": "a.key"}]),
+    ] = None
     limits: Annotated[ListenerLimits, Meta(description="What one client may ask for.")] = field(
         default_factory=ListenerLimits
     )
@@ -255,6 +260,10 @@ class Upstream(Section, frozen=True, kw_only=True):
             examples=[["127.0.0.1:9000", {"address": "127.0.0.1:9001", "weight": 2}]],
         ),
     ]
+    tls: Annotated[
+        bool | UpstreamTls | None,
+        Meta(description="Speak TLS to the endpoints; `true` for the defaults. Absent: plain."),
+    ] = None
     balance: Annotated[Literal["round_robin"], Meta(description="How an endpoint is chosen.")] = (
         "round_robin"
     )

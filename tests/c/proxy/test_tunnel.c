@@ -11,6 +11,7 @@
 // links: wire/http_tok.c wire/tunnel_record.c wire/uri.c worker/builder.c worker/worker.c
 // links: route/radix_build.c
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
+// links: base/ip.c
 // links: proxy/down_h2.c proxy/down_h2_stream.c wire/http2_codec.c wire/http2_codec_feed.c
 // links: wire/http2_codec_send.c wire/http2_flood.c wire/http2_msg.c wire/http_priority.c
 // libs: nghttp2
