@@ -74,8 +74,11 @@ struct pp_listener_conf {
     struct pp_span server;         /* replaces Server in responses unless empty */
     uint32_t access_log;           /* index into logs, PP_ID_NONE: none */
     uint32_t record;               /* counters (proxy/metrics.h), set at install */
-    struct pp_cluster *cluster;    /* not NULL: plain TCP, tunnelled to this upstream */
+    struct pp_cluster *cluster;    /* not NULL: plain TCP or UDP, passed on to this upstream */
     uint32_t keepalive_s;          /* of both ends of a tunnel: probes after so long; 0: none */
+    bool udp;                      /* takes datagrams for <cluster> */
+    uint32_t max_flows;            /* of a UDP listener, per worker; 0: no limit */
+    uint32_t responses; /* to each datagram: then its session ends at once; 0: any number */
 };
 
 enum pp_route_action {
