@@ -17,8 +17,8 @@ from msgspec import Meta, field
 
 from pyproxy.config.decode import BAD, nearest, reader_for
 from pyproxy.config.nodes import Node
+from pyproxy.config.section import ONE_OR_NONE, Section
 from pyproxy.config.sections import (
-    ONE_OR_NONE,
     AccessLog,
     Bind,
     Endpoint,
@@ -27,11 +27,11 @@ from pyproxy.config.sections import (
     ListenerTimeouts,
     NoLog,
     Pool,
-    Section,
     Upstream,
     UpstreamLimits,
     UpstreamTimeouts,
 )
+from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, Size
 from pyproxy.errors import Fault
 
@@ -56,6 +56,7 @@ __all__ = [
     "Rewrite",
     "Route",
     "Section",
+    "Udp",
     "Upstream",
     "UpstreamLimits",
     "UpstreamTimeouts",

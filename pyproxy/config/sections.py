@@ -7,24 +7,19 @@ How the structs are written, and why, is told in `model`.
 
 from typing import Annotated, ClassVar, Literal
 
-import msgspec
 from msgspec import Meta, field
 
-from pyproxy.config.nodes import NOWHERE, Node
+from pyproxy.config.section import (
+    HIDDEN,
+    ONE_OR_MORE,
+    ONE_OR_NONE,
+    Count,
+    HeadSize,
+    Positive,
+    Section,
+)
+from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, FileMode, Size
-
-Place = Annotated[Node, Meta(extra={"hidden": True})]
-ONE_OR_MORE = Meta(extra={"single": True}, min_length=1)
-ONE_OR_NONE = Meta(extra={"single": True})
-Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-HeadSize = Annotated[Size, Meta(ge=256, le=16 * 2**20)]
-Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every section has."""
-
-    place: Place = field(default_factory=lambda: NOWHERE)
 
 
 class AccessLog(Section, frozen=True, kw_only=True):
@@ -115,7 +110,7 @@ class ListenerTimeouts(Section, frozen=True, kw_only=True):
         Duration | None,
         Meta(
             description="Between two requests of a connection, `75s` unless given; in a tunnel, "
-            "without a byte either way, `1h` unless given."
+            "without a byte either way, `1h` unless given; of a UDP session `30s`."
         ),
     ] = field(name="idle", default=None)
     body_ms: Annotated[Duration, Meta(description="Between two reads of a request body; 408.")] = (
@@ -145,16 +140,27 @@ class Listener(Section, frozen=True, kw_only=True):
         ),
     ]
     protocol: Annotated[
-        Literal["http", "tcp"],
+        Literal["http", "tcp", "udp"],
         Meta(
             description="What is spoken here. `tcp`: whatever it is, every connection is tunnelled "
-            "to an endpoint of `upstream`."
+            "to an endpoint of `upstream`. `udp`: the same for datagrams."
         ),
     ] = "http"
     upstream: Annotated[
         str | None,
-        Meta(description="Where the connections of a `tcp` listener go.", examples=["postgres"]),
+        Meta(
+            description="Where the connections of a `tcp` listener, or the datagrams of a `udp` "
+            "one, go.",
+            examples=["postgres"],
+        ),
     ] = None
+    udp: Annotated[
+        Udp,
+        Meta(
+            description="Sessions of a `udp` listener.",
+            examples=[{"responses": 1, "max_sessions": 4096}],
+        ),
+    ] = field(default_factory=Udp)
     limits: Annotated[ListenerLimits, Meta(description="What one client may ask for.")] = field(
         default_factory=ListenerLimits
     )
@@ -196,7 +202,7 @@ class Endpoint(Section, frozen=True, kw_only=True):
     weight: Annotated[
         int, Meta(ge=1, le=65_535, description="Its share of the requests, relative to the others.")
     ] = 1
-    resolved: Annotated[tuple[str, ...], Meta(extra={"hidden": True})] = ()
+    resolved: Annotated[tuple[str, ...], HIDDEN] = ()
 
 
 class UpstreamTimeouts(Section, frozen=True, kw_only=True):
