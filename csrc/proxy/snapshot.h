@@ -13,6 +13,7 @@
 #include "route/cidr.h"
 #include "route/router.h"
 #include "wire/http1_head.h"
+#include "wire/http2_codec.h"
 
 /* Phases of an exchange in their order; X(PHASE, name). The names are those that filters are
  * written with. */
@@ -57,7 +58,8 @@ struct pp_chain {
     uint32_t buffer_response; /* the same for the response body */
 };
 
-struct pp_cluster; /* proxy/cluster.h */
+struct pp_cluster;  /* proxy/cluster.h */
+struct pp_tls_conf; /* io/tls_conf.h */
 
 struct pp_listener_conf {
     struct pp_span name;
@@ -75,6 +77,9 @@ struct pp_listener_conf {
     uint32_t access_log;           /* index into logs, PP_ID_NONE: none */
     uint32_t record;               /* counters (proxy/metrics.h), set at install */
     struct pp_cluster *cluster;    /* not NULL: plain TCP or UDP, passed on to this upstream */
+    struct pp_tls_conf *tls;       /* of new connections, NULL: plain; a reference of the arena's */
+    bool no_http2;                 /* clients that begin with its preface are refused */
+    struct pp_http2_limits http2;  /* 0 in a member: its default */
     uint32_t keepalive_s;          /* of both ends of a tunnel: probes after so long; 0: none */
     bool udp;                      /* takes datagrams for <cluster> */
     uint32_t max_flows;            /* of a UDP listener, per worker; 0: no limit */

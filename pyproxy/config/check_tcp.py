@@ -8,7 +8,7 @@ from pyproxy.config.faults import Report
 from pyproxy.config.model import Config, Listener, Section
 
 # What only requests have, by section of a listener.
-_HTTP_FIELDS = ("trusted_proxies", "server_header", "via")
+_HTTP_FIELDS = ("trusted_proxies", "server_header", "via", "http2")
 _HTTP_LIMITS = (
     *("max_head", "max_line", "max_target", "max_fields", "max_requests", "max_age"),
     "body_min_rate",
@@ -54,6 +54,7 @@ def _check_udp(config: Config, listener: Listener, path: str, report: Report) ->
         report.add(listener, "upstream", "a udp listener needs an upstream", cure, path=path)
     check_upstream(config, listener, path, report)
     _refuse(listener, path, _HTTP_FIELDS, "a udp listener knows no requests", report)
+    _refuse(listener, path, ("tls",), "there is no TLS over datagrams", report)
     message = "a udp listener has sessions, not connections"
     limits = (*_HTTP_LIMITS, "max_connections")
     _refuse(listener.limits, f"{path}.limits", limits, message, report)
@@ -69,6 +70,10 @@ def _check_udp(config: Config, listener: Listener, path: str, report: Report) ->
 
 def _check_targets(config: Config, listener: Listener, report: Report) -> None:
     upstream = config.upstreams.get(listener.upstream or "")
+    if upstream is not None and upstream.tls:
+        message = "a udp listener sends here, and there is no TLS over datagrams"
+        cure = "give the datagrams an upstream of their own"
+        report.add(upstream, "tls", message, cure, path=f"upstreams.{listener.upstream}")
     for i, endpoint in enumerate(upstream.endpoints if upstream else ()):
         if endpoint.address.startswith(("unix:", addresses.DEMO)):
             message = f'"{endpoint.address}" takes no datagrams, which a udp listener sends here'

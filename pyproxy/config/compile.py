@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import msgspec
 
 from pyproxy.config import addresses
+from pyproxy.config.compile_tls import set_listener_tls, set_upstream_tls
 from pyproxy.config.faults import Report
 from pyproxy.config.model import (
     AccessLog,
@@ -250,7 +251,7 @@ class _Compiler:
     def add_listener(self, name: str, listener: Listener) -> None:
         limits, timeouts = listener.limits, listener.timeouts
         idle_ms = _IDLE_MS[listener.protocol] if timeouts.idle_ms is None else timeouts.idle_ms
-        self.builder.add_listener(
+        number = self.builder.add_listener(
             name,
             access_log=self.log_id(_or_else(listener.access_log, self.config.access_log)),
             trusted_proxies=listener.trusted_proxies,
@@ -270,10 +271,12 @@ class _Compiler:
             via=listener.via,
             upstream=-1 if listener.upstream is None else self.upstreams[listener.upstream],
             keepalive_s=_whole_seconds(timeouts.keepalive_ms),
+            http2=listener.http2.numbers(),
             udp=listener.protocol == "udp",
             max_sessions=listener.udp.max_sessions,
             responses=listener.udp.responses,
         )
+        set_listener_tls(self.builder, number, listener)
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
         timeouts, pool = upstream.timeouts, upstream.pool
@@ -293,10 +296,13 @@ class _Compiler:
             max_head_bytes=upstream.limits.max_head_bytes,
             max_fields=upstream.limits.max_fields,
         )
+        set_upstream_tls(self.builder, number, upstream)
         for endpoint in upstream.endpoints:
-            label = endpoint_name(name, endpoint)
+            label, host = endpoint_name(name, endpoint), addresses.host_of(endpoint.address)
             for address in endpoint.resolved:
-                self.builder.add_endpoint(number, address, weight=endpoint.weight, name=label)
+                self.builder.add_endpoint(
+                    number, address, weight=endpoint.weight, name=label, server_name=host
+                )
 
     def add_filter(self, bound: BoundFilter) -> int:
         return self.builder.add_filter(

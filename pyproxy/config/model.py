@@ -17,7 +17,7 @@ from msgspec import Meta, field
 
 from pyproxy.config.decode import BAD, nearest, reader_for
 from pyproxy.config.nodes import Node
-from pyproxy.config.section import ONE_OR_NONE, Section
+from pyproxy.config.section import HIDDEN, ONE_OR_NONE, Section
 from pyproxy.config.sections import (
     AccessLog,
     Bind,
@@ -31,6 +31,7 @@ from pyproxy.config.sections import (
     UpstreamLimits,
     UpstreamTimeouts,
 )
+from pyproxy.config.sections_tls import FileLook
 from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, Size
 from pyproxy.errors import Fault
@@ -371,6 +372,7 @@ class Config(Section, frozen=True, kw_only=True):
     ] = ()
     routes: Annotated[tuple[Route, ...], Meta(description="Which request goes where.")] = ()
     admin: Annotated[Admin | None, Meta(description="The admin server. Absent: none.")] = None
+    files: Annotated[tuple[FileLook, ...], HIDDEN] = ()
 
 
 def route_name(config: Config, index: int) -> str:

@@ -18,6 +18,8 @@ from pyproxy.config.section import (
     Positive,
     Section,
 )
+from pyproxy.config.sections_http2 import Http2
+from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, FileMode, Size
 
@@ -154,6 +156,10 @@ class Listener(Section, frozen=True, kw_only=True):
             examples=["postgres"],
         ),
     ] = None
+    tls: Annotated[
+        Tls | None,
+        Meta(description="Speak TLS. Absent: plain.", examples=[{"cert": "a.crt", "key": "a.key"}]),
+    ] = None
     udp: Annotated[
         Udp,
         Meta(
@@ -166,6 +172,9 @@ class Listener(Section, frozen=True, kw_only=True):
     )
     timeouts: Annotated[ListenerTimeouts, Meta(description="How long a client may take.")] = field(
         default_factory=ListenerTimeouts
+    )
+    http2: Annotated[Http2, Meta(description="HTTP/2, on the same addresses.")] = field(
+        default_factory=Http2
     )
     trusted_proxies: Annotated[
         tuple[str, ...],
@@ -263,6 +272,10 @@ class Upstream(Section, frozen=True, kw_only=True):
             examples=[["127.0.0.1:9000", {"address": "127.0.0.1:9001", "weight": 2}]],
         ),
     ]
+    tls: Annotated[
+        bool | UpstreamTls | None,
+        Meta(description="Speak TLS to the endpoints; `true` for the defaults. Absent: plain."),
+    ] = None
     balance: Annotated[Literal["round_robin"], Meta(description="How an endpoint is chosen.")] = (
         "round_robin"
     )

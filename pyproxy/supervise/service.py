@@ -262,7 +262,7 @@ class Service:
 
     def prepare_logs(self, config: Config | None = None) -> None:
         """Make the log files. Raises `StartError`."""
-        logfiles.prepare(logfiles.paths_of(config or self.config), self.identity)
+        logfiles.prepare_all(config or self.config, self.identity)
 
     # ---- what is said
 
@@ -286,7 +286,10 @@ class Service:
         if bound.family == socket.AF_UNIX:
             return bound.real
         listener = self.config.listeners.get(bound.point.listener)
-        return f"{getattr(listener, 'protocol', 'http')}://{bound.real}"
+        scheme: str = listener.protocol if listener is not None else "http"
+        if listener is not None and listener.tls:
+            scheme = {"http": "https", "tcp": "tls"}.get(scheme, scheme)
+        return f"{scheme}://{bound.real}"
 
 
 def slots_of(config: Config) -> int:

@@ -13,6 +13,10 @@
 // links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
 // links: io/dgram.c proxy/udp.c proxy/udp_door.c proxy/udp_relay.c proxy/udp_table.c
+// links: base/ip.c
+// links: proxy/down_h2.c proxy/down_h2_stream.c wire/http2_codec.c wire/http2_codec_feed.c
+// links: wire/http2_codec_send.c wire/http2_flood.c wire/http2_msg.c wire/http_priority.c
+// libs: nghttp2
 #include "proxy/core.c"
 
 #include "proxy/rig.h"
