@@ -33,6 +33,7 @@ from pyproxy.config.sections import (
 )
 from pyproxy.config.sections_http2 import UpstreamHttp2
 from pyproxy.config.sections_tls import FileLook
+from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, Size
 from pyproxy.errors import Fault
 
@@ -57,6 +58,7 @@ __all__ = [
     "Rewrite",
     "Route",
     "Section",
+    "Udp",
     "Upstream",
     "UpstreamHttp2",
     "UpstreamLimits",
