@@ -9,7 +9,10 @@ from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.tls.names import choices
 
 if TYPE_CHECKING:
-    from pyproxy._engine import SnapshotBuilder
+    from pyproxy._engine import Engine, SnapshotBuilder
+
+# What endpoints are offered, by the upstream's protocol.
+_UPSTREAM_ALPN = {"auto": ("h2", "http/1.1"), "h1": ("http/1.1",), "h2": ("h2",), "h2c": ()}
 
 
 def set_listener_tls(builder: SnapshotBuilder, number: int, listener: Listener) -> None:
@@ -17,6 +20,13 @@ def set_listener_tls(builder: SnapshotBuilder, number: int, listener: Listener) 
     if listener.tls is not None:
         certificates = choices(listener.tls.certificates)
         builder.set_listener_tls(number, certificates, **_listener_options(listener, listener.tls))
+
+
+def replace_listener_tls(engine: Engine, name: str, listener: Listener) -> None:
+    """Have new connections of a listener that is served speak TLS as <listener> says now."""
+    assert listener.tls is not None
+    certificates = choices(listener.tls.certificates)
+    engine.replace_listener_tls(name, certificates, **_listener_options(listener, listener.tls))
 
 
 def _listener_options(listener: Listener, tls: Tls) -> dict[str, Any]:
@@ -39,7 +49,8 @@ def _offered(listener: Listener) -> tuple[str, ...]:
 def set_upstream_tls(builder: SnapshotBuilder, number: int, upstream: Upstream) -> None:
     """Speak TLS to the endpoints of the upstream that the builder knows by <number>."""
     if isinstance(upstream.tls, UpstreamTls):
-        builder.set_upstream_tls(number, **_upstream_options(upstream.tls))
+        alpn = _UPSTREAM_ALPN[upstream.protocol]
+        builder.set_upstream_tls(number, alpn=alpn, **_upstream_options(upstream.tls))
 
 
 def _upstream_options(tls: UpstreamTls) -> dict[str, Any]:

@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 /* Memory runs out at every allocation of an exchange in turn: whatever fails, the worker neither
  * crashes nor leaks, and it serves the next client as soon as there is memory again. */
 #include "proxy/rig.h"

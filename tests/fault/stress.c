@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 /* Thousands of exchanges at once with random cuts, aborts, resets, delays and parked filters;
  * seeded, so that a failure can be run again (the environment's PP_STRESS_SEED chooses another
  * seed). At the end nothing may be left over. */

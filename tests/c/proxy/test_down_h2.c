@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 #include "proxy/down_h2.c"
 
 #include "h2_client.h"

@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 #include "proxy/h1.c"
 
 #include "proxy/rig.h"

@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 #include "proxy/move.c"
 
 #include "proxy/rig.h"

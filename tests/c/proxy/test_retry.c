@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 #include "proxy/retry.c"
 
 #include "proxy/rig.h"

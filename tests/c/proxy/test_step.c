@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 #include "proxy/step.c"
 
 #include "proxy/drive_test.h"

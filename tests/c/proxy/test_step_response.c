@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 #include "proxy/step_response.c"
 
 #include "proxy/drive_test.h"

@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 #include "proxy/tunnel.c"
 #include "proxy/tunnel_door.c"
 

@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 #include "proxy/tunnel_move.c"
 
 #include "proxy/rig.h"

@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 #include "worker/builder.c"
 
 #include "base/mem.h"

@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 #include "worker/worker.c"
 
 #include "proxy/rig.h"

@@ -9,9 +9,9 @@ import pytest
 
 from pyproxy._engine import Snapshot, SnapshotBuilder
 from pyproxy._wire import StatSegment, metric_words
+from pyproxy.config.bindplan import bind_plan
 from pyproxy.config.compile import (
     UNLIMITED,
-    bind_plan,
     compile_snapshot,
     define_stats,
     resolve_endpoints,
@@ -273,6 +273,7 @@ def test_the_bind_plan_has_every_address_in_order():
         ("", 0, "/run/x", ""),
         ("", 0, "", "web"),
     ]
+    assert not any(bind.datagram for bind in plan)
 
 
 def test_every_counted_thing_has_a_record_of_its_own():
