@@ -33,6 +33,7 @@ cdef extern from "proxy/snapshot.h" nogil:
         uint32_t max_connections
         uint32_t access_log
         uint32_t keepalive_s
+        uint64_t tunnel_idle_ms
     enum pp_route_action:
         PP_ROUTE_ACTION_NONE
         PP_ROUTE_ACTION_UPSTREAM
@@ -74,6 +75,7 @@ cdef extern from "worker/builder.h" nogil:
         uint32_t n_field
         const uint32_t *filter
         uint32_t n_filter
+        pp_span upgrade
         uint64_t max_body
         uint64_t total_timeout_ms
         uint32_t access_log

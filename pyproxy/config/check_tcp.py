@@ -12,9 +12,7 @@ _HTTP_LIMITS = (
     *("max_head", "max_line", "max_target", "max_fields", "max_requests", "max_age"),
     "body_min_rate",
 )
-_HTTP_TIMEOUTS = ("header", "body", "send")
-# And what only tunnels have.
-_TCP_TIMEOUTS = ("keepalive",)
+_HTTP_TIMEOUTS = ("header", "body", "send", "tunnel_idle")
 
 
 def check_protocols(config: Config, report: Report) -> None:
@@ -45,8 +43,6 @@ def _check_http(listener: Listener, path: str, report: Report) -> None:
     if listener.upstream is not None:
         message = "routes say where the requests of an http listener go"
         report.add(listener, "upstream", message, 'remove it, or write "protocol: tcp"', path=path)
-    message = "only tunnels have this, and an http listener has none"
-    _refuse(listener.timeouts, f"{path}.timeouts", _TCP_TIMEOUTS, message, report)
 
 
 def _refuse(

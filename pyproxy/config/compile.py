@@ -298,6 +298,7 @@ class _Compiler:
             server_header=listener.server_header,
             via=listener.via,
             upstream=-1 if listener.upstream is None else self.upstreams[listener.upstream],
+            tunnel_idle_ms=timeouts.tunnel_idle_ms,
             keepalive_s=_whole_seconds(timeouts.keepalive_ms),
         )
 
@@ -350,6 +351,7 @@ class _Compiler:
             redirect=(redirect.status, redirect.location) if redirect else None,
             rewrite_path=route.rewrite.path,
             rewrite_host=route.rewrite.host,
+            upgrade=", ".join(route.upgrade),
             max_body_bytes=route.max_body_bytes or UNLIMITED,
             total_timeout_ms=route.timeout_ms,
             access_log=-2 if route.access_log is False else self.log_id(route.access_log),

@@ -12,6 +12,7 @@
 // links: route/radix_build.c
 // links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
+// links: proxy/tunnel_http.c proxy/upgrade.c
 /* Memory runs out at every allocation of an exchange in turn: whatever fails, the worker neither
  * crashes nor leaks, and it serves the next client as soon as there is memory again. */
 #include "proxy/rig.h"

@@ -24,7 +24,7 @@ PROXY_ORDER = (
     ("core",),
     ("h1",),
     ("exchange",),
-    ("forward", "reply"),
+    ("forward", "reply", "upgrade"),
     ("phase", "filter", "filter_*", "hook"),
     ("cluster", "pool", "retry"),
     ("accesslog",),
@@ -33,7 +33,7 @@ PROXY_ORDER = (
     ("tunnel",),
     ("step", "step_request", "step_response"),
     ("drive",),
-    ("down", "down_h1", "move", "tunnel_door", "tunnel_move"),
+    ("down", "down_h1", "move", "tunnel_door", "tunnel_http", "tunnel_move"),
 )
 
 # What the C library may give to a pure file: none of these can read a clock or make a system call.

@@ -12,6 +12,7 @@
 // links: route/radix_build.c
 // links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
 // links: proxy/drive.c proxy/step.c proxy/step_response.c
+// links: proxy/tunnel_http.c proxy/upgrade.c
 #include "proxy/step_request.c"
 
 #include "proxy/drive_test.h"

@@ -11,6 +11,7 @@
 // links: wire/http_tok.c wire/tunnel_record.c wire/uri.c worker/builder.c worker/worker.c
 // links: route/radix_build.c
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
+// links: proxy/tunnel_http.c proxy/upgrade.c
 #include "proxy/tunnel_move.c"
 
 #include "proxy/rig.h"
