@@ -197,6 +197,7 @@ struct pp_exchange {
                         */
     bool opens_tunnel; /* <response> is the head that opens it */
     bool tunnelled;    /* it was opened, and counted as answered */
+    bool restored;     /* it came from another worker, whose log filters have seen it */
     bool moved;        /* it goes on in another worker, which writes the log line */
     uint8_t attempts;
     uint16_t n_interim;       /* interim responses of the endpoint */

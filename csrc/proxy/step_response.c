@@ -207,6 +207,8 @@ static bool up_is_reusable(const struct pp_exchange *x)
 
 bool pp_step_log(struct pp_exchange *x)
 {
+    if (x->restored)
+        x->cursor = UINT8_MAX;
     int verdict = pp_phase_run(x, PP_PHASE_LOG);
     if (verdict == PP_PARK)
         return false;

@@ -73,6 +73,7 @@ struct pp_tunnel {
     struct pp_door *door;   /* where the client came in */
     uint32_t record;        /* the listener's counters, for bytes */
     struct pp_endpoint *ep; /* holds a reference to its cluster; NULL: none chosen yet */
+    struct pp_span head[2]; /* of <x>, written for another worker; empty before */
     struct pp_exchange *x;  /* that it is the end of, in state TUNNEL or LOG; NULL: none */
     struct pp_sock_addr client;
     struct pp_timer timer;
@@ -143,6 +144,14 @@ extern const struct pp_tunnel_ops pp_tunnel_door_ops;
  * then, as it will be when it ends later. PP_OK, or PP_ENOMEM with nothing changed. */
 int pp_tunnel_begin(struct pp_exchange *x) PP_MUST_USE;
 extern const struct pp_tunnel_ops pp_tunnel_http_ops;
+
+/* The exchange of <t>, for another worker that goes on with it: its route, its heads and its times.
+ * Of heads over PP_TUNNEL_RECORD_HEAD bytes, or when memory is out, nothing is said. */
+void pp_tunnel_describe_http(struct pp_tunnel *t, struct pp_tunnel_record *r);
+/* Make the exchange of <t> again, whose endpoint is known. Its log filters have run where it came
+ * from; the log line is still to be written. A route that is not there any more keeps its name.
+ * PP_OK or PP_ENOMEM. */
+int pp_tunnel_restore_http(struct pp_tunnel *t, const struct pp_tunnel_record *r) PP_MUST_USE;
 
 /* ---- to another worker (tunnel_move.c) ---- */
 

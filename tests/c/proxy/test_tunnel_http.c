@@ -387,4 +387,75 @@ PP_TEST_CASE(connect_to_nobody_is_a_502_and_closes)
     stop_all(c, -1);
 }
 
+/* ---- to another worker ---- */
+
+static struct rig r2;
+static char parcel[PP_TUNNEL_RECORD_FIXED + 65536];
+static size_t parcel_n;
+static int parcel_fd[2];
+
+static int take_parcel(void *arg, const struct pp_tunnel_moved *m)
+{
+    (void)arg;
+    parcel_n = pp_tunnel_moved_size(m);
+    PP_CHECK(parcel_n <= sizeof parcel);
+    pp_tunnel_moved_pack(m, parcel);
+    parcel_fd[0] = dup(m->fd[0]);
+    parcel_fd[1] = dup(m->fd[1]);
+    return PP_MOVE_TAKEN;
+}
+
+/* It goes on in a worker that knows its route, or (<route>) by another name. */
+static void move(const char *route, const char *logged)
+{
+    struct rig_conf conf = defaults();
+    int c, o, fds[2];
+    char line[512];
+    PP_REQUIRE(pipe2(fds, O_NONBLOCK | O_CLOEXEC) == 0);
+    conf.log = "{response.status} {upstream.status} {request.method} {request.target} "
+               "{request.path} {request.host} {request.header.x-key} {request.header.upgrade} "
+               "{response.header.x-accept} {request.bytes} {response.bytes} {route} {upstream} "
+               "{fault}";
+    conf.log_fd = fds[1];
+    conf.phases = BIT(LOG);
+    if (!join(&conf, &c, &o))
+        return;
+    rig_send(&r, c, "before");
+    rig_expect(&r, o, "before");
+    pp_worker_hand_over_tunnels(&r.w, take_parcel, NULL);
+    rig_settle(&r);
+    PP_CHECK_EQ(r.w.core.n_tunnel, 0);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    PP_CHECK_EQ(RIG_COUNT(&r, ROUTE, TUNNELS), 0);
+    PP_CHECK_EQ(r.filter[0].runs[PP_PHASE_LOG], 1);
+    conf.route.name = rig_span(route);
+    conf.listener.tunnel_idle_ms = 50000;
+    PP_REQUIRE(rig_start(&r2, &conf));
+    PP_CHECK_EQ(pp_worker_take_tunnel(&r2.w, parcel_fd, pp_span(parcel, parcel_n)), PP_OK);
+    PP_CHECK_EQ(RIG_COUNT(&r2, ROUTE, TUNNELS), 1);
+    rig_send(&r2, o, "after");
+    rig_expect(&r2, c, "after");
+    rig_sleep(&r2, 51000);
+    rig_expect_eof(&r2, c);
+    rig_expect_eof(&r2, o);
+    PP_CHECK_EQ(RIG_COUNT(&r2, ROUTE, TUNNELS), 0);
+    PP_CHECK_EQ(RIG_COUNT(&r2, ROUTE, STATUS_1XX), 0); /* counted where it was answered */
+    PP_CHECK_EQ(r2.filter[0].runs[PP_PHASE_LOG], 0);
+    pp_worker_flush_logs(&r.w);
+    pp_worker_flush_logs(&r2.w);
+    ssize_t n = read(fds[0], line, sizeof line);
+    pp_test_bytes(pp_span(line, (size_t)PP_MAX(n, 0)), rig_span(logged), "line", __FILE__,
+                  __LINE__);
+    rig_stop(&r2);
+    stop_all(c, o);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+PP_TEST_CASE(a_tunnel_that_moves_is_logged_once_where_it_ends)
+{
+    move("main", "101 101 GET /chat /chat a k websocket y 6 5 main up idle_timeout\n");
+    move("other", "101 101 GET /chat /chat a k websocket y 6 5 main up idle_timeout\n");
+}
+
 PP_TEST_MAIN()
