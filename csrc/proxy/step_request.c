@@ -146,7 +146,7 @@ bool pp_step_request(struct pp_exchange *x)
         pp_exchange_enter(x, PP_EXCHANGE_REPLY);
         return true;
     }
-    if (pp_upgrade_offer(x) != PP_OK)
+    if (pp_up_can_tunnel(x->cluster) && pp_upgrade_offer(x) != PP_OK)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length, route->max_body,
                   route->chain.buffer_request);
