@@ -63,6 +63,9 @@ class SnapshotBuilder:
         upstream: int = -1,
         keepalive_s: int = 0,
         http2: dict[str, int] | None = ...,
+        udp: bool = False,
+        max_sessions: int = 0,
+        responses: int = 0,
     ) -> int:
         """`max_connections` is per worker.
 
@@ -71,7 +74,9 @@ class SnapshotBuilder:
 
         `upstream`, the id of one that was added before, makes it a listener of plain TCP: its
         connections are tunnelled there, end after `idle_timeout_ms` without a byte either way, and
-        both ends get keepalive probes after `keepalive_s` (0: none).
+        both ends get keepalive probes after `keepalive_s` (0: none). With `udp` it takes datagrams
+        instead: at most `max_sessions` sessions (0: no limit), each of which ends after so many
+        `responses` to each datagram of its client (0: any number).
 
         `via` is the pseudonym of RFC 9110 section 7.6.3; empty: no Via. `server_header` replaces
         the origin's Server field when it is not empty.
@@ -118,7 +123,11 @@ class SnapshotBuilder:
         retries: int = 1,
         max_head_bytes: int = 61440,
         max_fields: int = 200,
-    ) -> int: ...
+        protocol: str = "auto",
+        http2_max_streams: int = 100,
+        http2_window_bytes: int = 262_144,
+    ) -> int:
+        """`protocol` is auto, h1, h2 or h2c; ValueError for another word."""
     def set_upstream_tls(
         self,
         upstream: int,
@@ -392,6 +401,11 @@ class Engine:
         """Abort every exchange, and close every connection that is no tunnel."""
     def close_tunnels(self) -> None:
         """Abort every tunnel."""
+    def close_sessions(self) -> None:
+        """End every UDP session."""
+    @property
+    def sessions(self) -> int:
+        """Sessions of UDP listeners."""
     @property
     def tunnels(self) -> int:
         """Tunnels of TCP listeners, those included that are still connecting."""

@@ -33,6 +33,7 @@ struct pp_door {
     bool closing;    /* what still waits is taken, over the limit too */
     /* The last connection of a door without socket has gone. */
     void (*on_empty)(struct pp_door *door);
+    struct pp_udp *udp; /* not NULL: it takes datagrams (udp.h), and <l> is only its number */
     struct pp_door *next;
     struct pp_deferred deferred;
 };

@@ -76,11 +76,14 @@ struct pp_listener_conf {
     struct pp_span server;         /* replaces Server in responses unless empty */
     uint32_t access_log;           /* index into logs, PP_ID_NONE: none */
     uint32_t record;               /* counters (proxy/metrics.h), set at install */
-    struct pp_cluster *cluster;    /* not NULL: plain TCP, tunnelled to this upstream */
+    struct pp_cluster *cluster;    /* not NULL: plain TCP or UDP, passed on to this upstream */
     struct pp_tls_conf *tls;       /* of new connections, NULL: plain; a reference of the arena's */
     bool no_http2;                 /* clients that begin with its preface are refused */
     struct pp_http2_limits http2;  /* 0 in a member: its default */
     uint32_t keepalive_s;          /* of both ends of a tunnel: probes after so long; 0: none */
+    bool udp;                      /* takes datagrams for <cluster> */
+    uint32_t max_flows;            /* of a UDP listener, per worker; 0: no limit */
+    uint32_t responses; /* to each datagram: then its session ends at once; 0: any number */
 };
 
 enum pp_route_action {

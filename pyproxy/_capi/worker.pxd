@@ -43,6 +43,9 @@ cdef extern from "proxy/snapshot.h" nogil:
         uint32_t max_connections
         uint32_t access_log
         uint32_t keepalive_s
+        pp_bool udp
+        uint32_t max_flows
+        uint32_t responses
     enum pp_route_action:
         PP_ROUTE_ACTION_NONE
         PP_ROUTE_ACTION_UPSTREAM
@@ -54,6 +57,10 @@ cdef extern from "proxy/snapshot.h" nogil:
 
 
 cdef extern from "proxy/cluster.h" nogil:
+    struct pp_cluster_http2:
+        uint8_t protocol
+        uint32_t max_streams
+        uint32_t window_bytes
     struct pp_cluster_conf_s "pp_cluster_conf":
         uint64_t connect_timeout_ms
         uint64_t send_timeout_ms
@@ -66,6 +73,7 @@ cdef extern from "proxy/cluster.h" nogil:
         uint32_t max_requests
         uint32_t retries
         pp_http1_limits limits
+        pp_cluster_http2 http2
 
 
 cdef extern from "worker/builder.h" nogil:
@@ -144,6 +152,7 @@ cdef extern from "worker/worker.h" nogil:
         uint32_t n_down
         uint32_t n_exchange
         uint32_t n_tunnel
+        uint32_t n_udp
     struct pp_worker:
         pp_core core
     int pp_worker_init(pp_worker *w, void *stats, size_t stats_size, uint32_t slot, uint64_t seed)
@@ -166,5 +175,6 @@ cdef extern from "worker/worker.h" nogil:
     void pp_worker_close_connections(pp_worker *w)
     void pp_worker_close_tunnels(pp_worker *w)
     int pp_worker_replace_tls(pp_worker *w, pp_span listener, pp_tls_conf *tls)
+    void pp_worker_close_flows(pp_worker *w)
     int pp_worker_reopen_logs(pp_worker *w)
     void pp_worker_flush_logs(pp_worker *w)

@@ -31,7 +31,9 @@ from pyproxy.config.sections import (
     UpstreamLimits,
     UpstreamTimeouts,
 )
+from pyproxy.config.sections_http2 import UpstreamHttp2
 from pyproxy.config.sections_tls import FileLook
+from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, Size
 from pyproxy.errors import Fault
 
@@ -56,7 +58,9 @@ __all__ = [
     "Rewrite",
     "Route",
     "Section",
+    "Udp",
     "Upstream",
+    "UpstreamHttp2",
     "UpstreamLimits",
     "UpstreamTimeouts",
     "filter_refs",

@@ -18,8 +18,9 @@ from pyproxy.config.section import (
     Positive,
     Section,
 )
+from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
 from pyproxy.config.sections_tls import Tls, UpstreamTls
-from pyproxy.config.sections_http2 import Http2
+from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, FileMode, Size
 
 
@@ -111,7 +112,7 @@ class ListenerTimeouts(Section, frozen=True, kw_only=True):
         Duration | None,
         Meta(
             description="Between two requests of a connection, `75s` unless given; in a tunnel, "
-            "without a byte either way, `1h` unless given."
+            "without a byte either way, `1h` unless given; of a UDP session `30s`."
         ),
     ] = field(name="idle", default=None)
     body_ms: Annotated[Duration, Meta(description="Between two reads of a request body; 408.")] = (
@@ -141,20 +142,31 @@ class Listener(Section, frozen=True, kw_only=True):
         ),
     ]
     protocol: Annotated[
-        Literal["http", "tcp"],
+        Literal["http", "tcp", "udp"],
         Meta(
             description="What is spoken here. `tcp`: whatever it is, every connection is tunnelled "
-            "to an endpoint of `upstream`."
+            "to an endpoint of `upstream`. `udp`: the same for datagrams."
         ),
     ] = "http"
     upstream: Annotated[
         str | None,
-        Meta(description="Where the connections of a `tcp` listener go.", examples=["postgres"]),
+        Meta(
+            description="Where the connections of a `tcp` listener, or the datagrams of a `udp` "
+            "one, go.",
+            examples=["postgres"],
+        ),
     ] = None
     tls: Annotated[
         Tls | None,
         Meta(description="Speak TLS. Absent: plain.", examples=[{"cert": "a.crt", "key": "a.key"}]),
     ] = None
+    udp: Annotated[
+        Udp,
+        Meta(
+            description="Sessions of a `udp` listener.",
+            examples=[{"responses": 1, "max_sessions": 4096}],
+        ),
+    ] = field(default_factory=Udp)
     limits: Annotated[ListenerLimits, Meta(description="What one client may ask for.")] = field(
         default_factory=ListenerLimits
     )
@@ -248,6 +260,10 @@ class UpstreamLimits(Section, frozen=True, kw_only=True):
         200
     )
 
+    def numbers(self) -> dict[str, int]:
+        """The limits as the engine calls them."""
+        return {"max_head_bytes": self.max_head_bytes, "max_fields": self.max_fields}
+
 
 class Upstream(Section, frozen=True, kw_only=True):
     """A group of endpoints that serve the same."""
@@ -264,6 +280,16 @@ class Upstream(Section, frozen=True, kw_only=True):
         bool | UpstreamTls | None,
         Meta(description="Speak TLS to the endpoints; `true` for the defaults. Absent: plain."),
     ] = None
+    protocol: Annotated[
+        Literal["auto", "h1", "h2", "h2c"],
+        Meta(
+            description="What is spoken: `auto` is what the endpoint chooses over TLS, and HTTP/1 "
+            "without; `h2` is HTTP/2 over TLS and nothing else, `h2c` HTTP/2 without TLS."
+        ),
+    ] = "auto"
+    http2: Annotated[UpstreamHttp2, Meta(description="How HTTP/2 is spoken.")] = field(
+        default_factory=UpstreamHttp2
+    )
     balance: Annotated[Literal["round_robin"], Meta(description="How an endpoint is chosen.")] = (
         "round_robin"
     )

@@ -1,6 +1,3 @@
-// links: base/check.c base/err.c base/hash.c base/map.c base/mem.c base/num.c base/span.c
-// links: base/wheel.c io/chan_tcp.c io/fd.c io/loop.c io/sock.c io/tls_client.c io/tls_conf.c
-// links: io/tls_lib.c
 // libs: ssl crypto
 #include "io/chan_tls.c"
 

@@ -1,5 +1,3 @@
-// links: base/check.c base/err.c base/hash.c base/map.c base/mem.c base/num.c base/span.c
-// links: io/fd.c io/tls_lib.c
 // libs: ssl crypto
 #include "io/tls_conf.c"
 

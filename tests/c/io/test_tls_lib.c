@@ -1,4 +1,3 @@
-// links: base/check.c base/err.c base/mem.c base/span.c io/fd.c
 // libs: ssl crypto
 #include "io/tls_lib.c"
 
