@@ -1,19 +1,3 @@
-// links: base/arena.c base/buf.c base/check.c base/err.c base/hash.c base/ip.c base/map.c
-// links: base/mem.c base/metric.c base/num.c base/rng.c base/slab.c base/span.c base/statseg.c
-// links: base/wheel.c io/chan_tcp.c io/chan_tls.c io/fd.c io/listener.c io/loop.c io/sink.c
-// links: io/sock.c io/splice.c io/tls_client.c io/tls_conf.c io/tls_lib.c proxy/accesslog.c
-// links: proxy/body.c proxy/cluster.c proxy/core.c proxy/down.c proxy/down_h1.c proxy/down_h2.c
-// links: proxy/down_h2_stream.c proxy/drive.c proxy/exchange.c proxy/fault.c proxy/forward.c
-// links: proxy/h1.c proxy/hook.c proxy/metrics.c proxy/move.c proxy/phase.c proxy/pool.c
-// links: proxy/reply.c proxy/retry.c proxy/snapshot.c proxy/step.c proxy/step_request.c
-// links: proxy/step_response.c proxy/template.c proxy/tunnel.c proxy/tunnel_door.c
-// links: proxy/tunnel_move.c proxy/up.c proxy/up_h1.c route/balance.c route/balance_rr.c
-// links: route/cidr.c route/pattern.c route/radix.c route/radix_build.c route/router.c
-// links: route/router_draft.c route/router_explain.c wire/http1_body.c wire/http1_emit.c
-// links: wire/http1_head.c wire/http1_line.c wire/http2_codec.c wire/http2_codec_feed.c
-// links: wire/http2_codec_send.c wire/http2_flood.c wire/http2_msg.c wire/http_msg.c
-// links: wire/http_priority.c wire/http_rules.c wire/http_tok.c wire/tunnel_record.c wire/uri.c
-// links: worker/builder.c worker/worker.c
 // libs: nghttp2 ssl crypto
 #include "proxy/down_tls.c"
 

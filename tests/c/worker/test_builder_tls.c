@@ -1,19 +1,3 @@
-// links: base/arena.c base/buf.c base/check.c base/err.c base/hash.c base/ip.c base/map.c
-// links: base/mem.c base/metric.c base/num.c base/rng.c base/slab.c base/span.c base/statseg.c
-// links: base/wheel.c io/chan_tcp.c io/chan_tls.c io/fd.c io/listener.c io/loop.c io/sink.c
-// links: io/sock.c io/splice.c io/tls_client.c io/tls_conf.c io/tls_lib.c proxy/accesslog.c
-// links: proxy/body.c proxy/client_tls.c proxy/cluster.c proxy/core.c proxy/down.c
-// links: proxy/down_h1.c proxy/down_h2.c proxy/down_h2_stream.c proxy/down_tls.c proxy/drive.c
-// links: proxy/exchange.c proxy/fault.c proxy/forward.c proxy/h1.c proxy/hook.c proxy/metrics.c
-// links: proxy/move.c proxy/phase.c proxy/pool.c proxy/reply.c proxy/retry.c proxy/snapshot.c
-// links: proxy/step.c proxy/step_request.c proxy/step_response.c proxy/template.c proxy/tunnel.c
-// links: proxy/tunnel_door.c proxy/tunnel_move.c proxy/up.c proxy/up_h1.c proxy/up_tls.c
-// links: route/balance.c route/balance_rr.c route/cidr.c route/pattern.c route/radix.c
-// links: route/radix_build.c route/router.c route/router_draft.c route/router_explain.c
-// links: wire/http1_body.c wire/http1_emit.c wire/http1_head.c wire/http1_line.c
-// links: wire/http2_codec.c wire/http2_codec_feed.c wire/http2_codec_send.c wire/http2_flood.c
-// links: wire/http2_msg.c wire/http_msg.c wire/http_priority.c wire/http_rules.c wire/http_tok.c
-// links: wire/tunnel_record.c wire/uri.c worker/builder.c worker/worker.c
 // libs: nghttp2 ssl crypto
 #include "worker/builder_tls.c"
 
