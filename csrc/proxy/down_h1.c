@@ -262,17 +262,11 @@ const struct pp_side_ops pp_down_h1_ops = {
 /* The first byte of a request is there. */
 static bool begin(struct pp_down *d)
 {
-    struct pp_exchange *x = pp_exchange_new(d->h.core, d->door->conf, &pp_drive_events);
+    struct pp_exchange *x = pp_down_exchange(d, &pp_down_h1_ops, d);
     if (x == NULL) {
         pp_down_close(d, false);
         return false;
     }
-    x->side[PP_SIDE_DOWN] = d;
-    x->ops[PP_SIDE_DOWN] = &pp_down_h1_ops;
-    x->client = d->client;
-    x->tls = pp_client_tls_ref(d->tls);
-    if (d->door->home != NULL)
-        x->home = pp_snapshot_acquire(d->door->home);
     d->x = x;
     pp_http1_head_init(&d->head, PP_HTTP1_REQUEST);
     /* The first request has had its time since the connection was accepted. */
