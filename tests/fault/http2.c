@@ -1,5 +1,3 @@
-// links: *
-// libs: nghttp2
 /* HTTP/2 clients under bad luck: memory that runs out at every allocation of an exchange in turn,
  * and a crowd that begins, resets, stalls and leaves at random (PP_STRESS_SEED chooses the seed).
  * Nothing may crash, and nothing may be left over. */
