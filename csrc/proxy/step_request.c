@@ -1,5 +1,6 @@
 /* The steps of the request: from its head to its sending. */
 #include "proxy/forward.h"
+#include "proxy/grpc.h"
 #include "proxy/reply.h"
 #include "proxy/step.h"
 #include "proxy/up.h"
@@ -72,6 +73,11 @@ static void begin_route(struct pp_exchange *x)
     uint64_t total = x->route->total_timeout_ms;
     if (total == 0 && x->cluster != NULL)
         total = x->cluster->conf.total_timeout_ms;
+    if (pp_grpc_is_call(&x->request)) {
+        uint64_t wanted = pp_grpc_timeout_ms(&x->request);
+        if (wanted > 0)
+            total = total == 0 ? wanted : PP_MIN(total, wanted);
+    }
     if (total > 0) {
         pp_timer_init(&x->timer, on_total_timeout);
         pp_loop_start(&core->loop, &x->timer, core->loop.now_ms + total);

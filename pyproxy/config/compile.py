@@ -34,8 +34,7 @@ UNLIMITED = 2**64 - 1
 # that no route takes, for instance.
 SHARED_RECORD = "-"
 _STD_STREAMS = {"stdout": 1, "stderr": 2}
-# 5 us each.
-_ROUTES_IN_A_STEP = 64
+_ROUTES_IN_A_STEP = 64  # 5 us each
 # How long nothing may happen unless the file says so: between requests, in a tunnel, and in a
 # session of datagrams.
 _IDLE_MS = {"http": 75_000, "tcp": 3_600_000, "udp": 30_000}

@@ -24,7 +24,7 @@ PROXY_ORDER = (
     ("core",),
     ("h1",),
     ("exchange",),
-    ("forward", "reply", "upgrade"),
+    ("forward", "grpc", "reply", "upgrade"),
     ("phase", "filter", "filter_*", "hook"),
     ("cluster", "pool", "retry"),
     ("accesslog",),
