@@ -123,7 +123,11 @@ class SnapshotBuilder:
         retries: int = 1,
         max_head_bytes: int = 61440,
         max_fields: int = 200,
-    ) -> int: ...
+        protocol: str = "auto",
+        http2_max_streams: int = 100,
+        http2_window_bytes: int = 262_144,
+    ) -> int:
+        """`protocol` is auto, h1, h2 or h2c; ValueError for another word."""
     def set_upstream_tls(
         self,
         upstream: int,

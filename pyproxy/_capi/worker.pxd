@@ -57,6 +57,10 @@ cdef extern from "proxy/snapshot.h" nogil:
 
 
 cdef extern from "proxy/cluster.h" nogil:
+    struct pp_cluster_http2:
+        uint8_t protocol
+        uint32_t max_streams
+        uint32_t window_bytes
     struct pp_cluster_conf_s "pp_cluster_conf":
         uint64_t connect_timeout_ms
         uint64_t send_timeout_ms
@@ -69,6 +73,7 @@ cdef extern from "proxy/cluster.h" nogil:
         uint32_t max_requests
         uint32_t retries
         pp_http1_limits limits
+        pp_cluster_http2 http2
 
 
 cdef extern from "worker/builder.h" nogil:

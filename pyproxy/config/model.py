@@ -31,6 +31,7 @@ from pyproxy.config.sections import (
     UpstreamLimits,
     UpstreamTimeouts,
 )
+from pyproxy.config.sections_http2 import UpstreamHttp2
 from pyproxy.config.sections_tls import FileLook
 from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, Size
@@ -59,6 +60,7 @@ __all__ = [
     "Section",
     "Udp",
     "Upstream",
+    "UpstreamHttp2",
     "UpstreamLimits",
     "UpstreamTimeouts",
     "filter_refs",

@@ -1,4 +1,3 @@
-// links: base/check.c base/err.c base/mem.c base/num.c base/span.c io/fd.c io/sock.c
 #include "io/dgram.c"
 
 #include <sys/syscall.h>

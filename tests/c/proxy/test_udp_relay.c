@@ -1,19 +1,3 @@
-// links: base/arena.c base/buf.c base/check.c base/err.c base/hash.c base/ip.c base/map.c
-// links: base/mem.c base/metric.c base/num.c base/rng.c base/slab.c base/span.c base/statseg.c
-// links: base/wheel.c io/chan_tcp.c io/dgram.c io/fd.c io/listener.c io/loop.c io/sink.c io/sock.c
-// links: io/splice.c proxy/accesslog.c proxy/body.c proxy/cluster.c proxy/core.c proxy/down.c
-// links: proxy/down_h1.c proxy/down_h2.c proxy/down_h2_stream.c proxy/drive.c proxy/exchange.c
-// links: proxy/fault.c proxy/forward.c proxy/h1.c proxy/hook.c proxy/metrics.c proxy/move.c
-// links: proxy/phase.c proxy/pool.c proxy/reply.c proxy/retry.c proxy/snapshot.c proxy/step.c
-// links: proxy/step_request.c proxy/step_response.c proxy/template.c proxy/tunnel.c
-// links: proxy/tunnel_door.c proxy/tunnel_move.c proxy/udp.c proxy/udp_door.c proxy/udp_table.c
-// links: proxy/up.c proxy/up_h1.c route/balance.c route/balance_rr.c route/cidr.c route/pattern.c
-// links: route/radix.c route/radix_build.c route/router.c route/router_draft.c
-// links: route/router_explain.c wire/http1_body.c wire/http1_emit.c wire/http1_head.c
-// links: wire/http1_line.c wire/http2_codec.c wire/http2_codec_feed.c wire/http2_codec_send.c
-// links: wire/http2_flood.c wire/http2_msg.c wire/http_msg.c wire/http_priority.c wire/http_rules.c
-// links: wire/http_tok.c wire/tunnel_record.c wire/uri.c worker/builder.c worker/worker.c
-// libs: nghttp2
 #include "proxy/udp_relay.c"
 
 #include "proxy/rig_udp.h"

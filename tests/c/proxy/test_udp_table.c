@@ -1,4 +1,3 @@
-// links: base/check.c base/err.c base/hash.c base/mem.c base/num.c base/span.c io/fd.c
 #include "proxy/udp_table.c"
 
 #include "pp_test.h"
