@@ -95,6 +95,7 @@ def configuration(setup: Setup) -> dict[str, Any]:
             "cert": str(setup.pair.cert),
             "key": str(setup.pair.key),
             "ciphersuites": SUITE,
+            "alpn": ["h2", "http/1.1"],
         }
     if setup.flavour == "h2c":
         config["upstreams"]["origin"]["protocol"] = "h2c"

@@ -99,6 +99,8 @@
     X(ROUTE, STATUS_5XX, "requests_total", COUNTER, "code=\"5xx\"", "")                            \
     X(ROUTE, ACTIVE, "requests_active", GAUGE, "", "Requests in progress.")                        \
     X(ROUTE, ABORTED, "requests_aborted_total", COUNTER, "", "Requests whose client went away.")   \
+    X(ROUTE, TUNNELS, "tunnels_active", GAUGE, "",                                                 \
+      "Tunnels open that began as requests (WebSocket, other upgrades, CONNECT).")                 \
     X(UPSTREAM, STATUS_1XX, "upstream_responses_total", COUNTER, "code=\"1xx\"",                   \
       "Responses of origins, by status.")                                                          \
     X(UPSTREAM, STATUS_2XX, "upstream_responses_total", COUNTER, "code=\"2xx\"", "")               \

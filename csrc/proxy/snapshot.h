@@ -65,6 +65,7 @@ struct pp_listener_conf {
     struct pp_span name;
     struct pp_http1_limits limits;
     uint64_t header_timeout_ms, idle_timeout_ms, body_timeout_ms, send_timeout_ms;
+    uint64_t tunnel_idle_ms;  /* of tunnels that began as requests: without a byte; 0: never ends */
     uint64_t max_age_ms;      /* 0: none; connection age, checked between exchanges */
     uint32_t body_min_rate;   /* bytes per second, averaged; 0: none (slow-body attack) */
     uint32_t max_requests;    /* per connection; 0: no limit */
@@ -114,7 +115,9 @@ struct pp_route {
     const struct pp_template *location;     /* redirect */
     const struct pp_template *rewrite_path; /* NULL: as the client sent it */
     const struct pp_template *rewrite_host;
-    uint32_t access_log; /* PP_ID_NONE: the listener's; PP_ROUTE_LOG_OFF: none */
+    struct pp_span upgrade; /* protocols that clients may ask for, a list as in Upgrade */
+    bool takes_connect;     /* a match names CONNECT */
+    uint32_t access_log;    /* PP_ID_NONE: the listener's; PP_ROUTE_LOG_OFF: none */
     uint32_t record;
 };
 

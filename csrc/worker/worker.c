@@ -391,7 +391,7 @@ void pp_worker_close_connections(struct pp_worker *w)
 void pp_worker_close_tunnels(struct pp_worker *w)
 {
     pp_loop_enter(&w->core.loop);
-    pp_tunnel_close_all(&w->core);
+    pp_tunnel_cut_all(&w->core);
     pp_loop_leave(&w->core.loop);
 }
 

@@ -46,6 +46,7 @@ cdef extern from "proxy/snapshot.h" nogil:
         pp_bool udp
         uint32_t max_flows
         uint32_t responses
+        uint64_t tunnel_idle_ms
     enum pp_route_action:
         PP_ROUTE_ACTION_NONE
         PP_ROUTE_ACTION_UPSTREAM
@@ -92,6 +93,7 @@ cdef extern from "worker/builder.h" nogil:
         uint32_t n_field
         const uint32_t *filter
         uint32_t n_filter
+        pp_span upgrade
         uint64_t max_body
         uint64_t total_timeout_ms
         uint32_t access_log

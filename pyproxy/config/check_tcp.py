@@ -13,7 +13,7 @@ _HTTP_LIMITS = (
     *("max_head", "max_line", "max_target", "max_fields", "max_requests", "max_age"),
     "body_min_rate",
 )
-_HTTP_TIMEOUTS = ("header", "body", "send")
+_HTTP_TIMEOUTS = ("header", "body", "send", "tunnel_idle")
 # And what only tunnels and only datagrams have.
 _TCP_TIMEOUTS = ("keepalive",)
 _UDP_FIELDS = ("udp",)
@@ -86,8 +86,6 @@ def _check_http(listener: Listener, path: str, report: Report) -> None:
         message = "routes say where the requests of an http listener go"
         cure = 'remove it, or write "protocol: tcp" or "protocol: udp"'
         report.add(listener, "upstream", message, cure, path=path)
-    message = "only tunnels have this, and an http listener has none"
-    _refuse(listener.timeouts, f"{path}.timeouts", _TCP_TIMEOUTS, message, report)
 
 
 def _refuse(

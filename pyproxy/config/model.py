@@ -259,6 +259,15 @@ class Route(Section, frozen=True, kw_only=True):
     rewrite: Annotated[Rewrite, Meta(description="Change the request before it goes upstream.")] = (
         field(default_factory=Rewrite)
     )
+    upgrade: Annotated[
+        tuple[str, ...],
+        ONE_OR_NONE,
+        Meta(
+            description="Protocols that clients may switch to with Upgrade, by name; what is not "
+            "named is not passed on.",
+            examples=[["websocket", "my-protocol/2"], []],
+        ),
+    ] = ("websocket",)
     max_body_bytes: Annotated[
         Size, Meta(description="Bytes of a request body, 413 beyond; `unlimited` for any.")
     ] = field(name="max_body", default=1_048_576)

@@ -121,6 +121,13 @@ class ListenerTimeouts(Section, frozen=True, kw_only=True):
     send_ms: Annotated[Duration, Meta(description="Between two writes of a response.")] = field(
         name="send", default=60_000
     )
+    tunnel_idle_ms: Annotated[
+        Duration,
+        Meta(
+            description="Without a byte either way in a tunnel that began as a request: a "
+            "WebSocket, another upgrade, CONNECT."
+        ),
+    ] = field(name="tunnel_idle", default=3_600_000)
     keepalive_ms: Annotated[
         Duration,
         Meta(

@@ -24,7 +24,7 @@ PROXY_ORDER = (
     ("core",),
     ("h1",),
     ("exchange",),
-    ("forward", "reply"),
+    ("forward", "grpc", "reply", "upgrade"),
     ("phase", "filter", "filter_*", "hook"),
     ("cluster", "pool", "retry"),
     ("accesslog",),
@@ -35,7 +35,7 @@ PROXY_ORDER = (
     ("drive",),
     (
         *("down", "down_h1", "down_h2", "down_h2_stream", "down_tls"),
-        *("move", "tunnel_door", "tunnel_move", "udp", "udp_door", "udp_relay"),
+        *("move", "tunnel_door", "tunnel_http", "tunnel_move", "udp", "udp_door", "udp_relay"),
     ),
 )
 

@@ -94,8 +94,9 @@ struct rig_conf {
     int log_fd;
     int door_rcvbuf, door_sndbuf, origin_rcvbuf; /* of accepted sockets; 0: the system's */
     pp_router_methods methods;
-    bool tcp; /* the door is a TCP listener, tunnelled to the upstream */
-    bool udp; /* door and origins take datagrams */
+    bool any_path; /* the route takes what has no path too: CONNECT */
+    bool tcp;      /* the door is a TCP listener, tunnelled to the upstream */
+    bool udp;      /* door and origins take datagrams */
 };
 
 struct rig {
@@ -304,7 +305,8 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
     if (rc == PP_OK)
         rc = pp_builder_add_route(b, &c->route, &id);
     if (rc == PP_OK)
-        rc = pp_builder_add_match(b, id, PP_SPAN_NONE, PP_SPAN("/*"), c->methods, 0);
+        rc = pp_builder_add_match(b, id, PP_SPAN_NONE, rig_span(c->any_path ? "*" : "/*"),
+                                  c->methods, 0);
     if (rc == PP_OK)
         return pp_builder_finish(b, rig_release, NULL, &sn) == PP_OK ? sn : NULL;
     if (rc != PP_ENOMEM)
