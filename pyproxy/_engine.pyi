@@ -6,6 +6,8 @@ from typing import Any, TypeVar, final, overload
 
 from typing_extensions import Buffer
 
+from pyproxy.filters.announced import ProxyProtocol
+
 _T = TypeVar("_T")
 
 @final
@@ -64,6 +66,18 @@ class SnapshotBuilder:
         `via` is the pseudonym of RFC 9110 section 7.6.3; empty: no Via. `server_header` replaces
         the origin's Server field when it is not empty.
         """
+    def add_proxies(
+        self, listener: int, ranges: Sequence[str], *, others_direct: bool = False
+    ) -> None:
+        """Connections from these networks (or "unix") begin with a PROXY protocol header.
+
+        Those from elsewhere are refused, or with `others_direct` served without one.
+        """
+    def add_server_name(self, listener: int, name: str, upstream: int) -> None:
+        """TLS connections for this server name ("a.example", "*.a.example") go to the upstream.
+
+        The listener is then one of plain TCP.
+        """
     def add_upstream(
         self,
         name: str,
@@ -81,7 +95,9 @@ class SnapshotBuilder:
         retries: int = 1,
         max_head_bytes: int = 61440,
         max_fields: int = 200,
-    ) -> int: ...
+        proxy_protocol: int = 0,
+    ) -> int:
+        """`proxy_protocol`: version of the header that new connections begin with; 0: none."""
     def add_endpoint(self, upstream: int, address: str, *, weight: int = 1, name: str = "") -> int:
         """`address` is numeric: "127.0.0.1:80", "[::1]:80" or "unix:/path".
 
@@ -213,6 +229,8 @@ class Exchange:
     def client_address(self) -> str: ...
     @property
     def client_port(self) -> int: ...
+    @property
+    def proxy_protocol(self) -> ProxyProtocol | None: ...
     @property
     def listener(self) -> str: ...
     @property

@@ -51,7 +51,8 @@ struct pp_core {
     struct pp_map addresses; /* clusters of addresses that filters named (proxy/cluster.h) */
     struct pp_list downs;    /* every client connection that speaks HTTP */
     struct pp_list tunnels;  /* every tunnel, connecting ones too */
-    uint32_t n_down, n_exchange, n_tunnel;
+    struct pp_list greets;   /* every connection that has not begun (proxy/greet.h) */
+    uint32_t n_down, n_exchange, n_tunnel, n_greet;
     uint64_t next_exchange;
     bool draining;
     struct pp_leaving { /* connections that end or move before their client wants (move.h) */

@@ -17,6 +17,7 @@ static void count(struct pp_down *d, unsigned word, int n)
 static void free_now(struct pp_deferred *deferred)
 {
     struct pp_down *d = PP_CONTAINER_OF(deferred, struct pp_down, deferred);
+    pp_announced_unref(d->announced);
     pp_slab_put(&d->h.core->down_slab, d);
 }
 
@@ -248,16 +249,36 @@ int pp_down_open(struct pp_door *door, int fd, struct pp_down **out)
     return PP_OK;
 }
 
+static void admit(struct pp_down *d, const struct pp_arrival *arrival)
+{
+    uint64_t ms = d->door->conf->header_timeout_ms;
+    d->client = arrival->client;
+    d->announced = arrival->announced;
+    d->born_ms -= arrival->waited_ms;
+    if (ms > 0)
+        ms = ms > arrival->waited_ms ? ms - arrival->waited_ms : 1;
+    pp_down_expect(d, PP_DOWN_WAIT_HEAD, ms);
+    pp_move_new(d);
+}
+
+void pp_down_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival)
+{
+    struct pp_down *d;
+    if (pp_down_open(door, fd, &d) == PP_OK)
+        admit(d, arrival);
+    else
+        pp_announced_unref(arrival->announced);
+}
+
 void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
 {
-    struct pp_door *door = l->owner;
+    struct pp_arrival arrival = {.announced = NULL};
     struct pp_down *d;
-    if (pp_down_open(door, fd, &d) != PP_OK)
+    if (pp_down_open(l->owner, fd, &d) != PP_OK)
         return;
-    pp_sock_addr_from(&d->client, from);
+    pp_sock_addr_from(&arrival.client, from);
     count(d, PP_METRIC_WORD(LISTENER, CONNECTIONS), 1);
-    pp_down_expect(d, PP_DOWN_WAIT_HEAD, door->conf->header_timeout_ms);
-    pp_move_new(d);
+    admit(d, &arrival);
 }
 
 /* Close it now; a log filter may hold it a little longer. */

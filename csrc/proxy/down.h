@@ -15,6 +15,7 @@
 #define PP_PROXY_DOWN_H
 
 #include "io/listener.h"
+#include "proxy/announced.h"
 #include "proxy/body.h"
 #include "proxy/drive.h"
 #include "proxy/h1.h"
@@ -69,6 +70,7 @@ struct pp_down {
     uint64_t body_from_ms, body_seen_ms; /* since when the body is awaited, and when it last came */
     uint64_t body_bytes;
     struct pp_sock_addr client;
+    struct pp_announced *announced; /* what came before its first byte; NULL: nothing */
     uint32_t n_request;
     uint32_t lingered; /* bytes dropped */
     uint8_t state;     /* enum pp_down_state */
@@ -87,6 +89,9 @@ struct pp_down {
 
 /* Listener callback: a connection of <l>->owner, a struct pp_door. */
 void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from);
+
+/* Begin to serve the connection <fd> (owned from now on), which was accepted and counted before. */
+void pp_down_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival);
 
 /* A connection of <door> over <fd>, which it owns now, idle and without deadline; counted as open.
  * PP_OK, or PP_ENOMEM or PP_EIO with <fd> closed. */

@@ -261,6 +261,8 @@ static bool begin(struct pp_down *d)
     x->side[PP_SIDE_DOWN] = d;
     x->ops[PP_SIDE_DOWN] = &pp_down_h1_ops;
     x->client = d->client;
+    x->announced = pp_announced_ref(d->announced);
+    x->client_fd = d->h.ch.io.fd;
     if (d->door->home != NULL)
         x->home = pp_snapshot_acquire(d->door->home);
     d->x = x;

@@ -24,6 +24,7 @@
 
 #include "io/chan.h"
 #include "io/listener.h"
+#include "proxy/announced.h"
 #include "proxy/cluster.h"
 #include "proxy/exchange.h"
 #include "proxy/moved.h"
@@ -71,6 +72,7 @@ struct pp_tunnel {
     uint32_t record;        /* the listener's counters, for bytes */
     struct pp_endpoint *ep; /* holds a reference to its cluster; NULL: none chosen yet */
     struct pp_sock_addr client;
+    struct pp_announced *announced; /* what came before its first byte; NULL: nothing */
     struct pp_timer timer;
     uint64_t deadline_ms; /* of the connect; UINT64_MAX: none */
     uint64_t idle_ms;     /* without a byte either way it ends; 0: never */
@@ -119,6 +121,9 @@ void pp_tunnel_close_all(struct pp_core *core);
 /* Listener callback: a connection of <l>->owner, a struct pp_door whose listener has a cluster. It
  * is tunnelled to one of its endpoints; when none can be reached, the client is reset. */
 void pp_tunnel_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from);
+/* The same for a connection (owned from now on) that was accepted and counted before, to <cl>. */
+void pp_tunnel_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival,
+                     struct pp_cluster *cl);
 /* Make <t> one of <door>'s, until it ends. */
 void pp_tunnel_enter(struct pp_tunnel *t, struct pp_door *door);
 extern const struct pp_tunnel_ops pp_tunnel_door_ops;

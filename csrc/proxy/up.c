@@ -1,6 +1,7 @@
 #include "proxy/up.h"
 
 #include "base/check.h"
+#include "io/fd.h"
 #include "io/sock.h"
 
 static void count(struct pp_up *up, int n)
@@ -75,12 +76,26 @@ static struct pp_fault connect_fault(int rc)
     return pp_fault_make(code, PP_SIDE_UP, true, rc);
 }
 
+/* The endpoint is told who the client is, before the first request. PP_OK, or why it could not be.
+ */
+static int announce(const struct pp_exchange *x, const struct pp_endpoint *ep, int fd)
+{
+    struct pp_sock_addr local;
+    unsigned version = ep->cluster->conf.proxy_protocol;
+    if (version == 0)
+        return PP_OK;
+    pp_sock_local(x->client_fd, &local);
+    return pp_announced_send(x->announced, version, &x->client, &local, fd);
+}
+
 static void on_connecting(struct pp_up *up)
 {
     struct pp_exchange *x = up->x;
     int rc = pp_sock_connect_result(up->h.ch.io.fd);
     if (rc == PP_EAGAIN)
         return;
+    if (rc == PP_OK)
+        rc = announce(x, up->ep, up->h.ch.io.fd);
     if (rc != PP_OK) {
         x->events->failed(x, connect_fault(rc));
         return;
@@ -149,7 +164,11 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     int fd;
     int rc = pp_sock_connect(&ep->dest, &fd);
     bool done = rc == PP_OK;
-    if (done || rc == PP_EAGAIN)
+    if (done)
+        rc = announce(x, ep, fd);
+    if (done && rc != PP_OK)
+        pp_fd_close(&fd);
+    if (rc == PP_OK || rc == PP_EAGAIN)
         rc = pp_chan_tcp_open(&up->h.ch, &core->loop, fd, on_event, false);
     if (rc != PP_OK) {
         pp_slab_put(&core->up_slab, up);

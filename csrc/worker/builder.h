@@ -36,6 +36,16 @@ int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_sp
 
 /* Make <listener> one of plain TCP, whose connections are tunnelled to <upstream>. */
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream);
+/* Make <listener> one of plain TCP, whose TLS connections for the server name <name> ("a.example",
+ * "*.a.example") go to <upstream>, unread. Without pp_builder_set_tunnel there are no others. That
+ * a name stands twice is told by pp_builder_finish (PP_EEXIST). */
+int pp_builder_add_server_name(struct pp_builder *b, uint32_t listener, struct pp_span name,
+                               uint32_t upstream);
+/* Connections of <listener> from the address range <range> (CIDR text, or "unix") begin with a
+ * PROXY protocol header. <others_direct>: those from elsewhere are served without one, not refused.
+ */
+int pp_builder_add_proxy(struct pp_builder *b, uint32_t listener, struct pp_span range,
+                         bool others_direct);
 
 /* <conf> is copied; the endpoints come with pp_builder_add_endpoint, any time before finish. */
 int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp_span balance,

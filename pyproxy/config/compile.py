@@ -277,9 +277,9 @@ class _Compiler:
         return self.logs[choice] if isinstance(choice, AccessLog) else -1
 
     def add_listener(self, name: str, listener: Listener) -> None:
-        limits, timeouts = listener.limits, listener.timeouts
+        limits, timeouts, headers = listener.limits, listener.timeouts, listener.proxy_protocol
         idle_ms = _IDLE_MS[listener.protocol] if timeouts.idle_ms is None else timeouts.idle_ms
-        self.builder.add_listener(
+        number = self.builder.add_listener(
             name,
             access_log=self.log_id(_or_else(listener.access_log, self.config.access_log)),
             trusted_proxies=listener.trusted_proxies,
@@ -300,6 +300,11 @@ class _Compiler:
             upstream=-1 if listener.upstream is None else self.upstreams[listener.upstream],
             keepalive_s=_whole_seconds(timeouts.keepalive_ms),
         )
+        if headers is not None:
+            others = headers.others == "direct"
+            self.builder.add_proxies(number, headers.trusted, others_direct=others)
+        for server_name, upstream in listener.sni.items():
+            self.builder.add_server_name(number, server_name, self.upstreams[upstream])
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
         timeouts, pool = upstream.timeouts, upstream.pool
@@ -318,6 +323,7 @@ class _Compiler:
             retries=upstream.retries,
             max_head_bytes=upstream.limits.max_head_bytes,
             max_fields=upstream.limits.max_fields,
+            proxy_protocol=("off", "v1", "v2").index(upstream.proxy_protocol),
         )
         for endpoint in upstream.endpoints:
             label = endpoint_name(name, endpoint)

@@ -12,7 +12,8 @@
 // links: route/radix_build.c
 // links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
-// links: base/ip.c
+// links: base/ip.c proxy/announced.c proxy/greet.c route/names.c wire/clienthello.c
+// links: wire/proxyproto.c
 /* Memory runs out at every allocation of an exchange in turn: whatever fails, the worker neither
  * crashes nor leaks, and it serves the next client as soon as there is memory again. */
 #include "proxy/rig.h"

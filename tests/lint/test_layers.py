@@ -20,7 +20,7 @@ LAYERS = {
 # The order inside proxy/, one group a line: a file may include its own group and those above it.
 # "filter_*" stands for every filter_<name>.
 PROXY_ORDER = (
-    ("fault", "metrics", "moved", "template", "snapshot"),
+    ("fault", "metrics", "moved", "template", "snapshot", "announced"),
     ("core",),
     ("h1",),
     ("exchange",),
@@ -33,7 +33,7 @@ PROXY_ORDER = (
     ("tunnel",),
     ("step", "step_request", "step_response"),
     ("drive",),
-    ("down", "down_h1", "move", "tunnel_door", "tunnel_move"),
+    ("down", "down_h1", "move", "greet", "tunnel_door", "tunnel_move"),
 )
 
 # What the C library may give to a pure file: none of these can read a clock or make a system call.

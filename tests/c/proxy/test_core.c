@@ -12,7 +12,8 @@
 // links: route/radix_build.c
 // links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
-// links: base/ip.c
+// links: base/ip.c proxy/announced.c proxy/greet.c route/names.c wire/clienthello.c
+// links: wire/proxyproto.c
 #include "proxy/core.c"
 
 #include "proxy/rig.h"

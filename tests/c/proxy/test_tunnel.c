@@ -11,7 +11,8 @@
 // links: wire/http_tok.c wire/tunnel_record.c wire/uri.c worker/builder.c worker/worker.c
 // links: route/radix_build.c
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
-// links: base/ip.c
+// links: base/ip.c proxy/announced.c proxy/greet.c route/names.c wire/clienthello.c
+// links: wire/proxyproto.c
 #include "proxy/tunnel.c"
 #include "proxy/tunnel_door.c"
 
