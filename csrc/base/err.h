@@ -76,6 +76,13 @@
     X(PP_EURI_DOTS, -84, "path_above_root", "dot segments climb above the root")                   \
     X(PP_EURI_AUTHORITY, -85, "bad_authority", "the authority is not host[:port]")                 \
     X(PP_EURI_SCHEME, -86, "bad_scheme", "a scheme other than http or https")                      \
+    /* TLS handshakes */                                                                           \
+    X(PP_ETLS_HANDSHAKE, -96, "tls_handshake", "the TLS handshake failed")                         \
+    X(PP_ETLS_HTTP, -97, "http_to_tls", "plain HTTP was sent to a port of TLS")                    \
+    X(PP_ETLS_CERTIFICATE, -98, "bad_certificate", "the peer's certificate is not acceptable")     \
+    X(PP_ETLS_EXPIRED, -99, "certificate_expired", "the peer's certificate is not valid now")      \
+    X(PP_ETLS_NAME, -100, "certificate_name", "the peer's certificate is for another name")        \
+    X(PP_ETLS_CA, -101, "certificate_unknown_ca", "the peer's certificate is of an unknown CA")    \
     /* wire verdicts: the beginning of a connection (PROXY protocol, RFC 8446 section 4.1.2) */    \
     X(PP_EPROXY_NONE, -112, "no_proxy_header", "no PROXY protocol header")                         \
     X(PP_EPROXY_LINE, -113, "bad_proxy_line", "a malformed PROXY protocol line (version 1)")       \
@@ -89,7 +96,7 @@
     X(PP_ETLS_NONE, -120, "no_tls", "no TLS handshake")                                            \
     X(PP_ETLS_HELLO, -121, "bad_client_hello", "a malformed ClientHello")                          \
     X(PP_ETLS_HELLO_BYTES, -122, "client_hello_too_large", "a ClientHello over its limit")         \
-    X(PP_ETLS_NAME, -123, "bad_server_name", "a server name that is no host name")
+    X(PP_ETLS_SERVER_NAME, -123, "bad_server_name", "a server name that is no host name")
 
 enum pp_err {
 #define PP_ERR_ENUM(code, number, name, text) code = (number),

@@ -229,7 +229,9 @@ static void put_request(struct line *l, const struct pp_exchange *x, enum variab
         put_string(l, m->query);
         break;
     case VAR_PROTOCOL:
-        put_string(l, m->minor == 0 ? PP_SPAN("HTTP/1.0") : PP_SPAN("HTTP/1.1"));
+        put_string(l, m->major == 2           ? PP_SPAN("HTTP/2.0")
+                      : pp_http_msg_is_1_0(m) ? PP_SPAN("HTTP/1.0")
+                                              : PP_SPAN("HTTP/1.1"));
         break;
     case VAR_CLIENT_ADDRESS:
         put_client(l, &x->client);

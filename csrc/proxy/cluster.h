@@ -17,12 +17,17 @@ struct pp_cluster_conf {
     uint8_t proxy_protocol; /* version of the header that new connections begin with; 0: none.
                                Such a connection is of one client, and never pooled */
     struct pp_http1_limits limits; /* of response heads */
+    struct pp_tls_client *tls;     /* how its endpoints are spoken to; NULL: plain */
 };
+
+struct ssl_session_st;
 
 struct pp_endpoint {
     struct pp_cluster *cluster;
     struct pp_span name; /* address as configured: logs and metrics */
     struct pp_sock_dest dest;
+    struct pp_span host;           /* what its certificate must be for: host name or IP address */
+    struct ssl_session_st *ticket; /* to resume the last TLS session with; NULL: none */
     uint32_t weight, index;
     uint32_t active; /* exchanges in progress */
     uint32_t n_idle;
@@ -42,13 +47,17 @@ struct pp_cluster {
     struct pp_endpoint endpoint[];
 };
 
-/* A cluster of <n> endpoints that the caller fills (dest, name, weight) before the first pick.
- * Names are copied by pp_cluster_set_endpoint. NULL when memory is out. */
+/* <conf> is copied, with a reference of its own to conf->tls. A cluster of <n> endpoints that the
+ * caller fills (dest, name, weight) before the first pick. Names are copied by
+ * pp_cluster_set_endpoint. NULL when memory is out. */
 struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_conf *conf,
                                   const struct pp_balance_ops *balance, uint32_t n);
 /* PP_OK, PP_EINVAL (address) or PP_ENOMEM. */
 int pp_cluster_set_endpoint(struct pp_cluster *cl, uint32_t i, struct pp_span address,
                             struct pp_span name, uint32_t weight) PP_MUST_USE;
+/* The host name by which endpoint <i> was found; without one its certificate must be for its IP
+ * address. PP_OK or PP_ENOMEM. */
+int pp_cluster_set_host(struct pp_cluster *cl, uint32_t i, struct pp_span host) PP_MUST_USE;
 
 /* Make it a part of this worker: finds its counters. Before the first pick. */
 void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core);
@@ -66,9 +75,10 @@ void pp_cluster_unref(struct pp_cluster *cl);
 struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint64_t hash);
 
 #define PP_CLUSTER_ADDRESSES 1024
-/* The one-endpoint cluster of an address that a filter has named, made at first use and kept by the
- * worker (at most PP_CLUSTER_ADDRESSES; idle ones are dropped to make room). NULL: address
- * malformed, memory out, or all busy; *rc tells. */
+/* The one-endpoint cluster of an address that a filter has named, spoken to as <conf> says (NULL:
+ * the defaults; another conf->tls is another cluster), made at first use and kept by the worker (at
+ * most PP_CLUSTER_ADDRESSES; idle ones are dropped to make room). NULL: address malformed, memory
+ * out, or all busy; *rc tells. */
 struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span address,
                                          const struct pp_cluster_conf *conf, int *rc);
 /* Forget all of those. */

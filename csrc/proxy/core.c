@@ -16,6 +16,7 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     if (rc != PP_OK)
         return rc;
     pp_slab_init(&core->down_slab, sizes->down, KEEP_OBJECTS);
+    pp_slab_init(&core->stream_slab, sizes->stream, KEEP_OBJECTS);
     pp_slab_init(&core->exchange_slab, sizes->exchange, KEEP_OBJECTS);
     pp_slab_init(&core->head_slab, PP_CORE_HEAD_BYTES, KEEP_OBJECTS);
     pp_slab_init(&core->up_slab, sizes->up, KEEP_OBJECTS);
@@ -32,6 +33,7 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     pp_timer_init(&core->leaving.timer, NULL);
     pp_list_init(&core->tunnels);
     pp_list_init(&core->greets);
+    pp_list_init(&core->h2_kinds);
     core->scratch = pp_mem_alloc(PP_CORE_SCRATCH_BYTES);
     core->bulk = pp_mem_alloc(PP_CORE_BULK_BYTES);
     rc = core->scratch == NULL || core->bulk == NULL ? PP_ENOMEM : PP_OK;
@@ -49,6 +51,7 @@ void pp_core_fini(struct pp_core *core)
     pp_map_fini(&core->addresses);
     pp_splice_pool_fini(&core->splice);
     pp_slab_fini(&core->down_slab);
+    pp_slab_fini(&core->stream_slab);
     pp_slab_fini(&core->exchange_slab);
     pp_slab_fini(&core->up_slab);
     pp_slab_fini(&core->tunnel_slab);

@@ -39,8 +39,8 @@ struct pp_gather {
 
 struct pp_core {
     struct pp_loop loop;
-    struct pp_slab down_slab, exchange_slab, up_slab, tunnel_slab, head_slab, input_slab,
-        chunk_slab;
+    struct pp_slab down_slab, stream_slab, exchange_slab, up_slab, tunnel_slab, head_slab,
+        input_slab, chunk_slab;
     struct pp_splice_pool splice;
     struct pp_metrics metrics;
     struct pp_rng rng;
@@ -52,6 +52,7 @@ struct pp_core {
     struct pp_list downs;    /* every client connection that speaks HTTP */
     struct pp_list tunnels;  /* every tunnel, connecting ones too */
     struct pp_list greets;   /* every connection that has not begun (proxy/greet.h) */
+    struct pp_list h2_kinds; /* what HTTP/2 connections share (proxy/down_h2.c) */
     uint32_t n_down, n_exchange, n_tunnel, n_greet;
     uint64_t next_exchange;
     bool draining;
@@ -70,7 +71,7 @@ struct pp_core {
 
 /* Bytes of the objects that the slabs hold: their types are defined further up. */
 struct pp_core_sizes {
-    uint32_t down, exchange, up, tunnel;
+    uint32_t down, stream, exchange, up, tunnel;
 };
 
 /* PP_OK or the error, with nothing left behind. <stats> as in pp_metrics_init. */

@@ -2,6 +2,7 @@
  * order. */
 #include "base/check.h"
 #include "proxy/accesslog.h"
+#include "proxy/down_h2.h"
 #include "proxy/move.h"
 #include "wire/http_rules.h"
 
@@ -41,7 +42,7 @@ static int send_head(struct pp_exchange *x)
         x->close_down = wants_close(d, x);
         x->status = x->response.status;
         fr->close = x->close_down;
-        fr->keep_alive = !fr->close && x->request.minor == 0;
+        fr->keep_alive = !fr->close && pp_http_msg_is_1_0(&x->request);
     }
     return pp_h1_add_response(&d->h, &x->response, fr);
 }
@@ -59,15 +60,6 @@ static int send_end(struct pp_exchange *x)
     return flow->framing.body == PP_HTTP_BODY_CHUNKED && !none
                ? pp_h1_add_last_chunk(&down_of(x)->h, flow->trailers)
                : PP_OK;
-}
-
-static bool reads_body(const struct pp_exchange *x)
-{
-    const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
-    if (x->request.body == PP_HTTP_BODY_NONE || flow->source_ended || flow->sink_broken)
-        return false;
-    return x->state == PP_EXCHANGE_COLLECT || (flow->head_sent && x->state <= PP_EXCHANGE_BODY) ||
-           x->state == PP_EXCHANGE_AWAIT;
 }
 
 /* Which deadline applies: the client must take what is queued; while it owes a body, it must send
@@ -92,9 +84,9 @@ static int flush(struct pp_exchange *x)
     return rc;
 }
 
-static bool can_take(const struct pp_exchange *x)
+static size_t room(const struct pp_exchange *x)
 {
-    return pp_h1_can_take(&down_of(x)->h);
+    return pp_h1_can_take(&down_of(x)->h) ? SIZE_MAX : 0;
 }
 
 /* The client waits for leave to send its body (RFC 9110 section 10.1.1): it gets it when somebody
@@ -104,7 +96,7 @@ static int send_continue(struct pp_exchange *x)
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct pp_down *d = down_of(x);
     x->continue_sent = true;
-    if (!x->request.expect_continue || x->request.minor == 0 || pp_h1_unread(&d->h) > 0 ||
+    if (!x->request.expect_continue || pp_h1_unread(&d->h) > 0 ||
         x->flow[PP_DIR_RESPONSE].head_sent)
         return PP_OK;
     int rc = pp_h1_add(&d->h, text, sizeof(text) - 1);
@@ -115,7 +107,7 @@ static void pump(struct pp_exchange *x)
 {
     struct pp_down *d = down_of(x);
     struct pp_loop *lp = &d->h.core->loop;
-    if (!reads_body(x))
+    if (!pp_body_is_awaited(x))
         return;
     if (!x->continue_sent) {
         /* What waits in the gather is of the other side: it leaves first. */
@@ -132,14 +124,14 @@ static void pump(struct pp_exchange *x)
     }
     uint64_t before = x->flow[PP_DIR_REQUEST].received;
     pp_body_pump(x, PP_DIR_REQUEST, &d->h);
-    if (d->x != x || !reads_body(x)) {
+    if (d->x != x || !pp_body_is_awaited(x)) {
         if (d->x == x && d->wait == PP_DOWN_WAIT_BODY)
             pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
         return;
     }
     bool stalled = x->flow[PP_DIR_REQUEST].parked ||
                    (x->flow[PP_DIR_REQUEST].hold == 0 && pp_exchange_is_attached(x, PP_SIDE_UP) &&
-                    !x->ops[PP_SIDE_UP]->can_take(x));
+                    x->ops[PP_SIDE_UP]->room(x) == 0);
     if (stalled) { /* not the client's fault: its clock stands still */
         if (d->wait == PP_DOWN_WAIT_BODY)
             pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
@@ -148,8 +140,8 @@ static void pump(struct pp_exchange *x)
     if (d->wait != PP_DOWN_WAIT_BODY) {
         pp_down_expect_body(d, true);
     } else if (x->flow[PP_DIR_REQUEST].received != before) {
-        d->body_seen_ms = lp->now_ms;
-        d->body_bytes += x->flow[PP_DIR_REQUEST].received - before;
+        d->body.seen_ms = lp->now_ms;
+        d->body.bytes += x->flow[PP_DIR_REQUEST].received - before;
     }
 }
 
@@ -238,7 +230,7 @@ const struct pp_side_ops pp_down_h1_ops = {
     .send_body = send_body,
     .send_end = send_end,
     .flush = flush,
-    .can_take = can_take,
+    .room = room,
     .pump = pump,
     .probe = probe,
     .yield = yield,
@@ -263,6 +255,7 @@ static bool begin(struct pp_down *d)
     x->client = d->client;
     x->announced = pp_announced_ref(d->announced);
     x->client_fd = d->h.ch.io.fd;
+    x->tls = pp_client_tls_ref(d->tls);
     if (d->door->home != NULL)
         x->home = pp_snapshot_acquire(d->door->home);
     d->x = x;
@@ -332,6 +325,12 @@ static bool fill(struct pp_down *d)
     return false;
 }
 
+/* Nothing but maybe a part of the preface has come of this connection. */
+static bool may_be_h2(const struct pp_down *d)
+{
+    return d->n_request == 0 && d->x == NULL && !d->door->conf->no_http2;
+}
+
 /* Request after request, until the socket is dry or one of them takes longer. */
 static void read_requests(struct pp_down *d)
 {
@@ -342,6 +341,19 @@ static void read_requests(struct pp_down *d)
             return;
         if (pp_h1_unread(&d->h) == 0 && !fill(d))
             return;
+        if (PP_UNLIKELY(may_be_h2(d))) {
+            int rc = pp_down_h2_sniff(d->h.mem + d->h.rd, pp_h1_unread(&d->h));
+            if (rc == PP_OK) {
+                pp_down_h2_begin(d);
+                return;
+            }
+            if (rc == PP_EMORE) {
+                d->state = PP_DOWN_HEAD;
+                if (!fill(d))
+                    return;
+                continue;
+            }
+        }
         if (d->x == NULL) {
             if (done++ == REQUESTS_IN_A_ROW) {
                 pp_down_again(d);
@@ -360,7 +372,19 @@ static void read_requests(struct pp_down *d)
     }
 }
 
-void pp_down_h1_on_readable(struct pp_down *d)
+/* A client that goes away while it waits for its answer: nothing is left to do for it. While it is
+ * still sending, the end of its bytes is for the reader to find. */
+static bool is_left(const struct pp_down *d)
+{
+    const struct pp_exchange *x = d->x;
+    if (x == NULL)
+        return false;
+    return d->h.ch.broken ||
+           (x->state > PP_EXCHANGE_HEAD &&
+            (x->request.body == PP_HTTP_BODY_NONE || x->flow[PP_DIR_REQUEST].source_ended));
+}
+
+static void on_readable(struct pp_down *d)
 {
     if (d->state == PP_DOWN_EXCHANGE) {
         if (d->x != NULL)
@@ -372,13 +396,12 @@ void pp_down_h1_on_readable(struct pp_down *d)
     d->in_read = false;
     /* The end of the client's bytes came together with its last request: no further event will
      * tell. */
-    if (d->x != NULL && d->h.ch.rdhup && d->x->state > PP_EXCHANGE_HEAD &&
-        (d->x->request.body == PP_HTTP_BODY_NONE || d->x->flow[PP_DIR_REQUEST].source_ended))
+    if (d->h.ch.rdhup && is_left(d))
         pp_down_close(d, false);
     pp_move_rest(d);
 }
 
-void pp_down_h1_on_writable(struct pp_down *d)
+static void on_writable(struct pp_down *d)
 {
     size_t sent;
     int rc = pp_h1_flush(&d->h, &sent);
@@ -391,9 +414,7 @@ void pp_down_h1_on_writable(struct pp_down *d)
         pp_down_expect(d, PP_DOWN_WAIT_SEND, d->door->conf->send_timeout_ms);
     if (!pp_h1_is_flushed(&d->h))
         return;
-    if (d->state == PP_DOWN_FLUSH) {
-        pp_down_end(d);
-    } else if (d->x != NULL) {
+    if (d->x != NULL) {
         settle_deadline(d);
         d->x->events->drained(d->x, PP_DIR_RESPONSE);
     } else if (d->state == PP_DOWN_IDLE) {
@@ -403,3 +424,39 @@ void pp_down_h1_on_writable(struct pp_down *d)
         pp_move_rest(d);
     }
 }
+
+static void on_late(struct pp_down *d)
+{
+    struct pp_exchange *x = d->x;
+    if (x == NULL) {
+        pp_down_close(d, d->wait == PP_DOWN_WAIT_SEND);
+        return;
+    }
+    enum pp_fault_code code = d->wait == PP_DOWN_WAIT_HEAD   ? PP_FAULT_HEADER_TIMEOUT
+                              : d->wait == PP_DOWN_WAIT_BODY ? PP_FAULT_BODY_TIMEOUT
+                                                             : PP_FAULT_SEND_TIMEOUT;
+    struct pp_fault f = pp_fault_make(code, PP_SIDE_DOWN, false, PP_ETIMEDOUT);
+    d->unread = true;
+    if (d->wait == PP_DOWN_WAIT_HEAD)
+        x->events->bad_request(x, f);
+    else
+        x->events->failed(x, f);
+}
+
+static bool fail(struct pp_down *d, struct pp_fault f)
+{
+    if (d->x == NULL)
+        return false;
+    d->x->events->failed(d->x, f);
+    return true;
+}
+
+const struct pp_down_proto pp_down_h1_proto = {
+    .name = "http/1",
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .on_late = on_late,
+    .is_left = is_left,
+    .fail = fail,
+    .moves = true,
+};

@@ -37,6 +37,7 @@ static void free_now(struct pp_deferred *deferred)
     struct pp_exchange *x = PP_CONTAINER_OF(deferred, struct pp_exchange, deferred);
     struct pp_core *core = x->core;
     pp_announced_unref(x->announced);
+    pp_client_tls_unref(x->tls);
     for (int dir = 0; dir < 2; dir++) {
         pp_mem_free(x->flow[dir].held);
         pp_splice_release(&core->splice, x->flow[dir].pipe);
@@ -149,6 +150,5 @@ int pp_exchange_set_path(struct pp_exchange *x, struct pp_span path)
 
 struct pp_span pp_exchange_scheme(const struct pp_exchange *x)
 {
-    (void)x; /* TLS listeners will say https here */
-    return PP_SPAN("http");
+    return x->tls != NULL ? PP_SPAN("https") : PP_SPAN("http");
 }

@@ -24,6 +24,7 @@
     X(CONNECT_REFUSED, 502, "connect_refused", "the endpoint refused the connection")              \
     X(CONNECT_FAILED, 502, "connect_failed", "the endpoint could not be reached")                  \
     X(CONNECT_TIMEOUT, 504, "connect_timeout", "connecting to the endpoint took too long")         \
+    X(UPSTREAM_TLS, 502, "upstream_tls", "the TLS handshake with the endpoint failed")             \
     X(UPSTREAM_RESET, 502, "upstream_reset", "the endpoint broke the connection")                  \
     X(UPSTREAM_BAD_RESPONSE, 502, "upstream_bad_response", "the endpoint's response is malformed") \
     X(UPSTREAM_BODY_TOO_LARGE, 502, "upstream_body_too_large",                                     \

@@ -15,7 +15,7 @@ static bool is_idempotent(unsigned method)
     }
 }
 
-bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f, bool reused, bool silent)
+bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f)
 {
     const struct pp_flow *request = &x->flow[PP_DIR_REQUEST];
     if (x->cluster == NULL || x->attempts > x->cluster->conf.retries ||
@@ -27,6 +27,6 @@ bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f, bool re
      * to a filter. */
     if (request->received > 0 && request->hold == 0)
         return false;
-    return f->code == PP_FAULT_UPSTREAM_RESET && reused && silent &&
+    return f->code == PP_FAULT_UPSTREAM_RESET && x->reused && x->silent &&
            is_idempotent(x->request.method_id);
 }

@@ -9,7 +9,7 @@
 /* Yes, when attempts are left, no byte of the response has reached the client, no byte of the
  * request body is gone, and either the fault says that the request never reached the endpoint
  * (connect failures), or a reused connection died before its first response byte and the method is
- * idempotent. <reused>: the connection came from the pool; <silent>: no response byte arrived. */
-bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f, bool reused, bool silent);
+ * idempotent. */
+bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f);
 
 #endif

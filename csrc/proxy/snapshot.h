@@ -14,6 +14,7 @@
 #include "route/names.h"
 #include "route/router.h"
 #include "wire/http1_head.h"
+#include "wire/http2_codec.h"
 
 /* Phases of an exchange in their order; X(PHASE, name). The names are those that filters are
  * written with. */
@@ -58,7 +59,8 @@ struct pp_chain {
     uint32_t buffer_response; /* the same for the response body */
 };
 
-struct pp_cluster; /* proxy/cluster.h */
+struct pp_cluster;  /* proxy/cluster.h */
+struct pp_tls_conf; /* io/tls_conf.h */
 
 /* What is read of a connection before it begins (proxy/greet.h). */
 struct pp_greet_conf {
@@ -91,7 +93,10 @@ struct pp_listener_conf {
     bool tcp;                          /* plain TCP: connections are tunnelled */
     struct pp_cluster *cluster;        /* to this upstream; NULL: <greet> must name one */
     const struct pp_greet_conf *greet; /* NULL: connections begin at once */
-    uint32_t keepalive_s;              /* of both ends of a tunnel: probes after so long; 0: none */
+    struct pp_tls_conf *tls;      /* of new connections, NULL: plain; a reference of the arena's */
+    bool no_http2;                /* clients that begin with its preface are refused */
+    struct pp_http2_limits http2; /* 0 in a member: its default */
+    uint32_t keepalive_s;         /* of both ends of a tunnel: probes after so long; 0: none */
 };
 
 enum pp_route_action {

@@ -70,7 +70,7 @@ bool pp_step_phase(struct pp_exchange *x, enum pp_phase phase, enum pp_exchange_
     return true;
 }
 
-bool pp_step_retry(struct pp_exchange *x, bool reused, bool silent)
+bool pp_step_retry(struct pp_exchange *x)
 {
     struct pp_fault f = x->last_fault;
     if (x->endpoint != NULL) {
@@ -78,7 +78,7 @@ bool pp_step_retry(struct pp_exchange *x, bool reused, bool silent)
         if (x->endpoint->index < 64)
             x->tried |= UINT64_C(1) << x->endpoint->index;
     }
-    if (!pp_retry_may(x, &f, reused, silent))
+    if (!pp_retry_may(x, &f))
         return pp_step_to_error(x, f);
     PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, RETRIES, 1);
     pp_exchange_enter(x, PP_EXCHANGE_PEER);

@@ -226,7 +226,7 @@ bool pp_step_connect_failed(struct pp_exchange *x)
         return false;
     if (verdict == PP_REPLY)
         return pp_step_to_reply(x);
-    return pp_step_retry(x, false, true);
+    return pp_step_retry(x);
 }
 
 static void frame_request(struct pp_exchange *x)
@@ -251,12 +251,10 @@ static void frame_request(struct pp_exchange *x)
 
 static bool upstream_broke(struct pp_exchange *x, int rc)
 {
-    struct pp_up *up = pp_up_of(x);
-    bool reused = up->reused, silent = up->silent;
     x->last_fault = rc == PP_ELIMIT ? pp_step_fault(PP_FAULT_HEAD_TOO_LARGE, rc)
                                     : pp_body_sink_fault(PP_DIR_REQUEST, rc);
     pp_step_detach_up(x, false);
-    return pp_step_retry(x, reused, silent);
+    return pp_step_retry(x);
 }
 
 bool pp_step_send(struct pp_exchange *x)

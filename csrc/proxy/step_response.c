@@ -29,7 +29,7 @@ static void frame_response(struct pp_exchange *x)
     } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->filtered) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = m->content_length;
-    } else if (x->request.minor == 0) {
+    } else if (pp_http_msg_is_1_0(&x->request)) {
         fr->body = PP_HTTP_BODY_CLOSE;
         x->close_down = true;
     } else {

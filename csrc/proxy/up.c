@@ -1,6 +1,7 @@
 #include "proxy/up.h"
 
 #include "base/check.h"
+#include "io/chan_tls.h"
 #include "io/fd.h"
 #include "io/sock.h"
 
@@ -24,6 +25,7 @@ void pp_up_close(struct pp_up *up)
     PP_ASSERT(up->x == NULL);
     if (up->state == PP_UP_IDLE)
         pp_pool_detach(up->ep, &up->pooled);
+    pp_up_tls_keep_ticket(up);
     up->state = PP_UP_CLOSED;
     count(up, -1);
     pp_loop_stop(&up->h.core->loop, &up->timer);
@@ -47,8 +49,10 @@ static void on_timer(struct pp_timer *t)
     struct pp_loop *lp = &up->h.core->loop;
     if (up->again) {
         up->again = false;
-        if (up->x != NULL) {
-            pp_up_h1_on_readable(up);
+        if (up->state == PP_UP_BUSY) {
+            if (up->deadline_ms != UINT64_MAX)
+                pp_loop_start(lp, t, up->deadline_ms);
+            up->proto->readable(up);
             return;
         }
     }
@@ -64,8 +68,13 @@ static void on_timer(struct pp_timer *t)
         return;
     }
     PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, TIMEOUTS, 1);
-    up->x->events->failed(up->x, pp_fault_make((enum pp_fault_code)up->why, PP_SIDE_UP,
-                                               up->why == PP_FAULT_CONNECT_TIMEOUT, PP_ETIMEDOUT));
+    bool connecting = up->state == PP_UP_CONNECTING || up->state == PP_UP_HANDSHAKE;
+    struct pp_fault f =
+        pp_fault_make((enum pp_fault_code)up->why, PP_SIDE_UP, connecting, PP_ETIMEDOUT);
+    if (connecting)
+        up->proto->failed(up, f);
+    else
+        up->proto->late(up, f);
 }
 
 static struct pp_fault connect_fault(int rc)
@@ -84,26 +93,49 @@ static int announce(const struct pp_exchange *x, const struct pp_endpoint *ep, i
     unsigned version = ep->cluster->conf.proxy_protocol;
     if (version == 0)
         return PP_OK;
+    if (x == NULL) /* one of many clients: there is nobody to announce */
+        return PP_EINVAL;
     pp_sock_local(x->client_fd, &local);
     return pp_announced_send(x->announced, version, &x->client, &local, fd);
 }
 
+static void on_handshake(struct pp_up *up)
+{
+    struct pp_fault f;
+    int rc = pp_up_tls_handshake(up, &f);
+    if (rc == PP_EAGAIN)
+        return;
+    if (rc != PP_OK) {
+        up->proto->failed(up, f);
+        return;
+    }
+    up->state = PP_UP_BUSY;
+    pp_up_expect(up, PP_FAULT_NONE, 0);
+    up->proto->connected(up);
+}
+
 static void on_connecting(struct pp_up *up)
 {
-    struct pp_exchange *x = up->x;
     int rc = pp_sock_connect_result(up->h.ch.io.fd);
     if (rc == PP_EAGAIN)
         return;
     if (rc == PP_OK)
-        rc = announce(x, up->ep, up->h.ch.io.fd);
+        rc = announce(up->x, up->ep, up->h.ch.io.fd);
     if (rc != PP_OK) {
-        x->events->failed(x, connect_fault(rc));
+        up->proto->failed(up, connect_fault(rc));
         return;
     }
-    up->state = PP_UP_BUSY;
+    up->state = PP_UP_HANDSHAKE;
     up->h.ch.writable = true;
-    pp_up_expect(up, PP_FAULT_NONE, 0);
-    x->events->connected(x);
+    on_handshake(up);
+}
+
+/* A read that got just what it asked for leaves the flag: ask the socket itself. */
+static bool is_quiet(struct pp_h1 *h)
+{
+    char byte;
+    size_t n;
+    return !h->ch.readable || pp_chan_read(&h->ch, &byte, 1, &n) == PP_EAGAIN;
 }
 
 static void on_event(struct pp_io *io, uint32_t events)
@@ -112,31 +144,54 @@ static void on_event(struct pp_io *io, uint32_t events)
     bool was_full = !up->h.ch.writable;
     pp_chan_note(&up->h.ch, events);
     if (up->state == PP_UP_BUSY) {
-        struct pp_exchange *x = up->x;
         if (was_full && up->h.ch.writable)
-            pp_up_h1_on_writable(up);
-        if (up->x == x && up->state == PP_UP_BUSY && up->h.ch.readable)
-            pp_up_h1_on_readable(up);
+            up->proto->writable(up);
+        if (up->state == PP_UP_BUSY && up->h.ch.readable)
+            up->proto->readable(up);
     } else if (up->state == PP_UP_CONNECTING) {
         if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0)
             on_connecting(up);
+    } else if (up->state == PP_UP_HANDSHAKE) {
+        on_handshake(up);
     } else if (up->state == PP_UP_IDLE && up->h.ch.readable) {
         /* The endpoint closed it, or sent something nobody asked for: either way it is of no more
-         * use. */
-        pp_up_close(up);
+         * use. But a session ticket is none of the exchange's business. */
+        if (!pp_chan_is_tls(&up->h.ch) || !is_quiet(&up->h))
+            pp_up_close(up);
     }
 }
 
-static void lend(struct pp_up *up, struct pp_exchange *x)
+void pp_up_again(struct pp_up *up)
 {
-    up->x = x;
-    x->side[PP_SIDE_UP] = up;
-    x->ops[PP_SIDE_UP] = &pp_up_h1_ops;
-    up->silent = true;
-    up->pooled.uses++;
-    up->ep->active++;
-    PP_COUNT(&x->core->metrics, up->ep->record, ENDPOINT, REQUESTS, 1);
-    PP_COUNT(&x->core->metrics, up->ep->record, ENDPOINT, ACTIVE, 1);
+    /* A timer that is due fires at the end of this turn and before the next wait. */
+    struct pp_loop *lp = &up->h.core->loop;
+    up->again = true;
+    pp_loop_start(lp, &up->timer, lp->now_ms);
+}
+
+void pp_up_begin(struct pp_exchange *x, struct pp_endpoint *ep, bool reused)
+{
+    x->reused = reused;
+    x->silent = true;
+    ep->active++;
+    PP_COUNT(&x->core->metrics, ep->record, ENDPOINT, REQUESTS, 1);
+    PP_COUNT(&x->core->metrics, ep->record, ENDPOINT, ACTIVE, 1);
+    if (reused)
+        PP_COUNT(&x->core->metrics, ep->cluster->record, UPSTREAM, REUSES, 1);
+}
+
+void pp_up_end(struct pp_exchange *x, struct pp_endpoint *ep)
+{
+    ep->active--;
+    PP_COUNT(&x->core->metrics, ep->record, ENDPOINT, ACTIVE, -1);
+    x->ops[PP_SIDE_UP] = NULL;
+    x->side[PP_SIDE_UP] = NULL;
+}
+
+struct pp_fault pp_up_reset_fault(struct pp_up *up, int rc)
+{
+    PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, RESETS, 1);
+    return pp_fault_make(PP_FAULT_UPSTREAM_RESET, PP_SIDE_UP, false, rc);
 }
 
 static bool reuse(struct pp_exchange *x, struct pp_endpoint *ep)
@@ -146,15 +201,14 @@ static bool reuse(struct pp_exchange *x, struct pp_endpoint *ep)
         return false;
     struct pp_up *up = PP_CONTAINER_OF(p, struct pp_up, pooled);
     up->state = PP_UP_BUSY;
-    up->reused = true;
-    lend(up, x);
-    PP_COUNT(&x->core->metrics, ep->cluster->record, UPSTREAM, REUSES, 1);
+    pp_up_h1_lend(up, x, true);
     return true;
 }
 
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
 {
     struct pp_core *core = x->core;
+    x->reused = false;
     if (!fresh && reuse(x, ep))
         return PP_OK;
     struct pp_up *up = pp_slab_get(&core->up_slab);
@@ -177,29 +231,30 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     up->h.core = core;
     up->h.first = &core->input_slab;
     up->ep = ep;
-    up->state = done ? PP_UP_BUSY : PP_UP_CONNECTING;
+    up->proto = &pp_up_h1_proto;
+    rc = pp_up_tls_open(up);
+    if (rc != PP_OK) {
+        pp_h1_close(&up->h, true);
+        pp_slab_put(&core->up_slab, up);
+        return rc;
+    }
+    up->state = !done ? PP_UP_CONNECTING : pp_chan_is_tls(&up->h.ch) ? PP_UP_HANDSHAKE : PP_UP_BUSY;
     up->h.ch.writable = done;
+    done = up->state == PP_UP_BUSY;
     pp_timer_init(&up->timer, on_timer);
     pp_pool_init(&up->pooled, core->loop.now_ms);
     pp_cluster_ref(ep->cluster);
     count(up, 1);
     PP_COUNT(&core->metrics, ep->cluster->record, UPSTREAM, CONNECTS, 1);
-    lend(up, x);
+    pp_up_h1_lend(up, x, false);
     pp_up_expect(up, PP_FAULT_CONNECT_TIMEOUT, done ? 0 : ep->cluster->conf.connect_timeout_ms);
     return done ? PP_OK : PP_EAGAIN;
-}
-
-/* A read that got just what it asked for leaves the flag: ask the socket itself. */
-static bool is_quiet(struct pp_h1 *h)
-{
-    char byte;
-    size_t n;
-    return !h->ch.readable || pp_chan_read(&h->ch, &byte, 1, &n) == PP_EAGAIN;
 }
 
 void pp_up_release(struct pp_up *up)
 {
     struct pp_h1 *h = &up->h;
+    pp_up_tls_keep_ticket(up);
     pp_h1_end_message(h);
     bool clean = up->state == PP_UP_BUSY && h->mem == NULL && pp_h1_is_flushed(h) && !h->ch.rdhup &&
                  is_quiet(h);

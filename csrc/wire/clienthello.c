@@ -67,7 +67,7 @@ static int read_server_name(struct pp_span data, struct pp_clienthello *out)
         type.p[0] != NAME_HOST || !take_vector(&list, 2, 1, &name) || list.n > 0)
         return PP_ETLS_HELLO;
     if (!is_host_name(name))
-        return PP_ETLS_NAME;
+        return PP_ETLS_SERVER_NAME;
     out->server_name = name;
     return PP_OK;
 }

@@ -14,7 +14,7 @@ struct draft_filter {
 
 struct draft_endpoint {
     struct draft_endpoint *next;
-    struct pp_span address, name;
+    struct pp_span address, name, host;
     uint32_t weight;
 };
 
@@ -238,6 +238,32 @@ int pp_builder_add_server_name(struct pp_builder *b, uint32_t listener, struct p
     return rc == PP_OK ? push(&b->server_names, row, &id) : rc;
 }
 
+struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener)
+{
+    return b->listeners.at[listener];
+}
+
+struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstream)
+{
+    return &((struct draft_upstream *)b->upstreams.at[upstream])->conf;
+}
+
+struct pp_arena *pp_builder_arena(struct pp_builder *b)
+{
+    return &b->sn->arena;
+}
+
+void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
+                          const struct pp_http2_limits *limits)
+{
+    struct pp_listener_conf *l = b->listeners.at[listener];
+    l->no_http2 = !enabled;
+    l->http2 = *limits;
+    l->http2.head_bytes = l->limits.head_bytes;
+    l->http2.fields = l->limits.fields;
+    l->http2.target_bytes = l->limits.target_bytes;
+}
+
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream)
 {
     uint32_t id;
@@ -286,6 +312,13 @@ int pp_builder_add_endpoint(struct pp_builder *b, uint32_t upstream, struct pp_s
     u->end = &ep->next;
     *id = u->n++;
     return PP_OK;
+}
+
+int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span host)
+{
+    struct draft_upstream *u = b->upstreams.at[upstream];
+    struct draft_endpoint *last = PP_CONTAINER_OF(u->end, struct draft_endpoint, next);
+    return dup(b, host, &last->host);
 }
 
 int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t timeout_ms,
@@ -424,8 +457,12 @@ static int build_cluster(struct pp_builder *b, struct draft_upstream *u)
     if (rc != PP_OK)
         pp_cluster_unref(cl);
     uint32_t i = 0;
-    for (const struct draft_endpoint *ep = u->first; ep != NULL && rc == PP_OK; ep = ep->next)
-        rc = pp_cluster_set_endpoint(cl, i++, ep->address, ep->name, ep->weight);
+    for (const struct draft_endpoint *ep = u->first; ep != NULL && rc == PP_OK; ep = ep->next) {
+        rc = pp_cluster_set_endpoint(cl, i, ep->address, ep->name, ep->weight);
+        if (rc == PP_OK && ep->host.n > 0)
+            rc = pp_cluster_set_host(cl, i, ep->host);
+        i++;
+    }
     return rc;
 }
 

@@ -5,12 +5,14 @@
 #include "io/fd.h"
 #include "io/sink.h"
 #include "proxy/greet.h"
+#include "proxy/down_h2.h"
 #include "proxy/up.h"
 
 int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t slot,
                    uint64_t seed)
 {
     static const struct pp_core_sizes sizes = {.down = sizeof(struct pp_down),
+                                               .stream = sizeof(struct pp_down_stream),
                                                .exchange = sizeof(struct pp_exchange),
                                                .up = sizeof(struct pp_up),
                                                .tunnel = sizeof(struct pp_tunnel)};
@@ -409,4 +411,15 @@ void pp_worker_flush_logs(struct pp_worker *w)
     flush_logs(w->core.snapshot);
     for (struct pp_door *door = w->doors; door != NULL; door = door->next)
         flush_logs(door->home);
+}
+
+int pp_worker_replace_tls(struct pp_worker *w, struct pp_span listener, struct pp_tls_conf *tls)
+{
+    struct pp_listener_conf *conf =
+        w->core.snapshot == NULL ? NULL : find_listener(w->core.snapshot, listener);
+    if (conf == NULL || conf->tls == NULL)
+        return PP_ENOENT;
+    pp_tls_conf_unref(conf->tls);
+    conf->tls = pp_tls_conf_ref(tls);
+    return PP_OK;
 }

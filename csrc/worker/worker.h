@@ -75,6 +75,12 @@ void pp_worker_close_connections(struct pp_worker *w);
 /* Abort every tunnel. */
 void pp_worker_close_tunnels(struct pp_worker *w);
 
+/* New connections of the named listener of the installed snapshot speak <tls> (takes a reference);
+ * those that are open go on as they are. PP_OK; PP_ENOENT: no such listener, or it is a plain one.
+ */
+int pp_worker_replace_tls(struct pp_worker *w, struct pp_span listener, struct pp_tls_conf *tls)
+    PP_MUST_USE;
+
 /* Open log files again. PP_OK, or PP_EIO when one could not be (it goes on with the old file). */
 int pp_worker_reopen_logs(struct pp_worker *w);
 void pp_worker_flush_logs(struct pp_worker *w);

@@ -39,6 +39,7 @@ cdef extern from "wire/http_msg.h" nogil:
         pp_span reason
         uint16_t status
         uint8_t method_id
+        uint8_t major
         uint8_t minor
         uint8_t body
         pp_bool keep_alive

@@ -2,6 +2,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from pyproxy._capi.base cimport pp_bool, pp_span
+from pyproxy._capi.io cimport pp_tls_client, pp_tls_conf
 from pyproxy._capi.proxy cimport (
     pp_cluster_conf,
     pp_exchange,
@@ -20,8 +21,17 @@ cdef extern from "wire/http1_head.h" nogil:
         uint32_t fields
 
 
+cdef extern from "wire/http2_codec.h" nogil:
+    struct pp_http2_limits:
+        uint32_t max_streams
+        uint32_t stream_window
+        uint32_t connection_window
+        uint32_t table_bytes
+
+
 cdef extern from "proxy/snapshot.h" nogil:
     struct pp_listener_conf_s "pp_listener_conf":
+        pp_span name
         pp_http1_limits limits
         uint64_t header_timeout_ms
         uint64_t idle_timeout_ms
@@ -86,6 +96,10 @@ cdef extern from "worker/builder.h" nogil:
     int pp_builder_add_listener(pp_builder *b, pp_span name, const pp_listener_conf_s *conf,
                                 pp_span via, pp_span server, uint32_t *id)
     int pp_builder_add_trusted(pp_builder *b, uint32_t listener, pp_span range)
+    int pp_builder_set_tls(pp_builder *b, uint32_t listener, pp_tls_conf *tls)
+    pp_listener_conf_s *pp_builder_listener(pp_builder *b, uint32_t listener)
+    void pp_builder_set_http2(pp_builder *b, uint32_t listener, pp_bool enabled,
+                             const pp_http2_limits *limits)
     int pp_builder_set_tunnel(pp_builder *b, uint32_t listener, uint32_t upstream)
     int pp_builder_add_server_name(pp_builder *b, uint32_t listener, pp_span name,
                                    uint32_t upstream)
@@ -95,6 +109,8 @@ cdef extern from "worker/builder.h" nogil:
                                 const pp_cluster_conf_s *conf, uint32_t *id)
     int pp_builder_add_endpoint(pp_builder *b, uint32_t upstream, pp_span address, pp_span name,
                                 uint32_t weight, uint32_t *id)
+    int pp_builder_set_host(pp_builder *b, uint32_t upstream, pp_span host)
+    int pp_builder_set_upstream_tls(pp_builder *b, uint32_t upstream, pp_tls_client *tls)
     int pp_builder_add_filter(pp_builder *b, pp_span name, uint32_t timeout_ms,
                               uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
     int pp_builder_bind(pp_builder *b, uint32_t filter, pp_phase phase, void *callable)
@@ -155,5 +171,6 @@ cdef extern from "worker/worker.h" nogil:
     int pp_worker_take_tunnel(pp_worker *w, const int *fd, pp_span packed)
     void pp_worker_close_connections(pp_worker *w)
     void pp_worker_close_tunnels(pp_worker *w)
+    int pp_worker_replace_tls(pp_worker *w, pp_span listener, pp_tls_conf *tls)
     int pp_worker_reopen_logs(pp_worker *w)
     void pp_worker_flush_logs(pp_worker *w)

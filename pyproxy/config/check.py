@@ -14,6 +14,7 @@ from pathlib import Path
 from pyproxy.config import addresses, patterns
 from pyproxy.config.check_routes import check_routes
 from pyproxy.config.check_tcp import check_protocols
+from pyproxy.config.check_tls import check_tls
 from pyproxy.config.decode import nearest
 from pyproxy.config.faults import Report, is_field_value, is_token
 from pyproxy.config.model import AccessLog, Config, Listener, Route, Section, Upstream, filter_refs
@@ -239,6 +240,7 @@ _RULES: tuple[Callable[[Config, Report], None], ...] = (
     _check_listeners,
     check_protocols,
     _check_upstreams,
+    check_tls,
     _check_filters,
     _check_access_logs,
     check_routes,

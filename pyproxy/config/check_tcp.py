@@ -12,7 +12,7 @@ _SERVER_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _NAME_LENGTH = 255
 
 # What only requests have, by section of a listener.
-_HTTP_FIELDS = ("trusted_proxies", "server_header", "via")
+_HTTP_FIELDS = ("trusted_proxies", "server_header", "via", "http2")
 _HTTP_LIMITS = (
     *("max_head", "max_line", "max_target", "max_fields", "max_requests", "max_age"),
     "body_min_rate",

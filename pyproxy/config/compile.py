@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from pyproxy.config import addresses
+from pyproxy.config.compile_greeting import add_greeting
+from pyproxy.config.compile_tls import set_listener_tls, set_upstream_tls
 from pyproxy.config.faults import Report
 from pyproxy.config.model import (
     AccessLog,
@@ -277,7 +279,7 @@ class _Compiler:
         return self.logs[choice] if isinstance(choice, AccessLog) else -1
 
     def add_listener(self, name: str, listener: Listener) -> None:
-        limits, timeouts, headers = listener.limits, listener.timeouts, listener.proxy_protocol
+        limits, timeouts = listener.limits, listener.timeouts
         idle_ms = _IDLE_MS[listener.protocol] if timeouts.idle_ms is None else timeouts.idle_ms
         number = self.builder.add_listener(
             name,
@@ -299,12 +301,10 @@ class _Compiler:
             via=listener.via,
             upstream=-1 if listener.upstream is None else self.upstreams[listener.upstream],
             keepalive_s=_whole_seconds(timeouts.keepalive_ms),
+            http2=listener.http2.numbers(),
         )
-        if headers is not None:
-            others = headers.others == "direct"
-            self.builder.add_proxies(number, headers.trusted, others_direct=others)
-        for server_name, upstream in listener.sni.items():
-            self.builder.add_server_name(number, server_name, self.upstreams[upstream])
+        add_greeting(self.builder, number, listener, self.upstreams)
+        set_listener_tls(self.builder, number, listener)
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
         timeouts, pool = upstream.timeouts, upstream.pool
@@ -325,10 +325,13 @@ class _Compiler:
             max_fields=upstream.limits.max_fields,
             proxy_protocol=("off", "v1", "v2").index(upstream.proxy_protocol),
         )
+        set_upstream_tls(self.builder, number, upstream)
         for endpoint in upstream.endpoints:
-            label = endpoint_name(name, endpoint)
+            label, host = endpoint_name(name, endpoint), addresses.host_of(endpoint.address)
             for address in endpoint.resolved:
-                self.builder.add_endpoint(number, address, weight=endpoint.weight, name=label)
+                self.builder.add_endpoint(
+                    number, address, weight=endpoint.weight, name=label, server_name=host
+                )
 
     def add_filter(self, bound: BoundFilter) -> int:
         return self.builder.add_filter(

@@ -17,8 +17,8 @@ from msgspec import Meta, field
 
 from pyproxy.config.decode import BAD, nearest, reader_for
 from pyproxy.config.nodes import Node
+from pyproxy.config.section import HIDDEN, ONE_OR_NONE, Section
 from pyproxy.config.sections import (
-    ONE_OR_NONE,
     AccessLog,
     Bind,
     Endpoint,
@@ -28,11 +28,11 @@ from pyproxy.config.sections import (
     NoLog,
     Pool,
     ProxyHeaders,
-    Section,
     Upstream,
     UpstreamLimits,
     UpstreamTimeouts,
 )
+from pyproxy.config.sections_tls import FileLook
 from pyproxy.config.units import Duration, Size
 from pyproxy.errors import Fault
 
@@ -372,6 +372,7 @@ class Config(Section, frozen=True, kw_only=True):
     ] = ()
     routes: Annotated[tuple[Route, ...], Meta(description="Which request goes where.")] = ()
     admin: Annotated[Admin | None, Meta(description="The admin server. Absent: none.")] = None
+    files: Annotated[tuple[FileLook, ...], HIDDEN] = ()
 
 
 def route_name(config: Config, index: int) -> str:

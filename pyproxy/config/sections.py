@@ -7,24 +7,20 @@ How the structs are written, and why, is told in `model`.
 
 from typing import Annotated, ClassVar, Literal
 
-import msgspec
 from msgspec import Meta, field
 
-from pyproxy.config.nodes import NOWHERE, Node
+from pyproxy.config.section import (
+    HIDDEN,
+    ONE_OR_MORE,
+    ONE_OR_NONE,
+    Count,
+    HeadSize,
+    Positive,
+    Section,
+)
+from pyproxy.config.sections_http2 import Http2
+from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.units import Duration, FileMode, Size
-
-Place = Annotated[Node, Meta(extra={"hidden": True})]
-ONE_OR_MORE = Meta(extra={"single": True}, min_length=1)
-ONE_OR_NONE = Meta(extra={"single": True})
-Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-HeadSize = Annotated[Size, Meta(ge=256, le=16 * 2**20)]
-Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every section has."""
-
-    place: Place = field(default_factory=lambda: NOWHERE)
 
 
 class AccessLog(Section, frozen=True, kw_only=True):
@@ -191,11 +187,18 @@ class Listener(Section, frozen=True, kw_only=True):
         ProxyHeaders | None,
         Meta(description="Read PROXY protocol headers. Absent: none is expected."),
     ] = None
+    tls: Annotated[
+        Tls | None,
+        Meta(description="Speak TLS. Absent: plain.", examples=[{"cert": "a.crt", "key": "a.key"}]),
+    ] = None
     limits: Annotated[ListenerLimits, Meta(description="What one client may ask for.")] = field(
         default_factory=ListenerLimits
     )
     timeouts: Annotated[ListenerTimeouts, Meta(description="How long a client may take.")] = field(
         default_factory=ListenerTimeouts
+    )
+    http2: Annotated[Http2, Meta(description="HTTP/2, on the same addresses.")] = field(
+        default_factory=Http2
     )
     trusted_proxies: Annotated[
         tuple[str, ...],
@@ -232,7 +235,7 @@ class Endpoint(Section, frozen=True, kw_only=True):
     weight: Annotated[
         int, Meta(ge=1, le=65_535, description="Its share of the requests, relative to the others.")
     ] = 1
-    resolved: Annotated[tuple[str, ...], Meta(extra={"hidden": True})] = ()
+    resolved: Annotated[tuple[str, ...], HIDDEN] = ()
 
 
 class UpstreamTimeouts(Section, frozen=True, kw_only=True):
@@ -293,6 +296,10 @@ class Upstream(Section, frozen=True, kw_only=True):
             examples=[["127.0.0.1:9000", {"address": "127.0.0.1:9001", "weight": 2}]],
         ),
     ]
+    tls: Annotated[
+        bool | UpstreamTls | None,
+        Meta(description="Speak TLS to the endpoints; `true` for the defaults. Absent: plain."),
+    ] = None
     balance: Annotated[Literal["round_robin"], Meta(description="How an endpoint is chosen.")] = (
         "round_robin"
     )

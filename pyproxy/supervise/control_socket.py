@@ -12,6 +12,7 @@ import socket
 import stat
 import struct
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyproxy import log
 from pyproxy.errors import StartError
+from pyproxy.tls.held import rows_of
 
 from .bindpoint import bind_file, file_id
 from .channel import Channel, ChannelError, Kind, Message
@@ -258,6 +260,8 @@ def _status(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
         True,
         generations=[_state(up), *(one.tree for one in reversed(up.generations.older))],
         listeners=up.service.listener_rows(),
+        certificates=rows_of(up.service.config, time.time()),
+        certificates_refused=up.certificates.refused,
         reload=up.reload.active,
         upgrade=up.upgrade.active,
     )

@@ -66,6 +66,30 @@ def read_again(
     return 0
 
 
+def read_files_again(channel: Channel, running: Config) -> int:
+    """Entry of the loader's process for the files that <running> names, such as certificates.
+
+    LOADED tells the sections that have `changed` and the `faults` of those that stay; with the
+    configuration, if any has changed. Or FAILED.
+    """
+    gc.disable()
+    try:
+        from pyproxy.tls import files
+
+        outcome = files.read_again(running)
+        body = {"changed": outcome.changed, "faults": outcome.faults}
+        memory = []
+        if outcome.changed:
+            _try_to_build(outcome.config)
+            memory = [blob.pack(outcome.config)]
+        channel.send(Kind.LOADED, body, memory)
+    except PyproxyError as error:
+        channel.send(Kind.FAILED, {"error": str(error)})
+    except Exception:
+        channel.send(Kind.FAILED, {"error": traceback.format_exc().rstrip()})
+    return 0
+
+
 def _try_to_build(config: Config) -> None:
     """Let the engine refuse here, with the place, what it would refuse in the workers."""
     filters = {key: BoundFilter(key, {}) for key, _ in filter_refs(config)}

@@ -261,7 +261,7 @@ class Service:
 
     def prepare_logs(self, config: Config | None = None) -> None:
         """Make the log files. Raises `StartError`."""
-        logfiles.prepare(logfiles.paths_of(config or self.config), self.identity)
+        logfiles.prepare_all(config or self.config, self.identity)
 
     # ---- what is said
 
@@ -285,8 +285,10 @@ class Service:
         if bound.family == socket.AF_UNIX:
             return bound.real
         listener = self.config.listeners.get(bound.point.listener)
-        tcp = listener is not None and getattr(listener, "protocol", "http") == "tcp"
-        return f"{'tcp' if tcp else 'http'}://{bound.real}"
+        scheme: str = listener.protocol if listener is not None else "http"
+        if listener is not None and listener.tls:
+            scheme = {"http": "https", "tcp": "tls"}[scheme]
+        return f"{scheme}://{bound.real}"
 
 
 def slots_of(config: Config) -> int:

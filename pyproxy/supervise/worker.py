@@ -23,11 +23,12 @@ from typing import Any, NamedTuple, TypeVar
 import uvloop
 
 from pyproxy import log
-from pyproxy._engine import Engine, Snapshot, SnapshotBuilder
+from pyproxy._engine import Engine, Snapshot, SnapshotBuilder, load_tls
 from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
+from pyproxy.tls.api import finder
 
 from . import blob, logfiles, privileges
 from .channel import Channel, ChannelError, Kind, Message
@@ -79,6 +80,16 @@ def verify_filters(
         user = identity.user or identity.uid
         where = sys.base_prefix
         raise StartError(f"user {user}: cannot read where Python is installed ({where})") from error
+
+
+def prepare_tls() -> None:
+    """Make what every worker needs of TLS, before the first of them is forked.
+
+    The keys of session tickets are made here, so that each worker can resume what another began;
+    there is no way to give them to a worker later. Hence also where nothing speaks TLS yet: a
+    reload may bring the first listener that does.
+    """
+    load_tls(finder())
 
 
 class Worker:

@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     char *copy = fuzz_copy(bytes, n);
     int rc = pp_clienthello_decode(copy, n, &hello);
 
-    FUZZ_CHECK(rc == PP_OK || rc == PP_EMORE || (rc <= PP_ETLS_NONE && rc >= PP_ETLS_NAME));
+    FUZZ_CHECK(rc == PP_OK || rc == PP_EMORE || (rc <= PP_ETLS_NONE && rc >= PP_ETLS_SERVER_NAME));
     if (rc == PP_OK) {
         struct pp_span rest = hello.alpn, name;
         FUZZ_CHECK(is_inside(hello.server_name, copy, n) && is_inside(hello.alpn, copy, n));

@@ -13,7 +13,10 @@
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
 // links: base/ip.c proxy/announced.c route/names.c wire/clienthello.c
 // links: wire/proxyproto.c
+// links: proxy/down_h2.c proxy/down_h2_stream.c wire/http2_codec.c wire/http2_codec_feed.c
+// links: wire/http2_codec_send.c wire/http2_flood.c wire/http2_msg.c wire/http_priority.c
 // links: proxy/tunnel.c proxy/tunnel_door.c
+// libs: nghttp2
 #include "proxy/greet.c"
 
 #include "proxy/rig.h"

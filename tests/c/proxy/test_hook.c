@@ -14,6 +14,9 @@
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
 // links: base/ip.c proxy/announced.c proxy/greet.c route/names.c wire/clienthello.c
 // links: wire/proxyproto.c
+// links: proxy/down_h2.c proxy/down_h2_stream.c wire/http2_codec.c wire/http2_codec_feed.c
+// links: wire/http2_codec_send.c wire/http2_flood.c wire/http2_msg.c wire/http_priority.c
+// libs: nghttp2
 #include "proxy/hook.c"
 
 #include "proxy/rig.h"

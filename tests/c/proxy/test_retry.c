@@ -14,6 +14,9 @@
 // links: proxy/step.c proxy/step_request.c proxy/step_response.c
 // links: base/ip.c proxy/announced.c proxy/greet.c route/names.c wire/clienthello.c
 // links: wire/proxyproto.c
+// links: proxy/down_h2.c proxy/down_h2_stream.c wire/http2_codec.c wire/http2_codec_feed.c
+// links: wire/http2_codec_send.c wire/http2_flood.c wire/http2_msg.c wire/http_priority.c
+// libs: nghttp2
 #include "proxy/retry.c"
 
 #include "proxy/rig.h"
@@ -27,8 +30,10 @@ static bool may(unsigned method, enum pp_fault_code code, bool retryable, bool r
     x.cluster = &cl;
     x.attempts = 1;
     x.request.method_id = (uint8_t)method;
+    x.reused = reused;
+    x.silent = silent;
     struct pp_fault f = pp_fault_make(code, PP_SIDE_UP, retryable, PP_OK);
-    return pp_retry_may(&x, &f, reused, silent);
+    return pp_retry_may(&x, &f);
 }
 
 PP_TEST_CASE(only_what_cannot_have_been_acted_upon_is_tried_again)
@@ -52,20 +57,21 @@ PP_TEST_CASE(attempts_end_and_what_has_begun_stays)
     memset(&x, 0, sizeof x);
     x.request.method_id = PP_HTTP_PUT;
     x.attempts = 1;
-    PP_CHECK(!pp_retry_may(&x, &refused, false, true)); /* no cluster, nowhere to go */
+    PP_CHECK(!pp_retry_may(&x, &refused)); /* no cluster, nowhere to go */
     x.cluster = &cl;
     cl.conf.retries = 2;
-    PP_CHECK(pp_retry_may(&x, &refused, false, true));
+    PP_CHECK(pp_retry_may(&x, &refused));
     x.attempts = 3;
-    PP_CHECK(!pp_retry_may(&x, &refused, false, true));
+    PP_CHECK(!pp_retry_may(&x, &refused));
     x.attempts = 1;
     x.flow[PP_DIR_RESPONSE].head_sent = true;
-    PP_CHECK(!pp_retry_may(&x, &refused, false, true));
+    PP_CHECK(!pp_retry_may(&x, &refused));
     x.flow[PP_DIR_RESPONSE].head_sent = false;
+    x.reused = x.silent = true;
     x.flow[PP_DIR_REQUEST].received = 1; /* a filter has it, or it was sent */
-    PP_CHECK(!pp_retry_may(&x, &reset, true, true));
+    PP_CHECK(!pp_retry_may(&x, &reset));
     x.flow[PP_DIR_REQUEST].hold = 10;
-    PP_CHECK(pp_retry_may(&x, &reset, true, true));
+    PP_CHECK(pp_retry_may(&x, &reset));
 }
 
 PP_TEST_MAIN()

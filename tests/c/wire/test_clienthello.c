@@ -222,12 +222,12 @@ PP_TEST_CASE(names_are_host_names)
 {
     PP_CHECK_EQ(NAMED("A-1_x.Example"), PP_OK);
     PP_CHECK_STR(hello.server_name, "A-1_x.Example");
-    PP_CHECK_EQ(NAMED("a b"), PP_ETLS_NAME);
-    PP_CHECK_EQ(NAMED("a\0b"), PP_ETLS_NAME);
-    PP_CHECK_EQ(NAMED("*.example"), PP_ETLS_NAME);
-    PP_CHECK_EQ(NAMED(".example"), PP_ETLS_NAME);
-    PP_CHECK_EQ(NAMED("[::1]"), PP_ETLS_NAME);
-    PP_CHECK_EQ(NAMED("b\xc3\xbc"), PP_ETLS_NAME);
+    PP_CHECK_EQ(NAMED("a b"), PP_ETLS_SERVER_NAME);
+    PP_CHECK_EQ(NAMED("a\0b"), PP_ETLS_SERVER_NAME);
+    PP_CHECK_EQ(NAMED("*.example"), PP_ETLS_SERVER_NAME);
+    PP_CHECK_EQ(NAMED(".example"), PP_ETLS_SERVER_NAME);
+    PP_CHECK_EQ(NAMED("[::1]"), PP_ETLS_SERVER_NAME);
+    PP_CHECK_EQ(NAMED("b\xc3\xbc"), PP_ETLS_SERVER_NAME);
     PP_CHECK_EQ(NAMED(""), PP_ETLS_HELLO);
     char name[256];
     memset(name, 'a', sizeof name);
@@ -236,7 +236,7 @@ PP_TEST_CASE(names_are_host_names)
     PP_CHECK_EQ(finish(), PP_OK);
     begin();
     add_name(name, 256);
-    PP_CHECK_EQ(finish(), PP_ETLS_NAME);
+    PP_CHECK_EQ(finish(), PP_ETLS_SERVER_NAME);
 }
 
 static int extension(unsigned type, const char *p, size_t n)
