@@ -132,9 +132,15 @@ class SnapshotBuilder:
         retries: int = 1,
         max_head_bytes: int = 61440,
         max_fields: int = 200,
+        protocol: str = "auto",
+        http2_max_streams: int = 100,
+        http2_window_bytes: int = 262_144,
         proxy_protocol: int = 0,
     ) -> int:
-        """`proxy_protocol`: version of the header that new connections begin with; 0: none."""
+        """`protocol` is auto, h1, h2 or h2c; ValueError for another word.
+
+        `proxy_protocol`: version of the header that new connections begin with; 0: none.
+        """
     def set_upstream_tls(
         self,
         upstream: int,

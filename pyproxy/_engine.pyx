@@ -13,7 +13,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeLatin1
-from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
 from pyproxy._capi.base cimport (PP_EINVAL, PP_ENOENT, PP_ENOMEM, PP_ID_NONE, PP_OK, pp_bool,
@@ -37,6 +37,9 @@ cdef extern from "Python.h":
 cdef object logger = logging.getLogger("pyproxy.filters")
 cdef dict NO_WORDS = {}
 cdef pp_hook_ops hook_ops
+
+# In the order of enum pp_cluster_protocol.
+cdef tuple UPSTREAM_PROTOCOLS = ("auto", "h1", "h2", "h2c")
 
 # Views of ended exchanges that are kept for the next ones.
 cdef int KEEP_VIEWS = 64
@@ -864,7 +867,9 @@ cdef class SnapshotBuilder:
                      uint64_t total_timeout_ms=0, uint32_t max_idle=128,
                      uint64_t idle_timeout_ms=60000, uint64_t max_age_ms=3600000,
                      uint32_t max_requests=0, uint32_t retries=1, uint32_t max_head_bytes=61440,
-                     uint32_t max_fields=200, int proxy_protocol=0):
+                     uint32_t max_fields=200, str protocol not None="auto",
+                     uint32_t http2_max_streams=100, uint32_t http2_window_bytes=262144,
+                     int proxy_protocol=0):
         cdef pp_cluster_conf_s conf
         cdef pp_span n, b
         cdef uint32_t id
@@ -884,6 +889,9 @@ cdef class SnapshotBuilder:
         conf.limits.line_bytes = max_head_bytes
         conf.limits.target_bytes = max_head_bytes
         conf.limits.fields = max_fields
+        conf.http2.protocol = <uint8_t>UPSTREAM_PROTOCOLS.index(protocol)
+        conf.http2.max_streams = http2_max_streams
+        conf.http2.window_bytes = http2_window_bytes
         keep = borrow(name, &n), borrow(balance, &b)
         self._check(pp_builder_add_upstream(self._draft(), n, b, &conf, &id))
         self._upstreams += 1

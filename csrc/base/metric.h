@@ -112,6 +112,8 @@
       "Upstream deadlines that passed.")                                                           \
     X(UPSTREAM, RESETS, "upstream_resets_total", COUNTER, "",                                      \
       "Connections that broke during an exchange.")                                                \
+    X(UPSTREAM, REFUSED, "upstream_refused_total", COUNTER, "",                                    \
+      "Requests that an endpoint sent back unread (HTTP/2).")                                      \
     X(UPSTREAM, RETRIES, "upstream_retries_total", COUNTER, "", "Exchanges tried again.")          \
     X(UPSTREAM, NO_ENDPOINT, "upstream_no_endpoint_total", COUNTER, "",                            \
       "Exchanges for which no endpoint was usable.")                                               \

@@ -107,6 +107,8 @@ struct pp_fault pp_body_sink_fault(enum pp_dir dir, int rc)
 {
     if (rc == PP_ENOMEM)
         return pp_fault_make(PP_FAULT_NO_MEMORY, pp_body_sink(dir), false, rc);
+    if (rc == PP_EREFUSED) /* nothing was sent: the endpoint takes no further stream */
+        return pp_fault_make(PP_FAULT_UPSTREAM_REFUSED, pp_body_sink(dir), true, rc);
     return pp_fault_make(dir == PP_DIR_RESPONSE ? PP_FAULT_CLIENT_ABORT : PP_FAULT_UPSTREAM_RESET,
                          pp_body_sink(dir), false, rc);
 }

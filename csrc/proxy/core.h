@@ -21,6 +21,9 @@
           */
 #define PP_CORE_INPUT_BYTES 16384 /* first input buffer of an endpoint: head and a small body */
 #define PP_CORE_BULK_BYTES (128 * 1024) /* one read of a body in progress */
+/* One read of an HTTP/2 connection. Apart from <bulk>, because exchanges go on, and bodies are
+ * read, while it is decoded. */
+#define PP_CORE_FEED_BYTES (64 * 1024)
 #define PP_CORE_SCRATCH_BYTES                                                                      \
     (192 * 1024)          /* message heads being written: above every head limit times two */
 #define PP_CORE_GATHER 64 /* iovecs of one write */
@@ -39,8 +42,8 @@ struct pp_gather {
 
 struct pp_core {
     struct pp_loop loop;
-    struct pp_slab down_slab, stream_slab, exchange_slab, up_slab, tunnel_slab, head_slab,
-        input_slab, chunk_slab;
+    struct pp_slab down_slab, stream_slab, exchange_slab, up_slab, up_stream_slab, tunnel_slab,
+        head_slab, input_slab, chunk_slab;
     struct pp_splice_pool splice;
     struct pp_metrics metrics;
     struct pp_rng rng;
@@ -67,11 +70,12 @@ struct pp_core {
     struct pp_gather gather;
     char *scratch; /* PP_CORE_SCRATCH_BYTES */
     char *bulk;    /* PP_CORE_BULK_BYTES */
+    char *feed;    /* PP_CORE_FEED_BYTES */
 };
 
 /* Bytes of the objects that the slabs hold: their types are defined further up. */
 struct pp_core_sizes {
-    uint32_t down, stream, exchange, up, tunnel;
+    uint32_t down, stream, exchange, up, up_stream, tunnel;
 };
 
 /* PP_OK or the error, with nothing left behind. <stats> as in pp_metrics_init. */

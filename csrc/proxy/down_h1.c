@@ -1,6 +1,7 @@
 /* HTTP/1 towards a client: request heads come in one after the other, responses go out in that
  * order. */
 #include "base/check.h"
+#include "io/chan_tls.h"
 #include "proxy/accesslog.h"
 #include "proxy/down_h2.h"
 #include "proxy/move.h"
@@ -331,6 +332,16 @@ static bool may_be_h2(const struct pp_down *d)
     return d->n_request == 0 && d->x == NULL && !d->door->conf->no_http2;
 }
 
+/* Do the first bytes of a connection speak HTTP/2? As pp_down_h2_sniff; but a client of TLS has
+ * agreed on a protocol before, and then it is that one (RFC 7301 section 3.2). */
+static int find_h2(const struct pp_down *d)
+{
+    struct pp_span agreed = pp_chan_is_tls(&d->h.ch) ? pp_chan_tls_alpn(&d->h.ch) : PP_SPAN_NONE;
+    if (agreed.n > 0)
+        return pp_span_eq(agreed, PP_SPAN("h2")) ? PP_OK : PP_EINVAL;
+    return pp_down_h2_sniff(d->h.mem + d->h.rd, pp_h1_unread(&d->h));
+}
+
 /* Request after request, until the socket is dry or one of them takes longer. */
 static void read_requests(struct pp_down *d)
 {
@@ -342,7 +353,7 @@ static void read_requests(struct pp_down *d)
         if (pp_h1_unread(&d->h) == 0 && !fill(d))
             return;
         if (PP_UNLIKELY(may_be_h2(d))) {
-            int rc = pp_down_h2_sniff(d->h.mem + d->h.rd, pp_h1_unread(&d->h));
+            int rc = find_h2(d);
             if (rc == PP_OK) {
                 pp_down_h2_begin(d);
                 return;

@@ -188,6 +188,7 @@ struct pp_exchange {
     bool held_filtered;   /* an async filter has been through the held body */
     bool declared_length; /* a response without a body came with Content-Length (HEAD, 304) */
     uint8_t attempts;
+    uint8_t replays;          /* of them, those that an endpoint had sent back unread */
     uint16_t status;          /* final status that the client got, 0: none */
     uint16_t upstream_status; /* as the endpoint sent it, 0: none */
 

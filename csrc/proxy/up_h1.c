@@ -1,6 +1,7 @@
 /* HTTP/1 towards an endpoint: the request goes out, the response head is parsed, its body is
  * pumped. */
 #include "base/check.h"
+#include "io/chan_tls.h"
 #include "proxy/up.h"
 #include "wire/http_rules.h"
 
@@ -152,13 +153,20 @@ static void probe(struct pp_exchange *x)
 
 static void on_readable(struct pp_up *up)
 {
-    pump(up->x);
+    if (up->state == PP_UP_BUSY)
+        pump(up->x);
+    /* Idle, and it was closed, or something came that nobody asked for: it is of no more use. But a
+     * session ticket is none of the exchange's business. */
+    else if (!pp_chan_is_tls(&up->h.ch) || !pp_up_is_quiet(up))
+        pp_up_close(up);
 }
 
 static void on_writable(struct pp_up *up)
 {
     struct pp_exchange *x = up->x;
     size_t sent;
+    if (x == NULL)
+        return;
     int rc = pp_h1_flush(&up->h, &sent);
     if (rc != PP_OK) {
         /* It may have answered before it stopped reading: that answer comes first. */
@@ -252,10 +260,17 @@ static void on_failed(struct pp_up *up, struct pp_fault f)
     up->x->events->failed(up->x, f);
 }
 
+static void on_close(struct pp_up *up)
+{
+    if (up->state == PP_UP_IDLE)
+        pp_pool_detach(up->ep, &up->pooled);
+}
+
 const struct pp_up_proto pp_up_h1_proto = {
-    .connected = on_connected,
-    .failed = on_failed,
-    .readable = on_readable,
-    .writable = on_writable,
-    .late = on_failed,
+    .on_connected = on_connected,
+    .on_failed = on_failed,
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .on_late = on_failed,
+    .on_close = on_close,
 };

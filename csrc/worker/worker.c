@@ -6,7 +6,7 @@
 #include "io/sink.h"
 #include "proxy/greet.h"
 #include "proxy/down_h2.h"
-#include "proxy/up.h"
+#include "proxy/up_stream.h"
 
 int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t slot,
                    uint64_t seed)
@@ -15,6 +15,7 @@ int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t
                                                .stream = sizeof(struct pp_down_stream),
                                                .exchange = sizeof(struct pp_exchange),
                                                .up = sizeof(struct pp_up),
+                                               .up_stream = sizeof(struct pp_up_stream),
                                                .tunnel = sizeof(struct pp_tunnel)};
     memset(w, 0, sizeof(*w));
     return pp_core_init(&w->core, &sizes, stats, stats_size, slot, seed);

@@ -54,6 +54,10 @@ cdef extern from "proxy/snapshot.h" nogil:
 
 
 cdef extern from "proxy/cluster.h" nogil:
+    struct pp_cluster_http2:
+        uint8_t protocol
+        uint32_t max_streams
+        uint32_t window_bytes
     struct pp_cluster_conf_s "pp_cluster_conf":
         uint64_t connect_timeout_ms
         uint64_t send_timeout_ms
@@ -67,6 +71,7 @@ cdef extern from "proxy/cluster.h" nogil:
         uint32_t retries
         uint8_t proxy_protocol
         pp_http1_limits limits
+        pp_cluster_http2 http2
 
 
 cdef extern from "worker/builder.h" nogil:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyproxy.config import addresses, patterns
+from pyproxy.config.check_http2 import check_http2
 from pyproxy.config.check_routes import check_routes
 from pyproxy.config.check_tcp import check_protocols
 from pyproxy.config.check_tls import check_tls
@@ -241,6 +242,7 @@ _RULES: tuple[Callable[[Config, Report], None], ...] = (
     check_protocols,
     _check_upstreams,
     check_tls,
+    check_http2,
     _check_filters,
     _check_access_logs,
     check_routes,

@@ -321,9 +321,10 @@ class _Compiler:
             max_age_ms=pool.max_age_ms,
             max_requests=pool.max_requests,
             retries=upstream.retries,
-            max_head_bytes=upstream.limits.max_head_bytes,
-            max_fields=upstream.limits.max_fields,
+            protocol=upstream.spoken,
             proxy_protocol=("off", "v1", "v2").index(upstream.proxy_protocol),
+            **upstream.http2.numbers(),
+            **upstream.limits.numbers(),
         )
         set_upstream_tls(self.builder, number, upstream)
         for endpoint in upstream.endpoints:

@@ -32,6 +32,7 @@ from pyproxy.config.sections import (
     UpstreamLimits,
     UpstreamTimeouts,
 )
+from pyproxy.config.sections_http2 import UpstreamHttp2
 from pyproxy.config.sections_tls import FileLook
 from pyproxy.config.units import Duration, Size
 from pyproxy.errors import Fault
@@ -59,6 +60,7 @@ __all__ = [
     "Route",
     "Section",
     "Upstream",
+    "UpstreamHttp2",
     "UpstreamLimits",
     "UpstreamTimeouts",
     "filter_refs",

@@ -18,7 +18,7 @@ from pyproxy.config.section import (
     Positive,
     Section,
 )
-from pyproxy.config.sections_http2 import Http2
+from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
 from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.units import Duration, FileMode, Size
 
@@ -284,6 +284,10 @@ class UpstreamLimits(Section, frozen=True, kw_only=True):
         200
     )
 
+    def numbers(self) -> dict[str, int]:
+        """The limits as the engine calls them."""
+        return {"max_head_bytes": self.max_head_bytes, "max_fields": self.max_fields}
+
 
 class Upstream(Section, frozen=True, kw_only=True):
     """A group of endpoints that serve the same."""
@@ -300,6 +304,16 @@ class Upstream(Section, frozen=True, kw_only=True):
         bool | UpstreamTls | None,
         Meta(description="Speak TLS to the endpoints; `true` for the defaults. Absent: plain."),
     ] = None
+    protocol: Annotated[
+        Literal["auto", "h1", "h2", "h2c"],
+        Meta(
+            description="What is spoken: `auto` is what the endpoint chooses over TLS, and HTTP/1 "
+            "without; `h2` is HTTP/2 over TLS and nothing else, `h2c` HTTP/2 without TLS."
+        ),
+    ] = "auto"
+    http2: Annotated[UpstreamHttp2, Meta(description="How HTTP/2 is spoken.")] = field(
+        default_factory=UpstreamHttp2
+    )
     balance: Annotated[Literal["round_robin"], Meta(description="How an endpoint is chosen.")] = (
         "round_robin"
     )
@@ -326,3 +340,11 @@ class Upstream(Section, frozen=True, kw_only=True):
             "client's address. Such a connection serves one request or tunnel only."
         ),
     ] = "off"
+
+    @property
+    def spoken(self) -> str:
+        """`protocol`, but a connection that begins with a client's address is of that client.
+
+        It is never one of HTTP/2, which is everybody's.
+        """
+        return "h1" if self.proxy_protocol != "off" else self.protocol

@@ -1,4 +1,3 @@
-// links: base/num.c base/span.c
 #include "base/ip.c"
 
 #include "pp_test.h"

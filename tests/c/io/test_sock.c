@@ -1,4 +1,3 @@
-// links: base/err.c base/num.c base/span.c io/fd.c
 #include "io/sock.c"
 
 #include "io/io_test.h"

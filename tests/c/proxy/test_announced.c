@@ -1,5 +1,3 @@
-// links: base/check.c base/err.c base/ip.c base/mem.c base/num.c base/span.c io/fd.c io/sock.c
-// links: wire/proxyproto.c
 #include "proxy/announced.c"
 
 #include <errno.h>

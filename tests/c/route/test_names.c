@@ -1,4 +1,3 @@
-// links: base/span.c
 #include "route/names.c"
 
 #include "pp_test.h"

@@ -1,8 +1,3 @@
-// links: base/arena.c base/buf.c base/check.c base/err.c base/mem.c base/num.c base/slab.c
-// links: base/span.c wire/http2_codec.c wire/http2_codec_feed.c wire/http2_codec_send.c
-// links: wire/http2_flood.c wire/http2_msg.c wire/http_msg.c wire/http_priority.c
-// links: wire/http_rules.c wire/http_tok.c wire/uri.c
-// libs: nghttp2
 /* Peers that cause work and do none: each flood ends the connection, under its name, with GOAWAY
  * ENHANCE_YOUR_CALM; and what honest peers do is none. Frames are written by hand. */
 #include "http2_peer.h"
@@ -279,6 +274,65 @@ PP_TEST_CASE(hpack_bomb)
     pp_http2_codec_release(&newest()->s);
     PP_CHECK_EQ(FRAME(HEADERS, 5, 3, GET), PP_OK);
     PP_CHECK(newest()->s.head_done);
+    peer_stop(&server);
+}
+
+/* Frames on streams that are closed, or that were skipped, end the connection (RFC 9113
+ * section 5.1); but not on those that we have reset, where they may have been on their way. */
+PP_TEST_CASE(frames_on_closed_streams)
+{
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(HEADERS, 5, 5, GET), PP_OK);
+    PP_CHECK_EQ(FRAME(HEADERS, 5, 3, GET), PP_EEND);
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_STREAM_CLOSED);
+    peer_stop(&server);
+
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(HEADERS, 4, 1, POST), PP_OK);
+    PP_CHECK_EQ(FRAME(RST, 0, 1, "\0\0\0\x08"), PP_OK);
+    PP_CHECK_EQ(FRAME(DATA, 0, 1, "abc"), PP_EEND);
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_STREAM_CLOSED);
+    peer_stop(&server);
+
+    PP_REQUIRE(connect_to_server(NULL));
+    for (uint32_t id = 1; id < 100; id += 2) {
+        PP_CHECK_EQ(FRAME(HEADERS, 4, id, POST), PP_OK);
+        pp_http2_codec_reset(&newest()->s, PP_HTTP2_CANCEL);
+    }
+    for (uint32_t id = 1; id < 100; id += 2) {
+        PP_CHECK_EQ(FRAME(DATA, 0, id, "abc"), PP_OK);
+        PP_CHECK_EQ(FRAME(HEADERS, 5, id, "\x00\x01x\x01y"), PP_OK);
+    }
+    /* Refused in the same piece of input, the reset not written yet. */
+    server.refuses = true;
+    PP_CHECK_EQ(FRAME(HEADERS, 4, 101, POST), PP_OK);
+    PP_CHECK_EQ(FRAME(DATA, 0, 101, "abc"), PP_OK);
+    peer_stop(&server);
+}
+
+PP_TEST_CASE(priorities_of_nothing_and_of_themselves)
+{
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(PRIORITY, 0, 0, "\0\0\0\1\x10"), PP_EEND);
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_PROTOCOL_ERROR);
+    peer_stop(&server);
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(PRIORITY, 0, 3, "\0\0\0\1\x10"), PP_OK);
+    PP_CHECK_EQ(FRAME(PRIORITY, 0, 3, "\x80\0\0\3\x10"), PP_EEND);
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_PROTOCOL_ERROR);
+    peer_stop(&server);
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(PRIORITY, 0, 3, "\0\0\0"), PP_EEND); /* too short */
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_FRAME_SIZE_ERROR);
+    peer_stop(&server);
+}
+
+PP_TEST_CASE(a_bad_preface_ends_the_connection)
+{
+    PP_REQUIRE(peer_start(&server, PP_HTTP2_SERVER, NULL));
+    PP_CHECK_EQ(pp_http2_codec_feed(server.h, "PRI * HTTP/3.0\r\n", 16, 0), PP_EEND);
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_PROTOCOL_ERROR);
+    PP_CHECK(pp_http2_codec_is_over(server.h));
     peer_stop(&server);
 }
 

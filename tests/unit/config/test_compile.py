@@ -376,7 +376,7 @@ def test_a_listener_gets_its_certificates_and_the_defaults():
         "ciphersuites": "",
         "groups": "",
         "key_log": "",
-        "alpn": ("http/1.1",),
+        "alpn": ("h2", "http/1.1"),
         "client_auth": "none",
         "client_ca": b"",
     }
