@@ -6,6 +6,8 @@ from typing import Any, TypeVar, final, overload
 
 from typing_extensions import Buffer
 
+from pyproxy.filters.announced import ProxyProtocol
+
 _T = TypeVar("_T")
 
 def load_tls(address_of: Callable[[str], int]) -> None:
@@ -83,6 +85,18 @@ class SnapshotBuilder:
         `via` is the pseudonym of RFC 9110 section 7.6.3; empty: no Via. `server_header` replaces
         the origin's Server field when it is not empty.
         """
+    def add_proxies(
+        self, listener: int, ranges: Sequence[str], *, others_direct: bool = False
+    ) -> None:
+        """Connections from these networks (or "unix") begin with a PROXY protocol header.
+
+        Those from elsewhere are refused, or with `others_direct` served without one.
+        """
+    def add_server_name(self, listener: int, name: str, upstream: int) -> None:
+        """TLS connections for this server name ("a.example", "*.a.example") go to the upstream.
+
+        The listener is then one of plain TCP.
+        """
     def set_listener_tls(
         self,
         listener: int,
@@ -128,8 +142,12 @@ class SnapshotBuilder:
         protocol: str = "auto",
         http2_max_streams: int = 100,
         http2_window_bytes: int = 262_144,
+        proxy_protocol: int = 0,
     ) -> int:
-        """`protocol` is auto, h1, h2 or h2c; ValueError for another word."""
+        """`protocol` is auto, h1, h2 or h2c; ValueError for another word.
+
+        `proxy_protocol`: version of the header that new connections begin with; 0: none.
+        """
     def set_upstream_tls(
         self,
         upstream: int,
@@ -296,6 +314,8 @@ class Exchange:
     def client_address(self) -> str: ...
     @property
     def client_port(self) -> int: ...
+    @property
+    def proxy_protocol(self) -> ProxyProtocol | None: ...
     @property
     def listener(self) -> str: ...
     @property
