@@ -1,4 +1,9 @@
+#include "io/chan.h"
+
+static unsigned writes;
+#define pp_chan_writev(ch, iov, n, sent) (writes++, pp_chan_writev((ch), (iov), (n), (sent)))
 #include "proxy/down_h2.c"
+#undef pp_chan_writev
 
 #include "h2_client.h"
 
@@ -113,6 +118,31 @@ PP_TEST_CASE(many_requests_run_at_once_and_are_answered_in_any_order)
         close(o[i]);
     }
     PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    finish();
+}
+
+PP_TEST_CASE(answers_of_one_turn_leave_in_one_call)
+{
+    enum { N = 32 };
+    struct rig_conf conf = rig_defaults();
+    int o[N];
+    PP_REQUIRE(begin(&conf));
+    for (int i = 0; i < N; i++)
+        h2_get(&c, "/");
+    for (int i = 0; i < N; i++)
+        o[i] = rig_accept(&r, 0);
+    rig_settle(&r);
+    for (int i = 0; i < N; i++) /* not rig_send, which turns */
+        PP_CHECK_EQ(send(o[i], RIG_HI, strlen(RIG_HI), MSG_NOSIGNAL), strlen(RIG_HI));
+    writes = 0;
+    while (r.w.core.n_exchange > 0)
+        rig_turn(&r, 1);
+    PP_CHECK(writes <= 2);
+    h2_settle(&c);
+    for (int i = 0; i < N; i++) {
+        PP_CHECK_EQ(c.p.streams[i].got, 2);
+        close(o[i]);
+    }
     finish();
 }
 

@@ -183,6 +183,27 @@ PP_TEST_CASE(an_answer_of_our_own_is_one_of_the_stream)
     done(-1);
 }
 
+/* A tunnel needs the connection for itself: a stream is never one. */
+PP_TEST_CASE(connect_is_refused_and_its_data_dropped)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s = peer_take(&c.p);
+    struct pp_http1_framing fr = {0};
+    peer_fill(s, &s->m, NULL);
+    s->m.method = PP_SPAN("CONNECT");
+    s->m.method_id = PP_HTTP_CONNECT;
+    PP_CHECK_EQ(pp_http2_codec_send_request(c.p.h, &s->s, &s->m, PP_SPAN_NONE, PP_SPAN("a.test:1"),
+                                            PP_SPAN_NONE, &fr, false),
+                PP_OK);
+    h2_data(&c, s, PP_SPAN("GET / HTTP/1.1\r\n\r\n"), false);
+    h2_hear(&c, "1 response 501 ");
+    h2_settle(&c);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    PP_CHECK_EQ(rig_try_accept(&r, 0, 50), -1);
+    done(-1);
+}
+
 PP_TEST_CASE(a_head_over_the_limits_is_answered)
 {
     static char value[1 << 17];
