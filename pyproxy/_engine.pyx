@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import select
+import socket
 import time
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -12,7 +13,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeLatin1
-from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
 from pyproxy._capi.base cimport (PP_EINVAL, PP_ENOENT, PP_ENOMEM, PP_ID_NONE, PP_OK, pp_bool,
@@ -20,7 +21,9 @@ from pyproxy._capi.base cimport (PP_EINVAL, PP_ENOENT, PP_ENOMEM, PP_ID_NONE, PP
 from pyproxy._capi.io cimport *
 from pyproxy._capi.proxy cimport *
 from pyproxy._capi.route cimport PP_ROUTER_ANY_METHOD, pp_router_capture_name, pp_router_methods
-from pyproxy._capi.wire cimport pp_http_tok_method
+from pyproxy._capi.wire cimport (PP_PROXYPROTO_IP4, PP_PROXYPROTO_NONE, PP_PROXYPROTO_UNIX,
+                                 pp_http_tok_method, pp_proxyproto, pp_proxyproto_end,
+                                 pp_proxyproto_next, pp_proxyproto_tlv)
 from pyproxy._capi.worker cimport *
 
 from pyproxy.filters.base import Reply
@@ -35,6 +38,9 @@ cdef object logger = logging.getLogger("pyproxy.filters")
 cdef dict NO_WORDS = {}
 cdef pp_hook_ops hook_ops
 
+# In the order of enum pp_cluster_protocol.
+cdef tuple UPSTREAM_PROTOCOLS = ("auto", "h1", "h2", "h2c")
+
 # Views of ended exchanges that are kept for the next ones.
 cdef int KEEP_VIEWS = 64
 
@@ -48,6 +54,21 @@ class ExchangeOver(RuntimeError):
 
 cdef inline object text_of(pp_span s):
     return PyUnicode_DecodeLatin1(s.p, <Py_ssize_t>s.n, NULL) if s.n > 0 else ""
+
+
+cdef inline object bytes_of(pp_span s):
+    return PyBytes_FromStringAndSize(s.p, <Py_ssize_t>s.n)
+
+
+cdef object end_of(const pp_proxyproto *h, const pp_proxyproto_end *end):
+    """One end of an announced connection: (IP address, port), path, or None."""
+    if h.family == PP_PROXYPROTO_UNIX:
+        return bytes_of(end.path)
+    if h.family == PP_PROXYPROTO_NONE:
+        return None
+    size = 4 if h.family == PP_PROXYPROTO_IP4 else 16
+    packed = PyBytes_FromStringAndSize(<const char *>end.ip, size)
+    return socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, packed), end.port
 
 
 cdef inline object pair_of(const pp_http_field *f):
@@ -428,6 +449,23 @@ cdef class Exchange(_Part):
         return self._live().client.port
 
     @property
+    def proxy_protocol(self):
+        """What the PROXY protocol header of the client's connection said; None: none came."""
+        cdef pp_exchange *x = self._live()
+        if x.announced == NULL or x.announced.header.version == 0:
+            return None
+        from pyproxy.filters.announced import ProxyProtocol
+
+        cdef pp_proxyproto *h = &x.announced.header
+        cdef pp_span rest = h.tlvs
+        cdef pp_proxyproto_tlv tlv
+        tlvs = []
+        while pp_proxyproto_next(&rest, &tlv):
+            tlvs.append((tlv.type, bytes_of(tlv.value)))
+        ends = end_of(h, &h.source), end_of(h, &h.destination)
+        return ProxyProtocol(h.version, *ends, tuple(tlvs))
+
+    @property
     def listener(self):
         return text_of(self._live().listener.name)
 
@@ -753,7 +791,9 @@ cdef class SnapshotBuilder:
                      uint64_t send_timeout_ms=60000, uint32_t max_requests=0,
                      uint64_t max_age_ms=3600000, uint32_t max_connections=0,
                      str server_header="", str via="pyproxy", int upstream=-1,
-                     uint32_t keepalive_s=0, dict http2=NO_WORDS):
+                     uint32_t keepalive_s=0, dict http2=NO_WORDS, bint udp=False,
+                     uint32_t max_sessions=0, uint32_t responses=0,
+                     uint64_t tunnel_idle_ms=3600000):
         cdef pp_listener_conf_s conf
         cdef pp_http2_limits h2
         cdef pp_span n, v, s, r
@@ -772,6 +812,10 @@ cdef class SnapshotBuilder:
         conf.max_age_ms = max_age_ms
         conf.max_connections = max_connections
         conf.keepalive_s = keepalive_s
+        conf.udp = udp
+        conf.max_flows = max_sessions
+        conf.responses = responses
+        conf.tunnel_idle_ms = tunnel_idle_ms
         conf.access_log = PP_ID_NONE if access_log < 0 else <uint32_t>access_log
         keep = borrow(name, &n), borrow(via, &v), borrow(server_header, &s)
         self._check(pp_builder_add_listener(self._draft(), n, &conf, v, s, &id))
@@ -791,12 +835,29 @@ cdef class SnapshotBuilder:
         self._listeners += 1
         return id
 
+    def add_proxies(self, uint32_t listener, ranges not None, *, bint others_direct=False):
+        cdef pp_span r
+        self._check_listener(listener)
+        for one in ranges:
+            keep = borrow(one, &r)
+            self._check(pp_builder_add_proxy(self._draft(), listener, r, others_direct))
+
+    def add_server_name(self, uint32_t listener, str name not None, uint32_t upstream):
+        cdef pp_span n
+        self._check_listener(listener)
+        self._check_upstream(upstream)
+        keep = borrow(name, &n)
+        self._check(pp_builder_add_server_name(self._draft(), listener, n, upstream))
+
+    cdef int _check_listener(self, uint32_t listener) except -1:
+        if listener >= self._listeners:
+            raise IndexError(f"no such listener: {listener}")
+        return 0
     def set_listener_tls(self, uint32_t listener, certificates, *, str min_version="1.2",
                          str max_version="1.3", str ciphers="", str ciphersuites="",
                          str groups="", alpn=("http/1.1",), str client_auth="none",
                          bytes client_ca=b"", str key_log=""):
-        if listener >= self._listeners:
-            raise IndexError(f"no such listener: {listener}")
+        self._check_listener(listener)
         cdef pp_tls_conf *conf = make_tls(
             text_of(pp_builder_listener(self._draft(), listener).name), certificates,
             dict(min_version=min_version, max_version=max_version, ciphers=ciphers,
@@ -812,7 +873,9 @@ cdef class SnapshotBuilder:
                      uint64_t total_timeout_ms=0, uint32_t max_idle=128,
                      uint64_t idle_timeout_ms=60000, uint64_t max_age_ms=3600000,
                      uint32_t max_requests=0, uint32_t retries=1, uint32_t max_head_bytes=61440,
-                     uint32_t max_fields=200):
+                     uint32_t max_fields=200, str protocol not None="auto",
+                     uint32_t http2_max_streams=100, uint32_t http2_window_bytes=262144,
+                     int proxy_protocol=0):
         cdef pp_cluster_conf_s conf
         cdef pp_span n, b
         cdef uint32_t id
@@ -827,10 +890,14 @@ cdef class SnapshotBuilder:
         conf.max_age_ms = max_age_ms
         conf.max_requests = max_requests
         conf.retries = retries
+        conf.proxy_protocol = proxy_protocol
         conf.limits.head_bytes = max_head_bytes
         conf.limits.line_bytes = max_head_bytes
         conf.limits.target_bytes = max_head_bytes
         conf.limits.fields = max_fields
+        conf.http2.protocol = <uint8_t>UPSTREAM_PROTOCOLS.index(protocol)
+        conf.http2.max_streams = http2_max_streams
+        conf.http2.window_bytes = http2_window_bytes
         keep = borrow(name, &n), borrow(balance, &b)
         self._check(pp_builder_add_upstream(self._draft(), n, b, &conf, &id))
         self._upstreams += 1
@@ -925,7 +992,7 @@ cdef class SnapshotBuilder:
     def add_route(self, str name not None, *, hosts=(), paths=("/*",), methods=(), int priority=0,
                   filters=(), int upstream=-1, respond=None, redirect=None, rewrite_path=None,
                   rewrite_host=None, uint64_t max_body_bytes=1048576, uint64_t total_timeout_ms=0,
-                  int access_log=-1):
+                  int access_log=-1, str upgrade not None="websocket"):
         cdef pp_builder_route r
         cdef pp_router_methods mask = 0
         cdef pp_span h, p, m
@@ -936,7 +1003,7 @@ cdef class SnapshotBuilder:
         if upstream >= 0:
             self._check_upstream(<uint32_t>upstream)
         memset(&r, 0, sizeof(r))
-        keep = [borrow(name, &r.name)]
+        keep = [borrow(name, &r.name), borrow(upgrade, &r.upgrade)]
         r.action = PP_ROUTE_ACTION_NONE if upstream < 0 else PP_ROUTE_ACTION_UPSTREAM
         r.upstream = PP_ID_NONE if upstream < 0 else <uint32_t>upstream
         r.max_body = max_body_bytes if max_body_bytes > 0 else <uint64_t>-1
@@ -1156,13 +1223,21 @@ cdef class Engine:
         self._ensure_open()
         pp_worker_close_tunnels(&self._w)
 
+    def close_sessions(self):
+        self._ensure_open()
+        pp_worker_close_flows(&self._w)
+
+    @property
+    def sessions(self):
+        return self._w.core.n_udp if self._open else 0
+
     @property
     def tunnels(self):
         return self._w.core.n_tunnel if self._open else 0
 
     @property
     def connections(self):
-        return self._w.core.n_down if self._open else 0
+        return self._w.core.n_down + self._w.core.n_greet if self._open else 0
 
     @property
     def exchanges(self):

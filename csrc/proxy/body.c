@@ -107,6 +107,8 @@ struct pp_fault pp_body_sink_fault(enum pp_dir dir, int rc)
 {
     if (rc == PP_ENOMEM)
         return pp_fault_make(PP_FAULT_NO_MEMORY, pp_body_sink(dir), false, rc);
+    if (rc == PP_EREFUSED) /* nothing was sent: the endpoint takes no further stream */
+        return pp_fault_make(PP_FAULT_UPSTREAM_REFUSED, pp_body_sink(dir), true, rc);
     return pp_fault_make(dir == PP_DIR_RESPONSE ? PP_FAULT_CLIENT_ABORT : PP_FAULT_UPSTREAM_RESET,
                          pp_body_sink(dir), false, rc);
 }
@@ -418,7 +420,7 @@ int pp_body_push(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, b
     if (flow->source_ended || flow->parked || room_for(x, dir) == 0)
         return PP_EAGAIN;
     int rc = piece.n > flow->decoder.limit - flow->received ? PP_EHTTP_BODY_BYTES : PP_OK;
-    if (rc == PP_OK && flow->hold > 0)
+    if (rc == PP_OK && flow->hold > 0 && piece.n > 0)
         rc = hold_piece(flow, piece);
     if (rc != PP_OK) {
         if (flush_sink(x, dir))

@@ -15,6 +15,7 @@ struct pp_cluster_conf pp_cluster_default_conf(void)
         .max_age_ms = 3600000,
         .max_idle = 128,
         .retries = 1,
+        .http2 = {.protocol = PP_CLUSTER_AUTO, .max_streams = 100, .window_bytes = 262144},
         .limits = {.head_bytes = 61440, .line_bytes = 61440, .target_bytes = 61440, .fields = 200}};
     return conf;
 }
@@ -34,6 +35,7 @@ struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_c
         cl->endpoint[i].cluster = cl;
         cl->endpoint[i].index = i;
         pp_list_init(&cl->endpoint[i].idle);
+        pp_list_init(&cl->endpoint[i].multi);
     }
     char *text = pp_mem_dup(name.p, name.n);
     cl->name = pp_span(text, name.n);
@@ -102,6 +104,7 @@ void pp_cluster_unref(struct pp_cluster *cl)
         return;
     for (uint32_t i = 0; i < cl->n; i++) {
         PP_ASSERT(pp_list_is_empty(&cl->endpoint[i].idle));
+        PP_ASSERT(pp_list_is_empty(&cl->endpoint[i].multi));
         pp_mem_free((void *)(uintptr_t)cl->endpoint[i].name.p);
         pp_mem_free((void *)(uintptr_t)cl->endpoint[i].host.p);
         pp_tls_client_free_ticket(cl->conf.tls, cl->endpoint[i].ticket);
@@ -109,6 +112,7 @@ void pp_cluster_unref(struct pp_cluster *cl)
     pp_tls_client_unref(cl->conf.tls);
     if (cl->balance != NULL)
         cl->balance->ops->free(cl->balance);
+    pp_http2_codec_kind_free(cl->http2);
     pp_mem_free(cl->view);
     pp_mem_free((void *)(uintptr_t)cl->name.p);
     pp_mem_free(cl);
@@ -181,9 +185,10 @@ struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span ad
         *rc = PP_ELIMIT;
         return NULL;
     }
-    struct pp_cluster_conf none = pp_cluster_default_conf();
+    struct pp_cluster_conf own = conf != NULL ? *conf : pp_cluster_default_conf();
     *rc = PP_ENOMEM;
-    cl = pp_cluster_new(address, conf != NULL ? conf : &none, &pp_balance_rr_ops, 1);
+    own.proxy_protocol = 0; /* said of an upstream's endpoints; the address may be anybody's */
+    cl = pp_cluster_new(address, &own, &pp_balance_rr_ops, 1);
     if (cl == NULL)
         return NULL;
     *rc = pp_cluster_set_endpoint(cl, 0, address, PP_SPAN_NONE, 1);

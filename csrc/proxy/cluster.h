@@ -6,6 +6,21 @@
 #include "io/sock.h"
 #include "proxy/core.h"
 #include "route/balance.h"
+#include "wire/http2_codec.h"
+
+/* What is spoken to endpoints. */
+enum pp_cluster_protocol {
+    PP_CLUSTER_AUTO = 0, /* as agreed by ALPN; HTTP/1 without TLS */
+    PP_CLUSTER_H1 = 1,
+    PP_CLUSTER_H2 = 2, /* HTTP/2, agreed by ALPN */
+    PP_CLUSTER_H2C = 3 /* HTTP/2 without TLS, by prior knowledge */
+};
+
+struct pp_cluster_http2 {
+    uint8_t protocol;      /* enum pp_cluster_protocol */
+    uint32_t max_streams;  /* of one connection, if the endpoint allows as many */
+    uint32_t window_bytes; /* of a response body that the client has not taken */
+};
 
 struct pp_cluster_conf {
     uint64_t connect_timeout_ms, send_timeout_ms, first_byte_timeout_ms, read_timeout_ms,
@@ -14,8 +29,11 @@ struct pp_cluster_conf {
     uint32_t max_idle;                    /* pooled connections per endpoint and worker */
     uint32_t max_requests;                /* per connection, 0: no limit */
     uint32_t retries;
+    uint8_t proxy_protocol; /* version of the header that new connections begin with; 0: none.
+                               Such a connection is of one client, and never pooled */
     struct pp_http1_limits limits; /* of response heads */
     struct pp_tls_client *tls;     /* how its endpoints are spoken to; NULL: plain */
+    struct pp_cluster_http2 http2;
 };
 
 struct ssl_session_st;
@@ -29,8 +47,10 @@ struct pp_endpoint {
     uint32_t weight, index;
     uint32_t active; /* exchanges in progress */
     uint32_t n_idle;
-    struct pp_list idle; /* pooled connections, last used first (proxy/pool.h) */
-    uint32_t record;     /* counters */
+    uint8_t speaks;       /* enum pp_cluster_protocol that it chose last (ALPN); AUTO: not known */
+    struct pp_list idle;  /* pooled connections, last used first (proxy/pool.h) */
+    struct pp_list multi; /* those of HTTP/2 that take further streams (proxy/up_h2.h) */
+    uint32_t record;      /* counters */
 };
 
 struct pp_cluster {
@@ -39,6 +59,7 @@ struct pp_cluster {
     struct pp_cluster_conf conf;
     struct pp_balance *balance;
     struct pp_balance_view *view; /* scratch of pick */
+    struct pp_http2_kind *http2;  /* of its HTTP/2 connections, made with the first one */
     uint32_t record;
     uint32_t refs; /* the snapshot, and every connection of the cluster */
     uint32_t n;

@@ -73,6 +73,7 @@ bool pp_step_phase(struct pp_exchange *x, enum pp_phase phase, enum pp_exchange_
 bool pp_step_retry(struct pp_exchange *x)
 {
     struct pp_fault f = x->last_fault;
+    struct pp_flow *request = &x->flow[PP_DIR_REQUEST];
     if (x->endpoint != NULL) {
         PP_COUNT(&x->core->metrics, x->endpoint->record, ENDPOINT, FAILURES, 1);
         if (x->endpoint->index < 64)
@@ -80,6 +81,8 @@ bool pp_step_retry(struct pp_exchange *x)
     }
     if (!pp_retry_may(x, &f))
         return pp_step_to_error(x, f);
+    x->replays += f.code == PP_FAULT_UPSTREAM_REFUSED;
+    request->head_sent = request->sink_ended = request->sink_broken = false;
     PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, RETRIES, 1);
     pp_exchange_enter(x, PP_EXCHANGE_PEER);
     return true;
@@ -117,6 +120,7 @@ static bool (*const steps[])(struct pp_exchange *x) = {
     [PP_EXCHANGE_UPSTREAM_RESPONSE] = pp_step_upstream_response,
     [PP_EXCHANGE_RESPONSE] = pp_step_response,
     [PP_EXCHANGE_BODY] = pp_step_body,
+    [PP_EXCHANGE_TUNNEL] = pp_step_tunnel,
     [PP_EXCHANGE_CONNECT_FAILED] = pp_step_connect_failed,
     [PP_EXCHANGE_PROXY_ERROR] = pp_step_proxy_error,
     [PP_EXCHANGE_REPLY] = pp_step_reply,

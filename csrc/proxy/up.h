@@ -4,7 +4,7 @@
  *
  * up.c keeps the connection and its deadlines and knows no protocol: what is to be done about an
  * event is in a table of the one that is spoken. up_tls.c sees to its TLS, which is part of
- * connecting; up_h1.c speaks HTTP/1. */
+ * connecting; up_h1.c speaks HTTP/1, up_h2.c HTTP/2. */
 #ifndef PP_PROXY_UP_H
 #define PP_PROXY_UP_H
 
@@ -22,20 +22,25 @@ enum pp_up_state {
 };
 
 struct pp_up;
+struct pp_up_h2;
 
 /* What a protocol does about what happens to its connection. Every call may end with the connection
  * closed. */
 struct pp_up_proto {
     /* CONNECTING -> BUSY: requests may be sent. */
-    void (*connected)(struct pp_up *up);
+    void (*on_connected)(struct pp_up *up);
     /* Not connected, while CONNECTING. */
-    void (*failed)(struct pp_up *up, struct pp_fault f);
-    /* BUSY: bytes may have come. */
-    void (*readable)(struct pp_up *up);
-    /* BUSY: the socket has room again. */
-    void (*writable)(struct pp_up *up);
+    void (*on_failed)(struct pp_up *up, struct pp_fault f);
+    /* BUSY or IDLE: bytes may have come. */
+    void (*on_readable)(struct pp_up *up);
+    /* BUSY or IDLE: the socket has room again. */
+    void (*on_writable)(struct pp_up *up);
     /* BUSY: the deadline has passed. */
-    void (*late)(struct pp_up *up, struct pp_fault f);
+    void (*on_late)(struct pp_up *up, struct pp_fault f);
+    /* It closes now: take it out of whatever it was in. */
+    void (*on_close)(struct pp_up *up);
+    /* The turn in which it was closed ends: free what the protocol keeps. NULL: nothing. */
+    void (*on_free)(struct pp_up *up);
 };
 
 struct pp_up {
@@ -53,12 +58,18 @@ struct pp_up {
     /* HTTP/1 */
     struct pp_exchange *x;     /* NULL: idle */
     struct pp_http1_head head; /* parser of the response head */
+    /* HTTP/2, or a connection that may come to speak it */
+    struct pp_up_h2 *h2;
 };
 
 /* Lend a connection to <ep> to <x>: a pooled one (unless <fresh>) or a new one. PP_OK: ready;
  * PP_EAGAIN: connecting, event `connected` or `failed` follows; otherwise the connect error,
  * nothing attached. */
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh) PP_MUST_USE;
+
+/* Can its endpoints' connections be had for a tunnel? Not those that must speak HTTP/2. NULL: yes,
+ * an endpoint that is not known yet speaks HTTP/1. */
+bool pp_up_can_tunnel(const struct pp_cluster *cl);
 
 /* Set the deadline: in <ms> from now (0: none), and the fault it means. */
 void pp_up_expect(struct pp_up *up, enum pp_fault_code why, uint64_t ms);
@@ -68,13 +79,18 @@ void pp_up_close(struct pp_up *up);
 /* Back to the pool, or closed when the pool does not want it. */
 void pp_up_release(struct pp_up *up);
 
-/* Close every idle connection of a cluster: before it is forgotten. */
+/* Close every idle connection of a cluster, and let the others end with what runs on them: before
+ * it is forgotten. */
 void pp_up_close_idle(struct pp_cluster *cl);
 
 /* Go on reading in the next turn: others first. */
 void pp_up_again(struct pp_up *up);
-/* Speak TLS on a new connection, if its cluster does. PP_OK or PP_ENOMEM. */
-int pp_up_tls_open(struct pp_up *up) PP_MUST_USE;
+/* Has nothing come? A read that got just what it asked for leaves the flag: the socket itself is
+ * asked. (TLS tickets are nothing.) */
+bool pp_up_is_quiet(struct pp_up *up);
+/* Speak TLS on a new connection, if its cluster does; <only_h1>: whatever its cluster offers, this
+ * one shall speak HTTP/1. PP_OK or PP_ENOMEM. */
+int pp_up_tls_open(struct pp_up *up, bool only_h1) PP_MUST_USE;
 /* Go on with the handshake; fine without TLS. PP_OK: done; PP_EAGAIN; or *f is what went wrong. */
 int pp_up_tls_handshake(struct pp_up *up, struct pp_fault *f) PP_MUST_USE;
 /* The connection has been of use: remember its session for the next one. */

@@ -1,6 +1,7 @@
 /* HTTP/1 towards an endpoint: the request goes out, the response head is parsed, its body is
  * pumped. */
 #include "base/check.h"
+#include "io/chan_tls.h"
 #include "proxy/up.h"
 #include "wire/http_rules.h"
 
@@ -152,13 +153,20 @@ static void probe(struct pp_exchange *x)
 
 static void on_readable(struct pp_up *up)
 {
-    pump(up->x);
+    if (up->state == PP_UP_BUSY)
+        pump(up->x);
+    /* Idle, and it was closed, or something came that nobody asked for: it is of no more use. But a
+     * session ticket is none of the exchange's business. */
+    else if (!pp_chan_is_tls(&up->h.ch) || !pp_up_is_quiet(up))
+        pp_up_close(up);
 }
 
 static void on_writable(struct pp_up *up)
 {
     struct pp_exchange *x = up->x;
     size_t sent;
+    if (x == NULL)
+        return;
     int rc = pp_h1_flush(&up->h, &sent);
     if (rc != PP_OK) {
         /* It may have answered before it stopped reading: that answer comes first. */
@@ -216,6 +224,16 @@ static void finish(struct pp_exchange *x, bool reusable)
         pp_up_close(up);
 }
 
+static int give(struct pp_exchange *x, const struct pp_heir *to)
+{
+    struct pp_h1 *h = &up_of(x)->h;
+    int rc = h->mem == NULL ? PP_OK : pp_exchange_keep(x, h->mem, h->rd);
+    if (rc == PP_OK)
+        rc = pp_h1_give(h, to);
+    finish(x, false);
+    return rc;
+}
+
 static const struct pp_side_ops side_ops = {
     .send_head = send_head,
     .send_body = send_body,
@@ -230,6 +248,7 @@ static const struct pp_side_ops side_ops = {
     .has_buffered = has_buffered,
     .plain_channel = plain_channel,
     .discard = discard,
+    .give = give,
     .finish = finish,
 };
 
@@ -252,10 +271,17 @@ static void on_failed(struct pp_up *up, struct pp_fault f)
     up->x->events->failed(up->x, f);
 }
 
+static void on_close(struct pp_up *up)
+{
+    if (up->state == PP_UP_IDLE)
+        pp_pool_detach(up->ep, &up->pooled);
+}
+
 const struct pp_up_proto pp_up_h1_proto = {
-    .connected = on_connected,
-    .failed = on_failed,
-    .readable = on_readable,
-    .writable = on_writable,
-    .late = on_failed,
+    .on_connected = on_connected,
+    .on_failed = on_failed,
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .on_late = on_failed,
+    .on_close = on_close,
 };

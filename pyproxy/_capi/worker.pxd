@@ -43,6 +43,10 @@ cdef extern from "proxy/snapshot.h" nogil:
         uint32_t max_connections
         uint32_t access_log
         uint32_t keepalive_s
+        pp_bool udp
+        uint32_t max_flows
+        uint32_t responses
+        uint64_t tunnel_idle_ms
     enum pp_route_action:
         PP_ROUTE_ACTION_NONE
         PP_ROUTE_ACTION_UPSTREAM
@@ -54,6 +58,10 @@ cdef extern from "proxy/snapshot.h" nogil:
 
 
 cdef extern from "proxy/cluster.h" nogil:
+    struct pp_cluster_http2:
+        uint8_t protocol
+        uint32_t max_streams
+        uint32_t window_bytes
     struct pp_cluster_conf_s "pp_cluster_conf":
         uint64_t connect_timeout_ms
         uint64_t send_timeout_ms
@@ -65,7 +73,9 @@ cdef extern from "proxy/cluster.h" nogil:
         uint32_t max_idle
         uint32_t max_requests
         uint32_t retries
+        uint8_t proxy_protocol
         pp_http1_limits limits
+        pp_cluster_http2 http2
 
 
 cdef extern from "worker/builder.h" nogil:
@@ -84,6 +94,7 @@ cdef extern from "worker/builder.h" nogil:
         uint32_t n_field
         const uint32_t *filter
         uint32_t n_filter
+        pp_span upgrade
         uint64_t max_body
         uint64_t total_timeout_ms
         uint32_t access_log
@@ -100,6 +111,10 @@ cdef extern from "worker/builder.h" nogil:
     void pp_builder_set_http2(pp_builder *b, uint32_t listener, pp_bool enabled,
                              const pp_http2_limits *limits)
     int pp_builder_set_tunnel(pp_builder *b, uint32_t listener, uint32_t upstream)
+    int pp_builder_add_server_name(pp_builder *b, uint32_t listener, pp_span name,
+                                   uint32_t upstream)
+    int pp_builder_add_proxy(pp_builder *b, uint32_t listener, pp_span range,
+                             pp_bool others_direct)
     int pp_builder_add_upstream(pp_builder *b, pp_span name, pp_span balance,
                                 const pp_cluster_conf_s *conf, uint32_t *id)
     int pp_builder_add_endpoint(pp_builder *b, uint32_t upstream, pp_span address, pp_span name,
@@ -144,6 +159,8 @@ cdef extern from "worker/worker.h" nogil:
         uint32_t n_down
         uint32_t n_exchange
         uint32_t n_tunnel
+        uint32_t n_udp
+        uint32_t n_greet
     struct pp_worker:
         pp_core core
     int pp_worker_init(pp_worker *w, void *stats, size_t stats_size, uint32_t slot, uint64_t seed)
@@ -166,5 +183,6 @@ cdef extern from "worker/worker.h" nogil:
     void pp_worker_close_connections(pp_worker *w)
     void pp_worker_close_tunnels(pp_worker *w)
     int pp_worker_replace_tls(pp_worker *w, pp_span listener, pp_tls_conf *tls)
+    void pp_worker_close_flows(pp_worker *w)
     int pp_worker_reopen_logs(pp_worker *w)
     void pp_worker_flush_logs(pp_worker *w)

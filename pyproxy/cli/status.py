@@ -46,6 +46,8 @@ def _lines(status: dict[str, Any], now: float) -> list[str]:
     lines += [f"listener  {row['name']:<{width}}  {row['url']}" for row in status["listeners"]]
     for row in status.get("certificates", ()):
         lines += _certificate(row)
+    if status.get("certificates_more"):
+        lines.append(f"  and {status['certificates_more']} certificates that end later")
     for refused in status.get("certificates_refused", ()):
         lines.append(f"refused   {refused}")
     for what in ("reload", "upgrade"):

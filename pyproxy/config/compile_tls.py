@@ -9,10 +9,10 @@ from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.tls.names import choices
 
 if TYPE_CHECKING:
-    from pyproxy._engine import SnapshotBuilder
+    from pyproxy._engine import Engine, SnapshotBuilder
 
-# What clients are offered when the file says nothing.
-_ALPN: dict[str, tuple[str, ...]] = {"http": ("http/1.1",), "tcp": ()}
+# What endpoints are offered, by the upstream's protocol.
+_UPSTREAM_ALPN = {"auto": ("h2", "http/1.1"), "h1": ("http/1.1",), "h2": ("h2",), "h2c": ()}
 
 
 def set_listener_tls(builder: SnapshotBuilder, number: int, listener: Listener) -> None:
@@ -22,20 +22,35 @@ def set_listener_tls(builder: SnapshotBuilder, number: int, listener: Listener) 
         builder.set_listener_tls(number, certificates, **_listener_options(listener, listener.tls))
 
 
+def replace_listener_tls(engine: Engine, name: str, listener: Listener) -> None:
+    """Have new connections of a listener that is served speak TLS as <listener> says now."""
+    assert listener.tls is not None
+    certificates = choices(listener.tls.certificates)
+    engine.replace_listener_tls(name, certificates, **_listener_options(listener, listener.tls))
+
+
 def _listener_options(listener: Listener, tls: Tls) -> dict[str, Any]:
     clients = tls.client_certificates
     return {
         **_protocol(tls),
-        "alpn": _ALPN[listener.protocol] if tls.alpn is None else tls.alpn,
+        "alpn": _offered(listener) if tls.alpn is None else tls.alpn,
         "client_auth": clients.mode if clients else "none",
         "client_ca": clients.read.bundle if clients and clients.read else b"",
     }
 
 
+def _offered(listener: Listener) -> tuple[str, ...]:
+    """What clients are offered when the file says nothing."""
+    if listener.protocol == "tcp":
+        return ()
+    return ("h2", "http/1.1") if listener.http2.enabled else ("http/1.1",)
+
+
 def set_upstream_tls(builder: SnapshotBuilder, number: int, upstream: Upstream) -> None:
     """Speak TLS to the endpoints of the upstream that the builder knows by <number>."""
     if isinstance(upstream.tls, UpstreamTls):
-        builder.set_upstream_tls(number, **_upstream_options(upstream.tls))
+        alpn = _UPSTREAM_ALPN[upstream.spoken]
+        builder.set_upstream_tls(number, alpn=alpn, **_upstream_options(upstream.tls))
 
 
 def _upstream_options(tls: UpstreamTls) -> dict[str, Any]:

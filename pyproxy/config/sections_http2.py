@@ -1,4 +1,4 @@
-"""HTTP/2 towards the clients of a listener."""
+"""HTTP/2 towards the clients of a listener, and towards endpoints."""
 
 from typing import Annotated
 
@@ -44,4 +44,27 @@ class Http2(Section, frozen=True, kw_only=True):
             "stream_window": self.stream_window_bytes,
             "connection_window": self.connection_window_bytes,
             "table_bytes": self.header_table_bytes,
+        }
+
+
+class UpstreamHttp2(Section, frozen=True, kw_only=True):
+    """How HTTP/2 is spoken to endpoints."""
+
+    max_concurrent_streams: Annotated[
+        Streams,
+        Meta(
+            description="Requests of one connection at once, if the endpoint allows as many; for "
+            "more, another connection is opened."
+        ),
+    ] = 100
+    stream_window_bytes: Annotated[
+        Window,
+        Meta(description="Bytes of one response that may be on their way, or wait for its client."),
+    ] = field(name="stream_window", default=262_144)
+
+    def numbers(self) -> dict[str, int]:
+        """The limits as the engine calls them."""
+        return {
+            "http2_max_streams": self.max_concurrent_streams,
+            "http2_window_bytes": self.stream_window_bytes,
         }

@@ -15,7 +15,7 @@ from pyproxy._wire import StatSegment
 from pyproxy.config.model import Config
 from pyproxy.supervise import blob, privileges
 from pyproxy.supervise.channel import Channel, ChannelError, Kind
-from pyproxy.tls.held import without_keys
+from pyproxy.tls.held import with_part, without_keys
 
 if TYPE_CHECKING:
     from pyproxy.admin.api import Overview
@@ -79,6 +79,9 @@ def _on_channel(channel: Channel, overview: Overview, stopped: asyncio.Event) ->
             elif message.kind is Kind.CONFIG:
                 overview.config = without_keys(blob.unpack(message.fds[0]))
                 overview.listeners = message.body["listeners"]
+            elif message.kind is Kind.CERTIFICATES:
+                part = without_keys(blob.unpack(message.fds[0]))
+                overview.config = with_part(overview.config, part)
             elif message.kind is Kind.STOP:
                 stopped.set()
             message.close()

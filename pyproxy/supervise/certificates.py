@@ -5,6 +5,9 @@ and time, wherever links lead. That works for files that are written again, rena
 swapped by a link above them as Kubernetes does, and on every file system. What has changed is read
 by a process of its own (`Reload.refresh`), which leaves the configuration's own files alone.
 
+Workers get the certificates of listeners without a new snapshot: filters keep what they know, and
+connections to endpoints stay. What has changed towards endpoints goes the way of a reload.
+
 A certificate and its key cannot be replaced at the same moment. So what does not fit is only waited
 for at first: every further change is tried at once, and when no more come, what is wrong is told
 and counted. Until then, and afterwards, the pair from before is served.
@@ -19,8 +22,11 @@ from typing import TYPE_CHECKING, Any
 from pyproxy import log
 from pyproxy.config.model import Config
 from pyproxy.errors import Fault
-from pyproxy.tls.held import certificates_of, days_left, remarks_of, title_of
+from pyproxy.tls.held import certificates_of, days_left, remarks_of, title_of, with_part
 from pyproxy.tls.look import look_of
+
+from . import blob
+from .channel import Kind
 
 if TYPE_CHECKING:
     from pyproxy.config.sections_tls import FileLook
@@ -112,6 +118,20 @@ class CertificateWatch:
             counters.count("certificate_reload_failures_total")
             told = "\n  ".join(refused)
             self._log.error(f"refused, so what was served before goes on:\n  {told}")
+
+
+def replace_certificates(supervisor: Supervisor, memory: int) -> None:
+    """Have all processes take the new certificates of some listeners: <memory> is their part.
+
+    Routes, filters and the connections to endpoints stay as they are. Whoever is started later has
+    them from the start.
+    """
+    service = supervisor.service
+    service.config = with_part(service.config, blob.unpack(memory))
+    for child in supervisor.workers:
+        supervisor.tree.send(child, Kind.CERTIFICATES, fds=[memory])
+    if supervisor.control is not None:
+        supervisor.tree.send(supervisor.control, Kind.CERTIFICATES, fds=[memory])
 
 
 def warn_of_certificates(

@@ -22,7 +22,7 @@ from pyproxy.config.model import Config
 from pyproxy.errors import Fault, StartError
 
 from . import blob, systemd
-from .certificates import warn_of_certificates
+from .certificates import replace_certificates, warn_of_certificates
 from .channel import Channel, Kind, Message
 from .children import Child, State
 from .loader import read_again, read_files_again
@@ -233,7 +233,11 @@ class Reload:
         if child is self._loader:
             self._loader = None
             if self._step is _Step.READING and self._memory >= 0 and not reason:
-                self._prepare()
+                if self._found.get("part"):
+                    replace_certificates(self._up, self._memory)
+                    self._finish(True, **self._found)
+                else:
+                    self._prepare()
             elif self._step is _Step.READING:
                 self._fail(f"the process that reads it ended: {reason or 'without a result'}")
         elif child in self._waiting:

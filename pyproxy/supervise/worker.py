@@ -25,6 +25,7 @@ import uvloop
 from pyproxy import log
 from pyproxy._engine import Engine, Snapshot, SnapshotBuilder, load_tls
 from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
+from pyproxy.config.compile_tls import replace_listener_tls
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
@@ -264,6 +265,15 @@ class Worker:
             self._say(Kind.LEAVING)
         self._say(Kind.SWITCHED, message.body)
 
+    def _on_certificates(self, message: Message) -> None:
+        try:
+            for name, listener in blob.unpack(message.fds[0]).listeners.items():
+                replace_listener_tls(self._engine, name, listener)
+        except Exception:
+            # Whoever comes in our place begins with them.
+            self._log.exception("the new certificates cannot be served here")
+            self._say(Kind.LEAVING)
+
     def _on_abandon(self, message: Message) -> None:
         self._forget()
 
@@ -322,6 +332,7 @@ _ACTIONS: dict[Kind, Callable[[Worker, Message], None]] = {
     Kind.PREPARE: Worker._on_prepare,
     Kind.SWITCH: Worker._on_switch,
     Kind.ABANDON: Worker._on_abandon,
+    Kind.CERTIFICATES: Worker._on_certificates,
     Kind.ARRIVALS: Worker._on_arrivals,
     Kind.HAND_OVER: Worker._on_hand_over,
 }

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -52,15 +53,21 @@ def read_files(config: Config) -> Outcome:
 
 
 def read_again(running: Config) -> Outcome:
-    """Read everything again. Where something cannot be used, what is there already stays."""
-    return _Reading(running).run()
+    """Read again what has changed. Where something cannot be used, what is there already stays."""
+    return _Reading(running, {look.path: look for look in running.files}).run()
 
 
 class _Reading:
-    """One run over one configuration; each file is read once."""
+    """One run over one configuration; each file is read once.
 
-    def __init__(self, config: Config) -> None:
+    <known> are the files that have been read already, as they were then.
+    """
+
+    def __init__(
+        self, config: Config, known: Mapping[str, FileLook] = MappingProxyType({})
+    ) -> None:
         self.config = config
+        self.known = known
         self.report = Report()
         self.looks: dict[str, FileLook] = {}
         self.sources: dict[str, Source] = {}
@@ -116,11 +123,19 @@ class _Reading:
 
     def section(self, section: _T, read: Callable[[_T], _T], path: str) -> _T:
         """Let <read> fill a section, which stays as it is when that is not possible."""
+        paths = _paths(section)
+        if self.known and all(path in self.known for path in paths):
+            looks = [look_of(path) for path in paths]
+            if all(look == self.known[look.path] for look in looks):
+                self.looks.update((look.path, look) for look in looks)
+                return section
         try:
             filled = read(section)
         except FileError as error:
             what = "" if _is_secret(section, error.field) else error.field
             self.report.refuse(section, what, error, path=path)
+            # What is served is that of these files as they were.
+            self.looks.update((p, self.known[p]) for p in paths if p in self.known)
             return section
         if filled != section:
             self.changed.append(path)
@@ -246,6 +261,12 @@ def _absolute(section: Section, value: str) -> str:
     file = section.place.file
     folder = Path(file).parent if file not in ("", "-") else Path()
     return os.path.abspath(folder / value)
+
+
+def _paths(section: Section) -> list[str]:
+    """The files that a section names, once its paths are absolute."""
+    values = [str(getattr(section, field, "")) for field in ("cert", "key", "ocsp", "ca")]
+    return [value for value in values if value.startswith("/")]
 
 
 def _is_secret(section: Section, field: str) -> bool:

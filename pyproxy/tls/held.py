@@ -63,6 +63,22 @@ def _closed(pair: PairRead | None) -> PairRead | None:
     return pair and msgspec.structs.replace(pair, key=b"")
 
 
+def part_of(config: Config, running: Config) -> Config:
+    """Of a configuration with other files only the listeners in which it differs from <running>."""
+    changed = {
+        name: listener
+        for name, listener in config.listeners.items()
+        if listener != running.listeners[name]
+    }
+    return msgspec.structs.replace(config, listeners=changed, upstreams={}, filters=(), routes=())
+
+
+def with_part(config: Config, part: Config) -> Config:
+    """A configuration with what `part_of` has found."""
+    listeners = {**config.listeners, **part.listeners}
+    return msgspec.structs.replace(config, listeners=listeners, files=part.files)
+
+
 def rows_of(config: Config, now: float) -> list[dict[str, Any]]:
     """Every certificate as JSON has it."""
     return [

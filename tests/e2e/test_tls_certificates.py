@@ -30,6 +30,8 @@ from testenv.certificates import Pair, certificates
 
 PKI = certificates()
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
+
 CONFIG = """
 workers: 2
 admin: 127.0.0.1:0
@@ -162,6 +164,23 @@ def test_keys_can_be_logged_for_debugging(tmp_path) -> None:
         assert "CLIENT_TRAFFIC_SECRET_0" in "".join(theirs)
         assert set(theirs) <= set(log.read_text().splitlines())
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
+def test_protocols_are_offered_and_strangers_turned_away() -> None:
+    with running(answering(pair(PKI.server, ", alpn: [h2, http/1.1]"))) as proxy:
+        for offered in (["h2"], ["http/1.1"], ["http/1.1", "h2"], ["h2", "unknown"]):
+            context = PKI.client_context()
+            context.set_alpn_protocols(offered)
+            with dial(proxy, context=context) as sock:
+                # In our order, not in theirs.
+                assert sock.selected_alpn_protocol() == ("h2" if "h2" in offered else "http/1.1")
+        context.set_alpn_protocols(["unknown"])
+        with pytest.raises(ssl.SSLError, match="no application protocol"):
+            dial(proxy, context=context)
+    with running(answering(pair(PKI.server, ", alpn: [http/1.1]"))) as proxy:
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with dial(proxy, context=context) as sock:
+            assert sock.selected_alpn_protocol() == "http/1.1"
 
 
 # ---- what keeps it from starting, and what does not
@@ -307,6 +326,50 @@ def test_an_upgrade_goes_on_with_what_is_on_disk(tmp_path) -> None:
         assert shown(proxy) == PKI.server.fingerprint
         PKI.other.copy(tmp_path)
         wait_for_certificate(proxy, PKI.other)
+
+
+FILTER = """
+from pyproxy import Filter, Reply
+
+class Count(Filter):
+    def __init__(self, config):
+        super().__init__(config)
+        self.seen = 0
+
+    def response(self, exchange):
+        self.seen += 1
+        exchange.response.headers["x-seen"] = str(self.seen)
+"""
+
+
+def test_filters_and_connections_to_endpoints_notice_nothing(tmp_path) -> None:
+    live = PKI.server.copy(tmp_path)
+    with origin() as app:
+        config = CONFIG.format(tls=pair(live), app=app.address).replace("workers: 2", "workers: 1")
+        config = config.replace(
+            "[{upstream: app}]", '[{upstream: app, filters: [{python: {use: "own:Count"}}]}]'
+        )
+        with running(config, files={"own.py": FILTER}) as proxy, dial(proxy) as sock:
+            for seen, new in enumerate((PKI.other, PKI.server, PKI.other), 1):
+                send(sock, host="app.test")
+                assert read_response(sock).headers["x-seen"] == str(seen)
+                new.copy(tmp_path)
+                wait_for_certificate(proxy, new)
+            assert app.connections == 1
+
+
+@needs_root
+def test_workers_need_no_right_to_read_keys(tmp_path) -> None:
+    live = PKI.server.copy(tmp_path)  # below a folder that is ours alone
+    live.key.chmod(0o600)
+    with running("user: nobody\n" + answering(pair(live))) as proxy:
+        assert shown(proxy) == PKI.server.fingerprint
+        PKI.other.copy(tmp_path)
+        wait_for_certificate(proxy, PKI.other)
+        (first, _) = proxy.workers()
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: first not in (now := proxy.workers()) and len(now) == 2, "replaced")
+        assert {shown(proxy, context=anybody()) for _ in range(8)} == {PKI.other.fingerprint}
 
 
 # ---- what operators see

@@ -20,22 +20,26 @@ LAYERS = {
 # The order inside proxy/, one group a line: a file may include its own group and those above it.
 # "filter_*" stands for every filter_<name>.
 PROXY_ORDER = (
-    ("fault", "metrics", "moved", "template", "snapshot", "client_tls"),
+    (
+        *("fault", "metrics", "moved", "template", "snapshot", "client_tls", "announced"),
+        "udp_table",
+    ),
     ("core",),
     ("h1",),
     ("exchange",),
-    ("forward", "reply"),
+    ("forward", "grpc", "reply", "upgrade"),
     ("phase", "filter", "filter_*", "hook"),
     ("cluster", "pool", "retry"),
     ("accesslog",),
     ("body",),
-    ("up", "up_h1", "up_tls"),
+    ("up", "up_h1", "up_h2", "up_stream", "up_tls"),
     ("tunnel",),
     ("step", "step_request", "step_response"),
     ("drive",),
     (
         *("down", "down_h1", "down_h2", "down_h2_stream", "down_tls"),
-        *("move", "tunnel_door", "tunnel_move"),
+        *("greet", "move", "tunnel_door", "tunnel_http", "tunnel_move"),
+        *("udp", "udp_door", "udp_relay"),
     ),
 )
 

@@ -24,7 +24,7 @@ PRIVATE = [
         ("rubygems", ".org"),
     )
 ]
-# A lock file names its index by necessity, a Go module those it is made of.
+# A lock file names its index by necessity, or modules after hosts.
 GENERATED = {"Cargo.lock", "go.mod", "go.sum"}
 BINARY = {".png", ".ico", ".woff2", ".gz", ".bin", ".so", ".o"}
 OPEN_ENDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b(?!.*#\d+)")

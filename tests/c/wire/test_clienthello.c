@@ -1,4 +1,3 @@
-// links: base/span.c
 #include "wire/clienthello.c"
 
 #include "pp_test.h"

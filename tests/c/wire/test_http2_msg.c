@@ -1,5 +1,3 @@
-// links: base/arena.c base/check.c base/err.c base/mem.c base/num.c base/span.c
-// links: wire/http_msg.c wire/http_rules.c wire/http_tok.c wire/uri.c wire/http1_emit.c
 #include "wire/http2_msg.c"
 
 #include "base/mem.h"

@@ -1,4 +1,3 @@
-// links: base/check.c base/ip.c base/num.c base/span.c
 #include "wire/proxyproto.c"
 
 #include "pp_test.h"

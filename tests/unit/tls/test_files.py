@@ -187,3 +187,39 @@ def test_keys_do_not_show_when_a_configuration_is_printed(tmp_path) -> None:
     shown = repr(msgspec.structs.replace(config, access_log=None))
     assert "PRIVATE" not in shown
     assert "BEGIN" not in shown
+
+
+def test_what_has_been_refused_is_tried_again_whatever_else_has_changed(tmp_path) -> None:
+    bad, good = tmp_path / "bad", tmp_path / "good"
+    for folder, first in ((bad, PKI.server), (good, PKI.wildcard)):
+        folder.mkdir()
+        first.copy(folder)
+    config = loads(text(f"{{certificates: [{pair(bad)}, {pair(good)}]}}"))
+    (bad / "tls.crt").write_bytes(PKI.other.cert.read_bytes())
+    PKI.exact.copy(good)
+    first = read_again(config)
+    assert len(first.faults) == 1
+    second = read_again(first.config)
+    assert (second.faults, second.changed) == (first.faults, [])
+    (bad / "tls.key").write_bytes(PKI.other.key.read_bytes())
+    third = read_again(second.config)
+    assert (third.faults, third.changed) == ([], ["listeners.web.tls.certificates[0]"])
+
+
+def test_only_what_has_changed_is_read_again(tmp_path, monkeypatch) -> None:
+    both = tmp_path / "a", tmp_path / "b"
+    for folder, first in zip(both, (PKI.server, PKI.wildcard), strict=True):
+        folder.mkdir()
+        first.copy(folder)
+    config = loads(text(f"{{certificates: [{pair(both[0])}, {pair(both[1])}]}}"))
+    PKI.exact.copy(both[1])
+    opened: list[str] = []
+    real = os.open
+
+    def count(path, *args, **more):
+        opened.append(str(path))
+        return real(path, *args, **more)
+
+    monkeypatch.setattr(os, "open", count)
+    assert read_again(config).changed == ["listeners.web.tls.certificates[1]"]
+    assert opened == [f"{both[1]}/tls.crt", f"{both[1]}/tls.key"]

@@ -7,14 +7,17 @@ import base64
 import msgspec
 
 from pyproxy.config.load import loads
+from pyproxy.tls.files import read_again
 from pyproxy.tls.held import (
     age_remark,
     certificates_of,
     days_left,
     file_of,
     names_files,
+    part_of,
     remarks_of,
     rows_of,
+    with_part,
     without_keys,
 )
 from testenv.certificates import certificates
@@ -97,3 +100,17 @@ def test_rows_are_for_programs() -> None:
     assert server["file"] == str(PKI.server.cert)
     assert server["fingerprint"] == PKI.server.fingerprint
     assert server["days_left"] == round(server["not_after"] / 86_400, 2)
+
+
+def test_other_certificates_are_a_part_of_the_configuration(tmp_path) -> None:
+    live = PKI.server.copy(tmp_path)
+    text = TEXT.replace(str(PKI.server.cert), str(live.cert))
+    text = text.replace(str(PKI.server.key), str(live.key))
+    running = loads(text.replace("listeners:", "listeners:\n  plain: {bind: '127.0.0.1:0'}"))
+    PKI.server_rsa.copy(tmp_path)
+    again = read_again(running).config
+    part = part_of(again, running)
+    assert list(part.listeners) == ["web"]
+    assert (part.upstreams, part.routes) == ({}, ())
+    assert with_part(running, part) == again
+    assert with_part(running, part).files == again.files
