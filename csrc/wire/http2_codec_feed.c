@@ -483,27 +483,31 @@ static void check_dependency(struct pp_http2_codec *h, const char *p, size_t n)
 }
 
 /* How many of the <n> bytes at <p> belong to the present frame. Counts it when it begins; what is
- * wrong with it is in h->flood or h->mistake. */
-static size_t cut(struct pp_http2_codec *h, const char *p, size_t n)
+ * wrong with it is in h->flood or h->mistake. *late: as many of them end a head that began in
+ * earlier input; nghttp2 has not seen that head yet. */
+static size_t cut(struct pp_http2_codec *h, const char *p, size_t n, size_t *late)
 {
     size_t used = 0;
 
+    *late = 0;
     if (h->preface_left > 0) {
         used = PP_MIN(n, h->preface_left);
         h->preface_left -= (uint32_t)used;
         return used;
     }
     if (h->head_n < PP_HTTP2_FRAME_HEAD) {
+        bool begun = h->head_n > 0;
         used = PP_MIN(n, (size_t)(PP_HTTP2_FRAME_HEAD - h->head_n));
         memcpy(h->head + h->head_n, p, used);
         h->head_n += (uint8_t)used;
         if (h->head_n < PP_HTTP2_FRAME_HEAD) {
             return used;
         }
+        *late = begun ? used : 0;
         count(h);
     }
     n = PP_MIN(n - used, (size_t)h->frame_left);
-    if (h->head[3] == NGHTTP2_PRIORITY) {
+    if (h->head[3] == NGHTTP2_PRIORITY && h->head[2] == 5 && !h->head[1] && !h->head[0]) {
         check_dependency(h, p + used, n);
     }
     h->frame_left -= (uint32_t)n;
@@ -542,6 +546,40 @@ static void end_with(struct pp_http2_codec *h, uint32_t code)
     h->ended = true;
 }
 
+/* Give nghttp2 bytes of one frame, and tell what came of them. */
+static void take(struct pp_http2_codec *h, const void *p, size_t n)
+{
+    ssize_t got = nghttp2_session_mem_recv(h->ng, p, n);
+
+    if (got == NGHTTP2_ERR_NOMEM || got == NGHTTP2_ERR_CALLBACK_FAILURE) {
+        h->broken = true;
+    } else if (got < 0) {
+        end_with(h, NGHTTP2_PROTOCOL_ERROR); /* the preface, or a limit of its own */
+    } else {
+        dispatch(h);
+        /* What comes after the end counts no more, be it in the same piece of input. */
+        (void)pp_http2_codec_pump_waiting(h);
+        if (h->leaving) {
+            h->ended = h->flooded || pp_http2_codec_is_over(h);
+        }
+    }
+}
+
+/* The bytes that cut has cut off. Heads of frames are given in one piece: patched versions count
+ * the pieces in which the head of a CONTINUATION comes as so many frames. */
+static void take_frame(struct pp_http2_codec *h, const char *p, size_t n, size_t late)
+{
+    if (h->head_n > 0 && h->head_n < PP_HTTP2_FRAME_HEAD) {
+        return; /* not all there */
+    }
+    if (late > 0) {
+        take(h, h->head, PP_HTTP2_FRAME_HEAD);
+    }
+    if (n > late && !h->broken && !h->ended) {
+        take(h, p + late, n - late);
+    }
+}
+
 int pp_http2_codec_feed(struct pp_http2_codec *h, const char *p, size_t n, uint64_t now_ms)
 {
     if (!h->timed) {
@@ -550,8 +588,7 @@ int pp_http2_codec_feed(struct pp_http2_codec *h, const char *p, size_t n, uint6
     }
     h->now_ms = now_ms;
     while (n > 0 && !h->broken && !h->ended) {
-        size_t used = cut(h, p, n);
-        ssize_t got;
+        size_t late, used = cut(h, p, n, &late);
 
         if (h->flood != PP_HTTP2_FLOOD_NONE || h->broken) {
             break;
@@ -560,16 +597,7 @@ int pp_http2_codec_feed(struct pp_http2_codec *h, const char *p, size_t n, uint6
             end_with(h, h->mistake);
             break;
         }
-        got = nghttp2_session_mem_recv(h->ng, (const uint8_t *)p, used);
-        if (got == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
-            end_with(h, NGHTTP2_PROTOCOL_ERROR);
-            break;
-        }
-        if (got < 0 || (size_t)got != used) {
-            h->broken = true;
-            break;
-        }
-        dispatch(h);
+        take_frame(h, p, used, late);
         p += used;
         n -= used;
     }

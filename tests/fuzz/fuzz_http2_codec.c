@@ -247,7 +247,7 @@ static int feed(struct side *x, const uint8_t *in, size_t n, unsigned step)
 
 static void run(struct side *x, unsigned flags, const uint8_t *in, size_t n, unsigned step)
 {
-    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
     struct pp_http2_limits limits = {.connect_protocol = (flags & CONNECT) != 0};
 
     if (flags & SMALL) {

@@ -4,9 +4,10 @@
 #define PP_HTTP2_PEER_H
 
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
-#include "pp_test.h"
 #include "wire/http2_codec.h"
 
 #define PEER_STREAMS 512

@@ -3,6 +3,7 @@
 #include "wire/http2_codec_send.c"
 
 #include "http2_peer.h"
+#include "pp_test.h"
 
 static struct peer client, server;
 

@@ -1,6 +1,7 @@
 /* Peers that cause work and do none: each flood ends the connection, under its name, with GOAWAY
  * ENHANCE_YOUR_CALM; and what honest peers do is none. Frames are written by hand. */
 #include "http2_peer.h"
+#include "pp_test.h"
 
 static struct peer server;
 
