@@ -1,8 +1,3 @@
-// links: base/arena.c base/buf.c base/check.c base/err.c base/mem.c base/num.c base/slab.c
-// links: base/span.c wire/http2_codec.c wire/http2_codec_feed.c wire/http2_codec_send.c
-// links: wire/http2_flood.c wire/http2_msg.c wire/http_msg.c wire/http_priority.c
-// links: wire/http_rules.c wire/http_tok.c wire/uri.c
-// libs: nghttp2
 /* Prints what the HTTP/2 codec makes of the frames on standard input, for the fixtures in
  * tests/data/http2.
  *
