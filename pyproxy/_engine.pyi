@@ -63,6 +63,10 @@ class SnapshotBuilder:
         upstream: int = -1,
         keepalive_s: int = 0,
         http2: dict[str, int] | None = ...,
+        udp: bool = False,
+        max_sessions: int = 0,
+        responses: int = 0,
+        tunnel_idle_ms: int = 3_600_000,
     ) -> int:
         """`max_connections` is per worker.
 
@@ -71,7 +75,10 @@ class SnapshotBuilder:
 
         `upstream`, the id of one that was added before, makes it a listener of plain TCP: its
         connections are tunnelled there, end after `idle_timeout_ms` without a byte either way, and
-        both ends get keepalive probes after `keepalive_s` (0: none).
+        both ends get keepalive probes after `keepalive_s` (0: none). With `udp` it takes datagrams
+        instead: at most `max_sessions` sessions (0: no limit), each of which ends after so many
+        `responses` to each datagram of its client (0: any number). Tunnels that began as requests
+        end after `tunnel_idle_ms` (0: never).
 
         `via` is the pseudonym of RFC 9110 section 7.6.3; empty: no Via. `server_header` replaces
         the origin's Server field when it is not empty.
@@ -198,13 +205,15 @@ class SnapshotBuilder:
         max_body_bytes: int = 1_048_576,
         total_timeout_ms: int = 0,
         access_log: int = -1,
+        upgrade: str = "websocket",
     ) -> int:
         """Exactly one of `upstream`, `respond`, `redirect`; or none, when a filter answers or
         names the peer.
 
         `redirect` and `rewrite_*` are templates (proxy/template.h): {scheme} {host} {path}
         {query} and captures. `rewrite_host` "" keeps the client's Host; None does too.
-        `access_log` -1: the listener's; -2: none.
+        `access_log` -1: the listener's; -2: none. `upgrade` is the list of the protocols that
+        clients may switch to.
         """
     def finish(self) -> Snapshot: ...
 
@@ -396,6 +405,11 @@ class Engine:
         """Abort every exchange, and close every connection that is no tunnel."""
     def close_tunnels(self) -> None:
         """Abort every tunnel."""
+    def close_sessions(self) -> None:
+        """End every UDP session."""
+    @property
+    def sessions(self) -> int:
+        """Sessions of UDP listeners."""
     @property
     def tunnels(self) -> int:
         """Tunnels of TCP listeners, those included that are still connecting."""

@@ -756,7 +756,9 @@ cdef class SnapshotBuilder:
                      uint64_t send_timeout_ms=60000, uint32_t max_requests=0,
                      uint64_t max_age_ms=3600000, uint32_t max_connections=0,
                      str server_header="", str via="pyproxy", int upstream=-1,
-                     uint32_t keepalive_s=0, dict http2=NO_WORDS):
+                     uint32_t keepalive_s=0, dict http2=NO_WORDS, bint udp=False,
+                     uint32_t max_sessions=0, uint32_t responses=0,
+                     uint64_t tunnel_idle_ms=3600000):
         cdef pp_listener_conf_s conf
         cdef pp_http2_limits h2
         cdef pp_span n, v, s, r
@@ -775,6 +777,10 @@ cdef class SnapshotBuilder:
         conf.max_age_ms = max_age_ms
         conf.max_connections = max_connections
         conf.keepalive_s = keepalive_s
+        conf.udp = udp
+        conf.max_flows = max_sessions
+        conf.responses = responses
+        conf.tunnel_idle_ms = tunnel_idle_ms
         conf.access_log = PP_ID_NONE if access_log < 0 else <uint32_t>access_log
         keep = borrow(name, &n), borrow(via, &v), borrow(server_header, &s)
         self._check(pp_builder_add_listener(self._draft(), n, &conf, v, s, &id))
@@ -932,7 +938,7 @@ cdef class SnapshotBuilder:
     def add_route(self, str name not None, *, hosts=(), paths=("/*",), methods=(), int priority=0,
                   filters=(), int upstream=-1, respond=None, redirect=None, rewrite_path=None,
                   rewrite_host=None, uint64_t max_body_bytes=1048576, uint64_t total_timeout_ms=0,
-                  int access_log=-1):
+                  int access_log=-1, str upgrade not None="websocket"):
         cdef pp_builder_route r
         cdef pp_router_methods mask = 0
         cdef pp_span h, p, m
@@ -943,7 +949,7 @@ cdef class SnapshotBuilder:
         if upstream >= 0:
             self._check_upstream(<uint32_t>upstream)
         memset(&r, 0, sizeof(r))
-        keep = [borrow(name, &r.name)]
+        keep = [borrow(name, &r.name), borrow(upgrade, &r.upgrade)]
         r.action = PP_ROUTE_ACTION_NONE if upstream < 0 else PP_ROUTE_ACTION_UPSTREAM
         r.upstream = PP_ID_NONE if upstream < 0 else <uint32_t>upstream
         r.max_body = max_body_bytes if max_body_bytes > 0 else <uint64_t>-1
@@ -1162,6 +1168,14 @@ cdef class Engine:
     def close_tunnels(self):
         self._ensure_open()
         pp_worker_close_tunnels(&self._w)
+
+    def close_sessions(self):
+        self._ensure_open()
+        pp_worker_close_flows(&self._w)
+
+    @property
+    def sessions(self):
+        return self._w.core.n_udp if self._open else 0
 
     @property
     def tunnels(self):

@@ -35,10 +35,12 @@
       "Allocations that failed at run time.")                                                      \
     X(WORKER, EXPECT_FAILED, "expectations_failed_total", COUNTER, "",                             \
       "Internal expectations that did not hold (bugs).")                                           \
-    X(LISTENER, CONNECTIONS, "connections_total", COUNTER, "", "Client connections accepted.")     \
-    X(LISTENER, ACTIVE, "connections_active", GAUGE, "", "Client connections open.")               \
+    X(LISTENER, CONNECTIONS, "connections_total", COUNTER, "",                                     \
+      "Client connections accepted; of UDP: sessions begun.")                                      \
+    X(LISTENER, ACTIVE, "connections_active", GAUGE, "",                                           \
+      "Client connections open; of UDP: sessions.")                                                \
     X(LISTENER, REJECTED, "connections_rejected_total", COUNTER, "",                               \
-      "Connections closed at the connection limit.")                                               \
+      "Connections closed at the connection limit; UDP sessions that made room for others.")       \
     X(LISTENER, BAD_REQUESTS, "bad_requests_total", COUNTER, "",                                   \
       "Requests refused by the parser or its rules.")                                              \
     X(LISTENER, TIMEOUTS, "client_timeouts_total", COUNTER, "",                                    \
@@ -81,6 +83,15 @@
     X(LISTENER, HTTP2_FLOOD_TINY_WINDOW, "http2_floods_total", COUNTER, "kind=\"tiny_window\"",    \
       "")                                                                                          \
     X(LISTENER, HTTP2_FLOOD_OUTPUT, "http2_floods_total", COUNTER, "kind=\"unread_replies\"", "")  \
+    X(LISTENER, UDP_IN, "udp_datagrams_total", COUNTER, "direction=\"in\"",                        \
+      "Datagrams from (in) and to (out) clients.")                                                 \
+    X(LISTENER, UDP_OUT, "udp_datagrams_total", COUNTER, "direction=\"out\"", "")                  \
+    X(LISTENER, UDP_OVERFLOW, "udp_dropped_total", COUNTER, "cause=\"overflow\"",                  \
+      "Datagrams dropped: no room in the socket (overflow), not whole (truncated), not taken by "  \
+      "the kernel (unsent), no descriptor or memory for a session (no_room).")                     \
+    X(LISTENER, UDP_TRUNCATED, "udp_dropped_total", COUNTER, "cause=\"truncated\"", "")            \
+    X(LISTENER, UDP_UNSENT, "udp_dropped_total", COUNTER, "cause=\"unsent\"", "")                  \
+    X(LISTENER, UDP_NO_ROOM, "udp_dropped_total", COUNTER, "cause=\"no_room\"", "")                \
     X(ROUTE, STATUS_1XX, "requests_total", COUNTER, "code=\"1xx\"", "Requests, by final status.")  \
     X(ROUTE, STATUS_2XX, "requests_total", COUNTER, "code=\"2xx\"", "")                            \
     X(ROUTE, STATUS_3XX, "requests_total", COUNTER, "code=\"3xx\"", "")                            \
@@ -88,6 +99,8 @@
     X(ROUTE, STATUS_5XX, "requests_total", COUNTER, "code=\"5xx\"", "")                            \
     X(ROUTE, ACTIVE, "requests_active", GAUGE, "", "Requests in progress.")                        \
     X(ROUTE, ABORTED, "requests_aborted_total", COUNTER, "", "Requests whose client went away.")   \
+    X(ROUTE, TUNNELS, "tunnels_active", GAUGE, "",                                                 \
+      "Tunnels open that began as requests (WebSocket, other upgrades, CONNECT).")                 \
     X(UPSTREAM, STATUS_1XX, "upstream_responses_total", COUNTER, "code=\"1xx\"",                   \
       "Responses of origins, by status.")                                                          \
     X(UPSTREAM, STATUS_2XX, "upstream_responses_total", COUNTER, "code=\"2xx\"", "")               \

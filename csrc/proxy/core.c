@@ -22,6 +22,7 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     pp_slab_init(&core->up_slab, sizes->up, KEEP_OBJECTS);
     pp_slab_init(&core->up_stream_slab, sizes->up_stream, KEEP_OBJECTS);
     pp_slab_init(&core->tunnel_slab, sizes->tunnel, KEEP_OBJECTS);
+    pp_slab_init(&core->udp_slab, sizes->udp, KEEP_OBJECTS);
     pp_slab_init(&core->input_slab, PP_CORE_INPUT_BYTES, KEEP_INPUTS);
     pp_buf_slab_init(&core->chunk_slab, KEEP_CHUNKS);
     pp_splice_pool_init(&core->splice);
@@ -57,10 +58,13 @@ void pp_core_fini(struct pp_core *core)
     pp_slab_fini(&core->up_slab);
     pp_slab_fini(&core->up_stream_slab);
     pp_slab_fini(&core->tunnel_slab);
+    pp_slab_fini(&core->udp_slab);
     pp_slab_fini(&core->head_slab);
     pp_slab_fini(&core->input_slab);
     pp_slab_fini(&core->chunk_slab);
     pp_metrics_fini(&core->metrics);
+    pp_dgram_batch_free(core->replies.batch);
+    core->replies.batch = NULL;
     pp_mem_free(core->scratch);
     pp_mem_free(core->bulk);
     pp_mem_free(core->feed);

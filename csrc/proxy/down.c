@@ -64,6 +64,20 @@ void pp_down_close(struct pp_down *d, bool abort)
     pp_down_leave_door(d->door); /* freed at the end of the turn too, if it was the last */
 }
 
+struct pp_exchange *pp_down_exchange(struct pp_down *d, const struct pp_side_ops *ops, void *side)
+{
+    struct pp_exchange *x = pp_exchange_new(d->h.core, d->door->conf, &pp_drive_events);
+    if (x == NULL)
+        return NULL;
+    x->side[PP_SIDE_DOWN] = side;
+    x->ops[PP_SIDE_DOWN] = ops;
+    x->client = d->client;
+    x->tls = pp_client_tls_ref(d->tls);
+    if (d->door->home != NULL)
+        x->home = pp_snapshot_acquire(d->door->home);
+    return x;
+}
+
 void pp_down_expect(struct pp_down *d, enum pp_down_wait wait, uint64_t ms)
 {
     struct pp_loop *lp = &d->h.core->loop;

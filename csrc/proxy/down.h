@@ -33,6 +33,7 @@ struct pp_door {
     bool closing;    /* what still waits is taken, over the limit too */
     /* The last connection of a door without socket has gone. */
     void (*on_empty)(struct pp_door *door);
+    struct pp_udp *udp; /* not NULL: it takes datagrams (udp.h), and <l> is only its number */
     struct pp_door *next;
     struct pp_deferred deferred;
 };
@@ -130,6 +131,11 @@ int pp_down_open(struct pp_door *door, int fd, struct pp_down **out) PP_MUST_USE
 /* A connection of <door> (a struct pp_down or not) is there, and gone. */
 void pp_down_enter_door(struct pp_door *door);
 void pp_down_leave_door(struct pp_door *door);
+
+/* A new exchange of <d>, in state HEAD, which knows what is known of the client; its side is <side>
+ * with <ops>. NULL when memory is out. */
+struct pp_exchange *pp_down_exchange(struct pp_down *d, const struct pp_side_ops *ops, void *side)
+    PP_MUST_USE;
 
 /* Deadline in <ms> from now; 0: none. */
 void pp_down_expect(struct pp_down *d, enum pp_down_wait wait, uint64_t ms);

@@ -56,6 +56,30 @@ void pp_exchange_free(struct pp_exchange *x)
     pp_loop_defer_free(&x->core->loop, &x->deferred);
 }
 
+/* <s> points into [old, old + n), which now lives at <to>, or elsewhere. */
+static void rebase(struct pp_span *s, const char *old, size_t n, const char *to)
+{
+    uintptr_t off = (uintptr_t)s->p - (uintptr_t)old;
+    if (s->p != NULL && off < n)
+        s->p = to + off;
+}
+
+int pp_exchange_keep(struct pp_exchange *x, const char *mem, size_t n)
+{
+    struct pp_span *spans[] = {&x->host, &x->path, &x->target, &x->up_host, &x->offer};
+    struct pp_span copy;
+    int rc = pp_arena_dup(&x->arena, pp_span(mem, n), &copy);
+    if (rc != PP_OK)
+        return rc;
+    pp_http_msg_rebase(&x->request, mem, n, copy.p);
+    pp_http_msg_rebase(&x->response, mem, n, copy.p);
+    for (size_t i = 0; i < PP_COUNT_OF(spans); i++)
+        rebase(spans[i], mem, n, copy.p);
+    for (unsigned i = 0; i < x->hit.n_capture; i++)
+        rebase(&x->hit.capture[i], mem, n, copy.p);
+    return PP_OK;
+}
+
 void pp_exchange_enter(struct pp_exchange *x, enum pp_exchange_state state)
 {
     PP_ASSERT(x->state != PP_EXCHANGE_DONE);

@@ -39,7 +39,8 @@
     X(HEAD_TOO_LARGE, 502, "head_too_large", "a message head grew over what can be sent")          \
     X(IDLE_TIMEOUT, 408, "idle_timeout", "no byte passed either way for too long")                 \
     X(NO_MEMORY, 503, "no_memory", "out of memory")                                                \
-    X(SHUTDOWN, 503, "shutdown", "the worker is stopping")
+    X(SHUTDOWN, 503, "shutdown", "the worker is stopping")                                         \
+    X(FLOW_LIMIT, 503, "session_limit", "the listener has more sessions than it may")
 
 enum pp_fault_code {
 #define PP_FAULT_ENUM(code, status, word, text) PP_FAULT_##code,

@@ -21,7 +21,7 @@ void pp_tunnel_enter(struct pp_tunnel *t, struct pp_door *door)
     pp_down_enter_door(door);
 }
 
-static void leave_door(struct pp_tunnel *t)
+void pp_tunnel_leave(struct pp_tunnel *t)
 {
     PP_COUNT(&t->core->metrics, t->door->conf->record, LISTENER, ACTIVE, -1);
     pp_down_leave_door(t->door); /* freed at the end of the turn too, if this was the last */
@@ -51,14 +51,14 @@ static void on_ended(struct pp_tunnel *t)
 {
     if (!t->moved)
         write_log(t);
-    leave_door(t);
+    pp_tunnel_leave(t);
 }
 
 /* ---- connecting ---- */
 
 static void connect_next(struct pp_tunnel *t);
 
-static void keep_alive(const struct pp_tunnel *t)
+void pp_tunnel_keep_alive(const struct pp_tunnel *t)
 {
     uint32_t s = t->door->conf->keepalive_s;
     if (s == 0)
@@ -71,7 +71,7 @@ static void connected(struct pp_tunnel *t)
 {
     t->connected_us = t->core->loop.now_us;
     t->last_ms = t->core->loop.now_ms;
-    keep_alive(t);
+    pp_tunnel_keep_alive(t);
     pp_tunnel_open(t);
 }
 

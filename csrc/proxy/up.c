@@ -181,17 +181,26 @@ static bool reuse(struct pp_exchange *x, struct pp_endpoint *ep)
     return true;
 }
 
-/* May connections of <ep> turn out to speak HTTP/2? */
-static bool may_speak_h2(const struct pp_endpoint *ep)
+static bool must_speak_h2(const struct pp_cluster *cl)
 {
-    const struct pp_cluster_conf *conf = &ep->cluster->conf;
-    return conf->http2.protocol == PP_CLUSTER_H2 || conf->http2.protocol == PP_CLUSTER_H2C ||
-           (conf->http2.protocol == PP_CLUSTER_AUTO && conf->tls != NULL);
+    return cl->conf.http2.protocol == PP_CLUSTER_H2 || cl->conf.http2.protocol == PP_CLUSTER_H2C;
+}
+
+/* May connections of <cl> turn out to speak HTTP/2? */
+static bool may_speak_h2(const struct pp_cluster *cl)
+{
+    return must_speak_h2(cl) ||
+           (cl->conf.http2.protocol == PP_CLUSTER_AUTO && cl->conf.tls != NULL);
+}
+
+bool pp_up_can_tunnel(const struct pp_cluster *cl)
+{
+    return cl == NULL || !must_speak_h2(cl);
 }
 
 /* A new connection to <ep>, of nobody yet. PP_OK: connected; PP_EAGAIN: connecting; else the
  * error. */
-static int dial(struct pp_core *core, struct pp_endpoint *ep, struct pp_up **out)
+static int dial(struct pp_core *core, struct pp_endpoint *ep, bool only_h1, struct pp_up **out)
 {
     struct pp_up *up = *out = pp_slab_get(&core->up_slab);
     if (up == NULL)
@@ -210,7 +219,7 @@ static int dial(struct pp_core *core, struct pp_endpoint *ep, struct pp_up **out
     up->h.first = &core->input_slab;
     up->ep = ep;
     up->proto = &pp_up_h1_proto;
-    rc = pp_up_tls_open(up);
+    rc = pp_up_tls_open(up, only_h1);
     if (rc != PP_OK) {
         pp_h1_close(&up->h, true);
         pp_slab_put(&core->up_slab, up);
@@ -230,7 +239,7 @@ static int dial(struct pp_core *core, struct pp_endpoint *ep, struct pp_up **out
 
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
 {
-    bool shared = may_speak_h2(ep);
+    bool shared = may_speak_h2(ep->cluster) && !(x->wants_tunnel && pp_up_can_tunnel(ep->cluster));
     x->reused = false;
     if (shared) {
         int rc = pp_up_h2_join(x, ep, fresh);
@@ -240,7 +249,7 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     if (!fresh && reuse(x, ep))
         return PP_OK;
     struct pp_up *up;
-    int rc = dial(x->core, ep, &up);
+    int rc = dial(x->core, ep, !shared, &up);
     if (rc != PP_OK && rc != PP_EAGAIN)
         return rc;
     if (!shared)

@@ -5,6 +5,8 @@
 
 /* A field section that decodes to so many times its limit is no accident. */
 #define LIST_BOMB 4
+/* Of a PRIORITY frame the stream it depends on is read too. */
+#define WITH_PRIORITY (PP_HTTP2_FRAME_HEAD + 4)
 
 /* ---- what nghttp2 tells ---- */
 
@@ -368,21 +370,77 @@ static void dispatch(struct pp_http2_codec *h)
     pp_http2_codec_tell_over(h);
 }
 
-/* ---- feed ---- */
-
-/* A frame begins: what it costs by its kind alone. */
-static void count_frame(struct pp_http2_codec *h)
+static uint32_t id_at(const uint8_t *p)
 {
-    uint8_t type = h->head[3];
+    return (uint32_t)(p[0] & 0x7f) << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static uint32_t frame_stream(const struct pp_http2_codec *h)
+{
+    return id_at(h->head + 5);
+}
+
+/* ---- closed streams ---- */
+
+void pp_http2_codec_forget(struct pp_http2_codec *h, uint32_t id)
+{
+    uint32_t *slot = &h->reset_by_us[h->n_reset_by_us++ % PP_HTTP2_RESETS_KEPT];
+
+    h->unsure = PP_MAX(h->unsure, *slot);
+    *slot = id;
+}
+
+static bool was_reset_by_us(const struct pp_http2_codec *h, uint32_t id)
+{
+    for (unsigned i = 0; i < PP_HTTP2_RESETS_KEPT; i++) {
+        if (h->reset_by_us[i] == id) {
+            return true;
+        }
+    }
+    return id <= h->unsure;
+}
+
+/* A client sends DATA or HEADERS on a stream that has ended or that it has skipped (RFC 9113
+ * section 5.1). nghttp2 ignores those, because frames may be on their way when we reset a stream:
+ * but we know which streams these are. */
+static void check_stream(struct pp_http2_codec *h)
+{
+    uint32_t id = frame_stream(h);
+
+    if (!h->kind->server || id % 2 == 0 || h->leaving) {
+        return;
+    }
+    if (id > h->last_id) {
+        h->last_id = h->head[3] == NGHTTP2_HEADERS ? id : h->last_id;
+        return;
+    }
+    if (nghttp2_session_find_stream(h->ng, (int32_t)id)) {
+        return;
+    }
+    (void)pp_http2_codec_pump_waiting(h); /* a reset may wait to be written */
+    if (!was_reset_by_us(h, id) && !h->leaving) {
+        h->mistake = NGHTTP2_STREAM_CLOSED;
+    }
+    /* A few are on their way when a stream is reset; more are work for nothing. */
+    pp_http2_codec_charge(h, PP_HTTP2_FLOOD_EMPTY, h->frame_left > 0 ? 1 : 4);
+}
+
+/* ---- frames ---- */
+
+static void count(struct pp_http2_codec *h)
+{
     bool ack = h->head[4] & NGHTTP2_FLAG_ACK;
 
     h->frame_left = (uint32_t)h->head[0] << 16 | (uint32_t)h->head[1] << 8 | h->head[2];
-    switch (type) {
-    case NGHTTP2_DATA:
+    switch (h->head[3]) {
     case NGHTTP2_RST_STREAM:
         return;
     case NGHTTP2_HEADERS:
         pp_http2_flood_fill(&h->floods, PP_HTTP2_FLOOD_CONTINUATION);
+        check_stream(h);
+        return;
+    case NGHTTP2_DATA:
+        check_stream(h);
         return;
     case NGHTTP2_CONTINUATION:
         pp_http2_codec_charge(h, PP_HTTP2_FLOOD_CONTINUATION, 4);
@@ -397,6 +455,11 @@ static void count_frame(struct pp_http2_codec *h)
         pp_http2_codec_charge(h, PP_HTTP2_FLOOD_WINDOW_UPDATE, 4);
         return;
     case NGHTTP2_PRIORITY:
+        if (frame_stream(h) == 0) {
+            h->mistake = NGHTTP2_PROTOCOL_ERROR;
+        }
+        pp_http2_codec_charge(h, PP_HTTP2_FLOOD_PRIORITY, 4);
+        return;
     case NGHTTP2_PRIORITY_UPDATE:
         pp_http2_codec_charge(h, PP_HTTP2_FLOOD_PRIORITY, 4);
         return;
@@ -405,17 +468,31 @@ static void count_frame(struct pp_http2_codec *h)
     }
 }
 
-/* How many of the <n> bytes at <p> belong to the present frame; counts it when it begins. */
+/* Nothing is made of RFC 7540's priorities, but a stream that depends on itself is an error (its
+ * section 5.3.1). */
+static void check_dependency(struct pp_http2_codec *h, const char *p, size_t n)
+{
+    size_t part = PP_MIN(n, (size_t)(WITH_PRIORITY - h->head_n));
+
+    memcpy(h->head + h->head_n, p, part);
+    h->head_n += (uint8_t)part;
+    if (part > 0 && h->head_n == WITH_PRIORITY &&
+        id_at(h->head + PP_HTTP2_FRAME_HEAD) == frame_stream(h)) {
+        h->mistake = NGHTTP2_PROTOCOL_ERROR;
+    }
+}
+
+/* How many of the <n> bytes at <p> belong to the present frame. Counts it when it begins; what is
+ * wrong with it is in h->flood or h->mistake. */
 static size_t cut(struct pp_http2_codec *h, const char *p, size_t n)
 {
-    size_t used;
+    size_t used = 0;
 
     if (h->preface_left > 0) {
         used = PP_MIN(n, h->preface_left);
         h->preface_left -= (uint32_t)used;
         return used;
     }
-    used = 0;
     if (h->head_n < PP_HTTP2_FRAME_HEAD) {
         used = PP_MIN(n, (size_t)(PP_HTTP2_FRAME_HEAD - h->head_n));
         memcpy(h->head + h->head_n, p, used);
@@ -423,15 +500,20 @@ static size_t cut(struct pp_http2_codec *h, const char *p, size_t n)
         if (h->head_n < PP_HTTP2_FRAME_HEAD) {
             return used;
         }
-        count_frame(h);
+        count(h);
     }
     n = PP_MIN(n - used, (size_t)h->frame_left);
+    if (h->head[3] == NGHTTP2_PRIORITY) {
+        check_dependency(h, p + used, n);
+    }
     h->frame_left -= (uint32_t)n;
     if (h->frame_left == 0) {
         h->head_n = 0;
     }
     return used + n;
 }
+
+/* ---- feed ---- */
 
 bool pp_http2_codec_wants_input(const struct pp_http2_codec *h)
 {
@@ -453,6 +535,13 @@ static int end_feed(struct pp_http2_codec *h)
     return h->ended ? PP_EEND : PP_OK;
 }
 
+/* The peer has made a mistake that ends the connection. */
+static void end_with(struct pp_http2_codec *h, uint32_t code)
+{
+    h->broken |= nghttp2_session_terminate_session(h->ng, code) != 0;
+    h->ended = true;
+}
+
 int pp_http2_codec_feed(struct pp_http2_codec *h, const char *p, size_t n, uint64_t now_ms)
 {
     if (!h->timed) {
@@ -464,13 +553,16 @@ int pp_http2_codec_feed(struct pp_http2_codec *h, const char *p, size_t n, uint6
         size_t used = cut(h, p, n);
         ssize_t got;
 
-        if (h->flood != PP_HTTP2_FLOOD_NONE) {
+        if (h->flood != PP_HTTP2_FLOOD_NONE || h->broken) {
+            break;
+        }
+        if (h->mistake != NGHTTP2_NO_ERROR) {
+            end_with(h, h->mistake);
             break;
         }
         got = nghttp2_session_mem_recv(h->ng, (const uint8_t *)p, used);
         if (got == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
-            h->broken = nghttp2_session_terminate_session(h->ng, NGHTTP2_PROTOCOL_ERROR) != 0;
-            h->ended = true;
+            end_with(h, NGHTTP2_PROTOCOL_ERROR);
             break;
         }
         if (got < 0 || (size_t)got != used) {

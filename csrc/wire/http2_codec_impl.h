@@ -9,6 +9,8 @@
 #include "wire/http_priority.h"
 
 #define PP_HTTP2_FRAME_HEAD 9
+/* Streams that are remembered as reset by us: frames for them may be on their way. */
+#define PP_HTTP2_RESETS_KEPT 16
 
 struct pp_http2_kind {
     const struct pp_http2_events *events;
@@ -49,8 +51,13 @@ struct pp_http2_codec {
     /* the frame that is being received */
     bool timed;     /* now_ms is known */
     uint8_t head_n; /* bytes of <head> */
-    uint8_t head[PP_HTTP2_FRAME_HEAD];
-    uint32_t frame_left;   /* bytes that nghttp2 has not seen */
+    uint8_t head[PP_HTTP2_FRAME_HEAD + 4];
+    uint32_t frame_left; /* bytes that nghttp2 has not seen */
+    uint32_t mistake;    /* error code for one that ends the connection */
+    uint32_t last_id;    /* server: the highest stream that the client has opened */
+    uint32_t reset_by_us[PP_HTTP2_RESETS_KEPT]; /* the last streams that were */
+    uint32_t n_reset_by_us;
+    uint32_t unsure;       /* up to this one, streams may have been reset by us too */
     uint32_t preface_left; /* of the client's preface, on a server */
     struct pp_http2_section section;
 
@@ -84,6 +91,9 @@ void pp_http2_codec_wait(struct pp_http2_stream *s);
 void pp_http2_codec_charge(struct pp_http2_codec *h, enum pp_http2_flood kind, unsigned quarters);
 /* This flood it is, when there was none before. */
 void pp_http2_codec_name_flood(struct pp_http2_codec *h, enum pp_http2_flood kind);
+
+/* We have reset stream <id>. */
+void pp_http2_codec_forget(struct pp_http2_codec *h, uint32_t id);
 
 /* Append to the output. False when memory is out: then the connection is broken. */
 bool pp_http2_codec_put(struct pp_http2_codec *h, const void *p, size_t n);

@@ -61,6 +61,7 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *
         }
         return 0;
     case NGHTTP2_RST_STREAM:
+        pp_http2_codec_forget(h, (uint32_t)hd->stream_id);
         if (!h->own_reset) {
             pp_http2_codec_charge(h, PP_HTTP2_FLOOD_MADE_RESET,
                                   frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM ? 1 : 4);

@@ -353,6 +353,8 @@ int pp_builder_add_route(struct pp_builder *b, const struct pp_builder_route *r,
     if (rc == PP_OK)
         rc = dup(b, r->body, &route->body);
     if (rc == PP_OK)
+        rc = dup(b, r->upgrade, &route->upgrade);
+    if (rc == PP_OK)
         rc = copy_fields(b, r, route);
     if (rc == PP_OK)
         rc = compile_template(b, r->location, &route->location);
@@ -370,6 +372,8 @@ int pp_builder_add_route(struct pp_builder *b, const struct pp_builder_route *r,
 int pp_builder_add_match(struct pp_builder *b, uint32_t route, struct pp_span host,
                          struct pp_span path, pp_router_methods methods, int priority)
 {
+    if (methods != PP_ROUTER_ANY_METHOD && (methods >> PP_HTTP_CONNECT & 1) != 0)
+        ((struct pp_route *)b->routes.at[route])->takes_connect = true;
     return pp_router_draft_add(b->draft, host, path, methods, priority, route, b->why);
 }
 

@@ -69,6 +69,7 @@ struct pp_builder_route {
     uint32_t n_field;
     const uint32_t *filter;
     uint32_t n_filter;
+    struct pp_span upgrade; /* protocols for Upgrade, comma-separated; empty: none */
     uint64_t max_body, total_timeout_ms;
     uint32_t access_log;
 };

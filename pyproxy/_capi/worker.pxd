@@ -43,6 +43,10 @@ cdef extern from "proxy/snapshot.h" nogil:
         uint32_t max_connections
         uint32_t access_log
         uint32_t keepalive_s
+        pp_bool udp
+        uint32_t max_flows
+        uint32_t responses
+        uint64_t tunnel_idle_ms
     enum pp_route_action:
         PP_ROUTE_ACTION_NONE
         PP_ROUTE_ACTION_UPSTREAM
@@ -89,6 +93,7 @@ cdef extern from "worker/builder.h" nogil:
         uint32_t n_field
         const uint32_t *filter
         uint32_t n_filter
+        pp_span upgrade
         uint64_t max_body
         uint64_t total_timeout_ms
         uint32_t access_log
@@ -149,6 +154,7 @@ cdef extern from "worker/worker.h" nogil:
         uint32_t n_down
         uint32_t n_exchange
         uint32_t n_tunnel
+        uint32_t n_udp
     struct pp_worker:
         pp_core core
     int pp_worker_init(pp_worker *w, void *stats, size_t stats_size, uint32_t slot, uint64_t seed)
@@ -171,5 +177,6 @@ cdef extern from "worker/worker.h" nogil:
     void pp_worker_close_connections(pp_worker *w)
     void pp_worker_close_tunnels(pp_worker *w)
     int pp_worker_replace_tls(pp_worker *w, pp_span listener, pp_tls_conf *tls)
+    void pp_worker_close_flows(pp_worker *w)
     int pp_worker_reopen_logs(pp_worker *w)
     void pp_worker_flush_logs(pp_worker *w)

@@ -94,15 +94,26 @@ def _check_listeners(config: Config, report: Report) -> None:
 def _check_binds(listener: Listener, path: str, taken: dict[str, str], report: Report) -> None:
     for i, bind in enumerate(listener.bind):
         here = f"{path}.bind[{i}]"
-        kind = _take(bind, "address", bind.address, here, taken, report)
+        udp = listener.protocol == "udp"
+        kind = _take(bind, "address", bind.address, here, taken, report, udp=udp)
         if kind not in ("unix", "") and report.written(bind, "mode"):
             report.add(bind, "mode", "only a unix socket has a mode", "remove it", path=here)
 
 
 def _take(
-    section: Section, key: str, text: str, path: str, taken: dict[str, str], report: Report
+    section: Section,
+    key: str,
+    text: str,
+    path: str,
+    taken: dict[str, str],
+    report: Report,
+    *,
+    udp: bool = False,
 ) -> str:
-    """Note an address as taken; the kind of the address, "" when it is none."""
+    """Note an address as taken; the kind of the address, "" when it is none.
+
+    TCP and UDP have ports of their own.
+    """
     try:
         address = addresses.parse_bind(text)
     except ValueError as error:
@@ -117,12 +128,12 @@ def _take(
             "write host:port",
             path=path,
         )
-    elif address.text in taken and (address.port or address.kind in ("unix", "fd")):
+        return address.kind
+    name = f"udp {address.text}" if udp and address.kind != "fd" else address.text
+    if name in taken and (address.port or address.kind in ("unix", "fd")):
         cure = "give each its own address"
-        report.add(
-            section, key, f'"{text}" is taken already, by {taken[address.text]}', cure, path=path
-        )
-    taken.setdefault(address.text, where)
+        report.add(section, key, f'"{text}" is taken already, by {taken[name]}', cure, path=path)
+    taken.setdefault(name, where)
     return address.kind
 
 

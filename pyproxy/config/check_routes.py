@@ -46,6 +46,7 @@ def check_routes(config: Config, report: Report) -> None:
         _check_name(config, i, names, report)
         _check_action(config, route, path, report)
         captured = _check_match(route, path, add, report)
+        _check_tunnels(route, path, report)
         _check_templates(route, path, captured, report)
         if route.respond:
             _check_respond(route.respond, f"{path}.respond", report)
@@ -155,6 +156,23 @@ def _check_match(
             continue
         captured[pattern] = names
     return captured
+
+
+def _check_tunnels(route: Route, path: str, report: Report) -> None:
+    """Which protocols a client may switch to, and where CONNECT leads."""
+    for i, protocol in enumerate(route.upgrade):
+        name, slash, version = protocol.partition("/")
+        if not is_token(name) or (slash and not is_token(version)):
+            message = f'"{protocol}" is not the name of a protocol'
+            report.add(route, ("upgrade", i), message, "such as websocket", path=path)
+        elif name.lower() == "h2c":
+            message = "a client cannot switch to h2c through a proxy, which speaks HTTP itself"
+            report.add(route, ("upgrade", i), message, "remove it", path=path)
+    answers = route.respond is not None or route.redirect is not None
+    if "CONNECT" in route.match.methods and answers:
+        message = "the answer to CONNECT is a tunnel, and a tunnel leads to an upstream"
+        cure = "give the route an upstream, or remove CONNECT"
+        report.add(route.match, "methods", message, cure, path=f"{path}.match")
 
 
 def _check_hosts(match: Match, path: str, add: _AddRoute | None, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyproxy.config import addresses
 from pyproxy.config.check_routes import check_upstream
 from pyproxy.config.faults import Report
 from pyproxy.config.model import Config, Listener, Section
@@ -12,16 +13,22 @@ _HTTP_LIMITS = (
     *("max_head", "max_line", "max_target", "max_fields", "max_requests", "max_age"),
     "body_min_rate",
 )
-_HTTP_TIMEOUTS = ("header", "body", "send")
-# And what only tunnels have.
+_HTTP_TIMEOUTS = ("header", "body", "send", "tunnel_idle")
+# And what only tunnels and only datagrams have.
 _TCP_TIMEOUTS = ("keepalive",)
+_UDP_FIELDS = ("udp",)
 
 
 def check_protocols(config: Config, report: Report) -> None:
     """All rules of this kind, for all listeners."""
     for name, listener in config.listeners.items():
         path = f"listeners.{name}"
-        if listener.protocol == "tcp":
+        if listener.protocol != "udp":
+            message = "only a udp listener has this"
+            _refuse(listener, path, _UDP_FIELDS, message, report)
+        if listener.protocol == "udp":
+            _check_udp(config, listener, path, report)
+        elif listener.protocol == "tcp":
             _check_tcp(config, listener, path, report)
         else:
             _check_http(listener, path, report)
@@ -41,12 +48,44 @@ def _check_tcp(config: Config, listener: Listener, path: str, report: Report) ->
         _refuse(section, here, keys, "a tcp listener knows no requests", report)
 
 
+def _check_udp(config: Config, listener: Listener, path: str, report: Report) -> None:
+    if listener.upstream is None and not report.written(listener, "upstream"):
+        cure = 'say where its datagrams go, such as "upstream: resolvers"'
+        report.add(listener, "upstream", "a udp listener needs an upstream", cure, path=path)
+    check_upstream(config, listener, path, report)
+    _refuse(listener, path, _HTTP_FIELDS, "a udp listener knows no requests", report)
+    _refuse(listener, path, ("tls",), "there is no TLS over datagrams", report)
+    message = "a udp listener has sessions, not connections"
+    limits = (*_HTTP_LIMITS, "max_connections")
+    _refuse(listener.limits, f"{path}.limits", limits, message, report)
+    timeouts = (*_HTTP_TIMEOUTS, *_TCP_TIMEOUTS)
+    _refuse(listener.timeouts, f"{path}.timeouts", timeouts, message, report)
+    for i, bind in enumerate(listener.bind):
+        if bind.address.startswith("unix:"):
+            cure = "write host:port"
+            here = f"{path}.bind[{i}]"
+            report.add(bind, "address", "datagrams come by UDP only", cure, path=here)
+    _check_targets(config, listener, report)
+
+
+def _check_targets(config: Config, listener: Listener, report: Report) -> None:
+    upstream = config.upstreams.get(listener.upstream or "")
+    if upstream is not None and upstream.tls:
+        message = "a udp listener sends here, and there is no TLS over datagrams"
+        cure = "give the datagrams an upstream of their own"
+        report.add(upstream, "tls", message, cure, path=f"upstreams.{listener.upstream}")
+    for i, endpoint in enumerate(upstream.endpoints if upstream else ()):
+        if endpoint.address.startswith(("unix:", addresses.DEMO)):
+            message = f'"{endpoint.address}" takes no datagrams, which a udp listener sends here'
+            here = f"upstreams.{listener.upstream}.endpoints[{i}]"
+            report.add(endpoint, "address", message, "write host:port", path=here)
+
+
 def _check_http(listener: Listener, path: str, report: Report) -> None:
     if listener.upstream is not None:
         message = "routes say where the requests of an http listener go"
-        report.add(listener, "upstream", message, 'remove it, or write "protocol: tcp"', path=path)
-    message = "only tunnels have this, and an http listener has none"
-    _refuse(listener.timeouts, f"{path}.timeouts", _TCP_TIMEOUTS, message, report)
+        cure = 'remove it, or write "protocol: tcp" or "protocol: udp"'
+        report.add(listener, "upstream", message, cure, path=path)
 
 
 def _refuse(

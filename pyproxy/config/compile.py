@@ -1,9 +1,9 @@
-"""The model as calls of the engine's SnapshotBuilder, as bind plan, and as counter records."""
+"""The model as calls of the engine's SnapshotBuilder, and as counter records."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pyproxy.config import addresses
 from pyproxy.config.compile_tls import set_listener_tls, set_upstream_tls
@@ -32,10 +32,10 @@ UNLIMITED = 2**64 - 1
 # that no route takes, for instance.
 SHARED_RECORD = "-"
 _STD_STREAMS = {"stdout": 1, "stderr": 2}
-# 5 us each.
-_ROUTES_IN_A_STEP = 64
-# How long nothing may happen unless the file says so: between requests, and in a tunnel.
-_IDLE_MS = {"http": 75_000, "tcp": 3_600_000}
+_ROUTES_IN_A_STEP = 64  # 5 us each
+# How long nothing may happen unless the file says so: between requests, in a tunnel, and in a
+# session of datagrams.
+_IDLE_MS = {"http": 75_000, "tcp": 3_600_000, "udp": 30_000}
 # The kernel takes no longer ones (MAX_TCP_KEEPIDLE).
 _MAX_KEEPALIVE_S = 32_767
 
@@ -64,36 +64,6 @@ class BoundFilter(Protocol):
     @property
     def buffer_response_body(self) -> int:
         """The same for the response body."""
-
-
-class Bind(NamedTuple):
-    """One address to listen on.
-
-    `kind` is inet, inet6, unix or fd, `address` what the file says, and exactly one of `host`
-    (with `port`), `path`, `fd_name` is set.
-    """
-
-    listener: str
-    kind: str
-    address: str
-    host: str
-    port: int
-    path: str
-    fd_name: str
-    mode: int
-
-
-def bind_plan(config: Config) -> tuple[Bind, ...]:
-    """Every address that a checked configuration listens on, in the order of the file."""
-    plan = []
-    for name, listener in config.listeners.items():
-        for bind in listener.bind:
-            at = addresses.parse_bind(bind.address)
-            path, fd_name = ("", at.path) if at.kind == "fd" else (at.path, "")
-            plan.append(
-                Bind(name, at.kind, bind.address, at.host, at.port, path, fd_name, bind.mode)
-            )
-    return tuple(plan)
 
 
 def wants_demo(config: Config) -> bool:
@@ -245,8 +215,12 @@ class _Compiler:
             server_header=listener.server_header,
             via=listener.via,
             upstream=-1 if listener.upstream is None else self.upstreams[listener.upstream],
+            tunnel_idle_ms=timeouts.tunnel_idle_ms,
             keepalive_s=_whole_seconds(timeouts.keepalive_ms),
             http2=listener.http2.numbers(),
+            udp=listener.protocol == "udp",
+            max_sessions=listener.udp.max_sessions,
+            responses=listener.udp.responses,
         )
         set_listener_tls(self.builder, number, listener)
 
@@ -303,6 +277,7 @@ class _Compiler:
             redirect=(redirect.status, redirect.location) if redirect else None,
             rewrite_path=route.rewrite.path,
             rewrite_host=route.rewrite.host,
+            upgrade=", ".join(route.upgrade),
             max_body_bytes=route.max_body_bytes or UNLIMITED,
             total_timeout_ms=route.timeout_ms,
             access_log=-2 if route.access_log is False else self.log_id(route.access_log),

@@ -11,9 +11,7 @@ from pyproxy.tls.names import choices
 if TYPE_CHECKING:
     from pyproxy._engine import Engine, SnapshotBuilder
 
-# What clients are offered when the file says nothing.
-_ALPN: dict[str, tuple[str, ...]] = {"http": ("http/1.1",), "tcp": ()}
-# And what endpoints are, by the upstream's protocol.
+# What endpoints are offered, by the upstream's protocol.
 _UPSTREAM_ALPN = {"auto": ("h2", "http/1.1"), "h1": ("http/1.1",), "h2": ("h2",), "h2c": ()}
 
 
@@ -35,10 +33,17 @@ def _listener_options(listener: Listener, tls: Tls) -> dict[str, Any]:
     clients = tls.client_certificates
     return {
         **_protocol(tls),
-        "alpn": _ALPN[listener.protocol] if tls.alpn is None else tls.alpn,
+        "alpn": _offered(listener) if tls.alpn is None else tls.alpn,
         "client_auth": clients.mode if clients else "none",
         "client_ca": clients.read.bundle if clients and clients.read else b"",
     }
+
+
+def _offered(listener: Listener) -> tuple[str, ...]:
+    """What clients are offered when the file says nothing."""
+    if listener.protocol == "tcp":
+        return ()
+    return ("h2", "http/1.1") if listener.http2.enabled else ("http/1.1",)
 
 
 def set_upstream_tls(builder: SnapshotBuilder, number: int, upstream: Upstream) -> None:

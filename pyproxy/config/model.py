@@ -33,6 +33,7 @@ from pyproxy.config.sections import (
 )
 from pyproxy.config.sections_http2 import UpstreamHttp2
 from pyproxy.config.sections_tls import FileLook
+from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, Size
 from pyproxy.errors import Fault
 
@@ -57,6 +58,7 @@ __all__ = [
     "Rewrite",
     "Route",
     "Section",
+    "Udp",
     "Upstream",
     "UpstreamHttp2",
     "UpstreamLimits",
@@ -257,6 +259,15 @@ class Route(Section, frozen=True, kw_only=True):
     rewrite: Annotated[Rewrite, Meta(description="Change the request before it goes upstream.")] = (
         field(default_factory=Rewrite)
     )
+    upgrade: Annotated[
+        tuple[str, ...],
+        ONE_OR_NONE,
+        Meta(
+            description="Protocols that clients may switch to with Upgrade, by name; what is not "
+            "named is not passed on.",
+            examples=[["websocket", "my-protocol/2"], []],
+        ),
+    ] = ("websocket",)
     max_body_bytes: Annotated[
         Size, Meta(description="Bytes of a request body, 413 beyond; `unlimited` for any.")
     ] = field(name="max_body", default=1_048_576)

@@ -20,6 +20,7 @@ from pyproxy.config.section import (
 )
 from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
 from pyproxy.config.sections_tls import Tls, UpstreamTls
+from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, FileMode, Size
 
 
@@ -111,7 +112,7 @@ class ListenerTimeouts(Section, frozen=True, kw_only=True):
         Duration | None,
         Meta(
             description="Between two requests of a connection, `75s` unless given; in a tunnel, "
-            "without a byte either way, `1h` unless given."
+            "without a byte either way, `1h` unless given; of a UDP session `30s`."
         ),
     ] = field(name="idle", default=None)
     body_ms: Annotated[Duration, Meta(description="Between two reads of a request body; 408.")] = (
@@ -120,6 +121,13 @@ class ListenerTimeouts(Section, frozen=True, kw_only=True):
     send_ms: Annotated[Duration, Meta(description="Between two writes of a response.")] = field(
         name="send", default=60_000
     )
+    tunnel_idle_ms: Annotated[
+        Duration,
+        Meta(
+            description="Without a byte either way in a tunnel that began as a request: a "
+            "WebSocket, another upgrade, CONNECT."
+        ),
+    ] = field(name="tunnel_idle", default=3_600_000)
     keepalive_ms: Annotated[
         Duration,
         Meta(
@@ -141,20 +149,31 @@ class Listener(Section, frozen=True, kw_only=True):
         ),
     ]
     protocol: Annotated[
-        Literal["http", "tcp"],
+        Literal["http", "tcp", "udp"],
         Meta(
             description="What is spoken here. `tcp`: whatever it is, every connection is tunnelled "
-            "to an endpoint of `upstream`."
+            "to an endpoint of `upstream`. `udp`: the same for datagrams."
         ),
     ] = "http"
     upstream: Annotated[
         str | None,
-        Meta(description="Where the connections of a `tcp` listener go.", examples=["postgres"]),
+        Meta(
+            description="Where the connections of a `tcp` listener, or the datagrams of a `udp` "
+            "one, go.",
+            examples=["postgres"],
+        ),
     ] = None
     tls: Annotated[
         Tls | None,
         Meta(description="Speak TLS. Absent: plain.", examples=[{"cert": "a.crt", "key": "a.key"}]),
     ] = None
+    udp: Annotated[
+        Udp,
+        Meta(
+            description="Sessions of a `udp` listener.",
+            examples=[{"responses": 1, "max_sessions": 4096}],
+        ),
+    ] = field(default_factory=Udp)
     limits: Annotated[ListenerLimits, Meta(description="What one client may ask for.")] = field(
         default_factory=ListenerLimits
     )

@@ -19,7 +19,8 @@ import msgspec
 
 from pyproxy import log
 from pyproxy.config.addresses import parse_bind
-from pyproxy.config.compile import bind_plan, wants_demo
+from pyproxy.config.bindplan import bind_plan
+from pyproxy.config.compile import wants_demo
 from pyproxy.config.model import Config
 from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.control import process as control
@@ -288,7 +289,7 @@ class Service:
         listener = self.config.listeners.get(bound.point.listener)
         scheme: str = listener.protocol if listener is not None else "http"
         if listener is not None and listener.tls:
-            scheme = {"http": "https", "tcp": "tls"}[scheme]
+            scheme = {"http": "https", "tcp": "tls"}.get(scheme, scheme)
         return f"{scheme}://{bound.real}"
 
 
@@ -300,7 +301,16 @@ def slots_of(config: Config) -> int:
 def bind_points(config: Config) -> list[BindPoint]:
     """Every address of the listeners."""
     return [
-        BindPoint(b.listener, b.address, b.host, b.port, b.path, b.fd_name, mode=b.mode)
+        BindPoint(
+            b.listener,
+            b.address,
+            b.host,
+            b.port,
+            b.path,
+            b.fd_name,
+            mode=b.mode,
+            datagram=b.datagram,
+        )
         for b in bind_plan(config)
     ]
 

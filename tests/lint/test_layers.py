@@ -20,11 +20,11 @@ LAYERS = {
 # The order inside proxy/, one group a line: a file may include its own group and those above it.
 # "filter_*" stands for every filter_<name>.
 PROXY_ORDER = (
-    ("fault", "metrics", "moved", "template", "snapshot", "client_tls"),
+    ("fault", "metrics", "moved", "template", "snapshot", "client_tls", "udp_table"),
     ("core",),
     ("h1",),
     ("exchange",),
-    ("forward", "reply"),
+    ("forward", "grpc", "reply", "upgrade"),
     ("phase", "filter", "filter_*", "hook"),
     ("cluster", "pool", "retry"),
     ("accesslog",),
@@ -35,7 +35,7 @@ PROXY_ORDER = (
     ("drive",),
     (
         *("down", "down_h1", "down_h2", "down_h2_stream", "down_tls"),
-        *("move", "tunnel_door", "tunnel_move"),
+        *("move", "tunnel_door", "tunnel_http", "tunnel_move", "udp", "udp_door", "udp_relay"),
     ),
 )
 

@@ -94,7 +94,9 @@ struct rig_conf {
     int log_fd;
     int door_rcvbuf, door_sndbuf, origin_rcvbuf; /* of accepted sockets; 0: the system's */
     pp_router_methods methods;
-    bool tcp; /* the door is a TCP listener, tunnelled to the upstream */
+    bool any_path; /* the route takes what has no path too: CONNECT */
+    bool tcp;      /* the door is a TCP listener, tunnelled to the upstream */
+    bool udp;      /* door and origins take datagrams */
 };
 
 struct rig {
@@ -147,6 +149,16 @@ static inline int rig_listen(struct sockaddr_in *at, int rcvbuf, int sndbuf)
     if (sndbuf > 0)
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
     PP_CHECK(bind(fd, (struct sockaddr *)at, sizeof *at) == 0 && listen(fd, 512) == 0);
+    getsockname(fd, (struct sockaddr *)at, &len);
+    return fd;
+}
+
+static inline int rig_bind_udp(struct sockaddr_in *at)
+{
+    socklen_t len = sizeof *at;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    PP_CHECK(bind(fd, (struct sockaddr *)at, sizeof *at) == 0);
     getsockname(fd, (struct sockaddr *)at, &len);
     return fd;
 }
@@ -263,6 +275,7 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
                                 rig_span(c->log), &id);
         c->listener.access_log = 0;
     }
+    c->listener.udp = c->udp;
     if (rc == PP_OK)
         rc = pp_builder_add_listener(b, rig_span(c->door), &c->listener, rig_span(c->via),
                                      rig_span(c->server), &id);
@@ -276,7 +289,7 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
         rc = pp_builder_add_endpoint(b, upstream, rig_address(&r->origin_at[i], text), PP_SPAN_NONE,
                                      1, &id);
     }
-    if (rc == PP_OK && c->tcp)
+    if (rc == PP_OK && (c->tcp || c->udp))
         rc = pp_builder_set_tunnel(b, 0, 0);
     if (rc == PP_OK)
         rc = rig_add_filters(r, b, filter);
@@ -292,7 +305,8 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
     if (rc == PP_OK)
         rc = pp_builder_add_route(b, &c->route, &id);
     if (rc == PP_OK)
-        rc = pp_builder_add_match(b, id, PP_SPAN_NONE, PP_SPAN("/*"), c->methods, 0);
+        rc = pp_builder_add_match(b, id, PP_SPAN_NONE, rig_span(c->any_path ? "*" : "/*"),
+                                  c->methods, 0);
     if (rc == PP_OK)
         return pp_builder_finish(b, rig_release, NULL, &sn) == PP_OK ? sn : NULL;
     if (rc != PP_ENOMEM)
@@ -309,8 +323,10 @@ static inline bool rig_start(struct rig *r, const struct rig_conf *conf)
     r->conf = *conf;
     r->filter[0].rig = r->filter[1].rig = r;
     for (unsigned i = 0; i < conf->origins; i++)
-        r->origin[i] = rig_listen(&r->origin_at[i], conf->origin_rcvbuf, 0);
-    r->door = rig_listen(&r->at, conf->door_rcvbuf, conf->door_sndbuf);
+        r->origin[i] = conf->udp ? rig_bind_udp(&r->origin_at[i])
+                                 : rig_listen(&r->origin_at[i], conf->origin_rcvbuf, 0);
+    r->door =
+        conf->udp ? rig_bind_udp(&r->at) : rig_listen(&r->at, conf->door_rcvbuf, conf->door_sndbuf);
     bool ok = pp_worker_init(&r->w, NULL, 0, 0, 1) == PP_OK;
     struct pp_snapshot *sn = ok ? rig_snapshot(r) : NULL;
     PP_CHECK(sn != NULL);

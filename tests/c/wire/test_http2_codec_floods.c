@@ -218,6 +218,19 @@ PP_TEST_CASE(frames_without_content)
     CHECK_FLOOD(PP_HTTP2_FLOOD_EMPTY, 200, 202, FRAME(DATA, 8, 1, "\x03\0\0\0"));
 }
 
+/* A body goes on coming after its stream was reset: for a while, but not for ever. */
+PP_TEST_CASE(frames_for_nobody)
+{
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(HEADERS, 4, 1, POST), PP_OK);
+    pp_http2_codec_reset(&newest()->s, PP_HTTP2_CANCEL);
+    CHECK_FLOOD(PP_HTTP2_FLOOD_EMPTY, 200, 202, FRAME(DATA, 0, 1, ""));
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(HEADERS, 4, 1, POST), PP_OK);
+    pp_http2_codec_reset(&newest()->s, PP_HTTP2_CANCEL);
+    CHECK_FLOOD(PP_HTTP2_FLOOD_EMPTY, 800, 802, FRAME(DATA, 0, 1, "some bytes"));
+}
+
 PP_TEST_CASE(priorities_and_unknown_frames)
 {
     PP_REQUIRE(connect_to_server(NULL));
@@ -274,6 +287,66 @@ PP_TEST_CASE(hpack_bomb)
     pp_http2_codec_release(&newest()->s);
     PP_CHECK_EQ(FRAME(HEADERS, 5, 3, GET), PP_OK);
     PP_CHECK(newest()->s.head_done);
+    peer_stop(&server);
+}
+
+/* Frames on streams that are closed, or that were skipped, end the connection (RFC 9113
+ * section 5.1); but not on those that we have reset, where they may have been on their way. */
+PP_TEST_CASE(frames_on_closed_streams)
+{
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(HEADERS, 5, 5, GET), PP_OK);
+    PP_CHECK_EQ(FRAME(HEADERS, 5, 3, GET), PP_EEND);
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_STREAM_CLOSED);
+    peer_stop(&server);
+
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(HEADERS, 4, 1, POST), PP_OK);
+    PP_CHECK_EQ(FRAME(RST, 0, 1, "\0\0\0\x08"), PP_OK);
+    PP_CHECK_EQ(FRAME(DATA, 0, 1, "abc"), PP_EEND);
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_STREAM_CLOSED);
+    peer_stop(&server);
+
+    PP_REQUIRE(connect_to_server(NULL));
+    for (uint32_t id = 1; id < 100; id += 2) {
+        PP_CHECK_EQ(FRAME(HEADERS, 4, id, POST), PP_OK);
+        pp_http2_codec_reset(&newest()->s, PP_HTTP2_CANCEL);
+    }
+    for (uint32_t id = 1; id < 100; id += 2) {
+        server.now_ms += 20;
+        PP_CHECK_EQ(FRAME(DATA, 0, id, "abc"), PP_OK);
+        PP_CHECK_EQ(FRAME(HEADERS, 5, id, "\x00\x01x\x01y"), PP_OK);
+    }
+    /* Refused in the same piece of input, the reset not written yet. */
+    server.refuses = true;
+    PP_CHECK_EQ(FRAME(HEADERS, 4, 101, POST), PP_OK);
+    PP_CHECK_EQ(FRAME(DATA, 0, 101, "abc"), PP_OK);
+    peer_stop(&server);
+}
+
+PP_TEST_CASE(priorities_of_nothing_and_of_themselves)
+{
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(PRIORITY, 0, 0, "\0\0\0\1\x10"), PP_EEND);
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_PROTOCOL_ERROR);
+    peer_stop(&server);
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(PRIORITY, 0, 3, "\0\0\0\1\x10"), PP_OK);
+    PP_CHECK_EQ(FRAME(PRIORITY, 0, 3, "\x80\0\0\3\x10"), PP_EEND);
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_PROTOCOL_ERROR);
+    peer_stop(&server);
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(PRIORITY, 0, 3, "\0\0\0"), PP_EEND); /* too short */
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_FRAME_SIZE_ERROR);
+    peer_stop(&server);
+}
+
+PP_TEST_CASE(a_bad_preface_ends_the_connection)
+{
+    PP_REQUIRE(peer_start(&server, PP_HTTP2_SERVER, NULL));
+    PP_CHECK_EQ(pp_http2_codec_feed(server.h, "PRI * HTTP/3.0\r\n", 16, 0), PP_EEND);
+    PP_CHECK_EQ(pp_http2_codec_error(server.h), PP_HTTP2_PROTOCOL_ERROR);
+    PP_CHECK(pp_http2_codec_is_over(server.h));
     peer_stop(&server);
 }
 

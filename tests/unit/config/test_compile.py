@@ -9,9 +9,9 @@ import pytest
 
 from pyproxy._engine import Snapshot, SnapshotBuilder
 from pyproxy._wire import StatSegment, metric_words
+from pyproxy.config.bindplan import bind_plan
 from pyproxy.config.compile import (
     UNLIMITED,
-    bind_plan,
     compile_snapshot,
     define_stats,
     stat_records,
@@ -273,6 +273,7 @@ def test_the_bind_plan_has_every_address_in_order():
         ("", 0, "/run/x", ""),
         ("", 0, "", "web"),
     ]
+    assert not any(bind.datagram for bind in plan)
 
 
 def test_every_counted_thing_has_a_record_of_its_own():
@@ -376,7 +377,7 @@ def test_a_listener_gets_its_certificates_and_the_defaults():
         "ciphersuites": "",
         "groups": "",
         "key_log": "",
-        "alpn": ("http/1.1",),
+        "alpn": ("h2", "http/1.1"),
         "client_auth": "none",
         "client_ca": b"",
     }
