@@ -32,6 +32,7 @@ from pyproxy.config.sections import (
     UpstreamTimeouts,
 )
 from pyproxy.config.sections_http2 import UpstreamHttp2
+from pyproxy.config.sections_process import Admin, Drain, Log
 from pyproxy.config.sections_tls import FileLook
 from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, Size
@@ -43,6 +44,7 @@ __all__ = [
     "Admin",
     "Bind",
     "Config",
+    "Drain",
     "Endpoint",
     "FilterRef",
     "Listener",
@@ -275,58 +277,6 @@ class Route(Section, frozen=True, kw_only=True):
         Duration, Meta(description="For the whole exchange; 0: as the upstream's `timeouts.total`.")
     ] = field(name="timeout", default=0)
     access_log: NoLog = None
-
-
-class Admin(Section, frozen=True, kw_only=True):
-    """The admin server: metrics, readiness. One word stands for `{bind: word}`."""
-
-    shorthand: ClassVar[str] = "bind"
-
-    bind: Annotated[
-        str,
-        Meta(
-            description="`host:port`, `[v6]:port` or `unix:/path`. Keep it where only operators "
-            "reach it.",
-            examples=["127.0.0.1:9901"],
-        ),
-    ]
-
-
-class Log(Section, frozen=True, kw_only=True):
-    """Diagnostics on standard error (not the access log). One word stands for `{level: word}`."""
-
-    shorthand: ClassVar[str] = "level"
-
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="The least that is told.")
-    ] = "info"
-    format: Annotated[
-        Literal["text", "json"], Meta(description="Lines for people or for machines.")
-    ] = "text"
-
-
-class Drain(Section, frozen=True, kw_only=True):
-    """How open connections end. One duration stands for `{timeout: duration}`."""
-
-    shorthand: ClassVar[str] = "timeout"
-
-    timeout_ms: Annotated[
-        Duration, Meta(description="How long running requests may take to finish; 0: no limit.")
-    ] = field(name="timeout", default=300_000)
-    tunnels_ms: Annotated[
-        Duration, Meta(description="How long TCP and WebSocket tunnels may go on; 0: no limit.")
-    ] = field(name="tunnels", default=3_600_000)
-    delay_ms: Annotated[
-        Duration,
-        Meta(
-            description="At SIGTERM, how long to go on accepting while `/ready` says 503 already, "
-            "so that balancers notice first."
-        ),
-    ] = field(name="delay", default=0)
-    spread_ms: Annotated[
-        Duration,
-        Meta(description="Idle connections are closed spread over this time, not all at once."),
-    ] = field(name="spread", default=1_000)
 
 
 class Config(Section, frozen=True, kw_only=True):
