@@ -154,6 +154,7 @@ struct pp_http2_stream *pp_down_h2_stream_open(void *owner)
     x->side[PP_SIDE_DOWN] = st;
     x->ops[PP_SIDE_DOWN] = &pp_down_h2_ops;
     x->client = d->client;
+    x->tls = pp_client_tls_ref(d->tls);
     if (d->door->home != NULL)
         x->home = pp_snapshot_acquire(d->door->home);
     pp_list_attach_back(&h2->streams, &st->link);
