@@ -6,6 +6,8 @@ from typing import Any, TypeVar, final, overload
 
 from typing_extensions import Buffer
 
+from pyproxy.tls.client import ClientTls
+
 _T = TypeVar("_T")
 
 def load_tls(address_of: Callable[[str], int]) -> None:
@@ -296,6 +298,8 @@ class Exchange:
     def client_address(self) -> str: ...
     @property
     def client_port(self) -> int: ...
+    @property
+    def tls(self) -> ClientTls | None: ...
     @property
     def listener(self) -> str: ...
     @property
