@@ -6,6 +6,7 @@ from typing import Any, TypeVar, final, overload
 
 from typing_extensions import Buffer
 
+from pyproxy.filters.announced import ProxyProtocol
 from pyproxy.tls.client import ClientTls
 
 _T = TypeVar("_T")
@@ -85,6 +86,18 @@ class SnapshotBuilder:
         `via` is the pseudonym of RFC 9110 section 7.6.3; empty: no Via. `server_header` replaces
         the origin's Server field when it is not empty.
         """
+    def add_proxies(
+        self, listener: int, ranges: Sequence[str], *, others_direct: bool = False
+    ) -> None:
+        """Connections from these networks (or "unix") begin with a PROXY protocol header.
+
+        Those from elsewhere are refused, or with `others_direct` served without one.
+        """
+    def add_server_name(self, listener: int, name: str, upstream: int) -> None:
+        """TLS connections for this server name ("a.example", "*.a.example") go to the upstream.
+
+        The listener is then one of plain TCP.
+        """
     def set_listener_tls(
         self,
         listener: int,
@@ -130,8 +143,12 @@ class SnapshotBuilder:
         protocol: str = "auto",
         http2_max_streams: int = 100,
         http2_window_bytes: int = 262_144,
+        proxy_protocol: int = 0,
     ) -> int:
-        """`protocol` is auto, h1, h2 or h2c; ValueError for another word."""
+        """`protocol` is auto, h1, h2 or h2c; ValueError for another word.
+
+        `proxy_protocol`: version of the header that new connections begin with; 0: none.
+        """
     def set_upstream_tls(
         self,
         upstream: int,
@@ -300,6 +317,8 @@ class Exchange:
     def client_port(self) -> int: ...
     @property
     def tls(self) -> ClientTls | None: ...
+    @property
+    def proxy_protocol(self) -> ProxyProtocol | None: ...
     @property
     def listener(self) -> str: ...
     @property

@@ -19,6 +19,7 @@ struct pp_exchange *pp_exchange_new(struct pp_core *core, const struct pp_listen
     pp_http_msg_init(&x->request, &x->arena);
     pp_http_msg_init(&x->response, &x->arena);
     x->core = core;
+    x->client_fd = -1;
     x->snapshot = pp_snapshot_acquire(core->snapshot);
     x->listener = listener;
     x->route = core->snapshot->route[0];
@@ -35,6 +36,7 @@ static void free_now(struct pp_deferred *deferred)
 {
     struct pp_exchange *x = PP_CONTAINER_OF(deferred, struct pp_exchange, deferred);
     struct pp_core *core = x->core;
+    pp_announced_unref(x->announced);
     pp_client_tls_unref(x->tls);
     for (int dir = 0; dir < 2; dir++) {
         pp_mem_free(x->flow[dir].held);

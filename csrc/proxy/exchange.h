@@ -31,6 +31,7 @@
 
 #include "io/chan.h"
 #include "io/sock.h"
+#include "proxy/announced.h"
 #include "proxy/client_tls.h"
 #include "proxy/core.h"
 #include "proxy/fault.h"
@@ -218,6 +219,8 @@ struct pp_exchange {
     struct pp_deferred deferred;
 
     struct pp_sock_addr client;
+    struct pp_announced *announced; /* of the client's connection; NULL: nothing. A reference */
+    int client_fd; /* of that connection, while its side is attached: for its addresses; or -1 */
     struct pp_client_tls *tls; /* what was agreed with the client; NULL: plain (client_tls.h) */
     struct pp_span host;       /* lower case, without port */
     struct pp_span path;       /* normal form: what is routed, shown to filters and sent on */

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pyproxy.config import addresses
+from pyproxy.config.compile_greeting import add_greeting
 from pyproxy.config.compile_tls import set_listener_tls, set_upstream_tls
 from pyproxy.config.faults import Report
 from pyproxy.config.model import (
@@ -222,6 +223,7 @@ class _Compiler:
             max_sessions=listener.udp.max_sessions,
             responses=listener.udp.responses,
         )
+        add_greeting(self.builder, number, listener, self.upstreams)
         set_listener_tls(self.builder, number, listener)
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
@@ -239,7 +241,8 @@ class _Compiler:
             max_age_ms=pool.max_age_ms,
             max_requests=pool.max_requests,
             retries=upstream.retries,
-            protocol=upstream.protocol,
+            protocol=upstream.spoken,
+            proxy_protocol=("off", "v1", "v2").index(upstream.proxy_protocol),
             **upstream.http2.numbers(),
             **upstream.limits.numbers(),
         )

@@ -27,12 +27,13 @@ from pyproxy.config.sections import (
     ListenerTimeouts,
     NoLog,
     Pool,
+    ProxyHeaders,
     Upstream,
     UpstreamLimits,
     UpstreamTimeouts,
 )
 from pyproxy.config.sections_http2 import UpstreamHttp2
-from pyproxy.config.sections_process import Admin, Drain, Log
+from pyproxy.config.sections_route import Match, Redirect, Respond, Rewrite
 from pyproxy.config.sections_tls import FileLook
 from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, Size
@@ -44,7 +45,6 @@ __all__ = [
     "Admin",
     "Bind",
     "Config",
-    "Drain",
     "Endpoint",
     "FilterRef",
     "Listener",
@@ -54,6 +54,7 @@ __all__ = [
     "Match",
     "NoLog",
     "Pool",
+    "ProxyHeaders",
     "PythonFilter",
     "Redirect",
     "Respond",
@@ -68,103 +69,6 @@ __all__ = [
     "filter_refs",
     "route_name",
 ]
-
-
-class Match(Section, frozen=True, kw_only=True):
-    """Which requests a route takes."""
-
-    host: Annotated[
-        str | None,
-        Meta(description="Short for `hosts` with one entry.", examples=["api.example.com"]),
-    ] = None
-    hosts: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="Host names without port, exact or `*.suffix`. Absent: any host.",
-            examples=[["example.com", "*.example.com"]],
-        ),
-    ] = ()
-    path: Annotated[
-        str | None,
-        Meta(description="Short for `paths` with one entry.", examples=["/v1/{user}/*rest"]),
-    ] = None
-    paths: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="`/a/b` exact; `{name}` one segment; `/a/*` or `/a/*rest` everything "
-            "after `/a/`; "
-            "`/a*` everything that begins with `/a`. Absent: every path.",
-            examples=[["/", "/index.html"]],
-        ),
-    ] = ()
-    methods: Annotated[
-        tuple[str, ...],
-        ONE_OR_NONE,
-        Meta(description="Methods, in upper case. Absent: any.", examples=[["GET", "HEAD"]]),
-    ] = ()
-
-    @property
-    def all_hosts(self) -> tuple[str, ...]:
-        """The hosts, in lower case; empty: any."""
-        hosts = self.hosts if self.host is None else (self.host,)
-        return tuple(host.lower() for host in hosts)
-
-    @property
-    def all_paths(self) -> tuple[str, ...]:
-        """The path patterns; never empty."""
-        return self.paths or ("*" if self.path is None else self.path,)
-
-
-class Respond(Section, frozen=True, kw_only=True):
-    """An answer that needs no origin."""
-
-    status: Annotated[int, Meta(ge=200, le=599, description="The status code.")] = 200
-    headers: Annotated[
-        dict[str, str | tuple[str, ...]],
-        Meta(
-            description="Header fields; a list gives a field several times. Content-Type is "
-            "text/plain unless named.",
-            examples=[{"content-type": "application/json"}],
-        ),
-    ] = field(default_factory=dict)
-    body: Annotated[str, Meta(description="The body, sent as UTF-8.")] = ""
-
-
-class Redirect(Section, frozen=True, kw_only=True):
-    """An answer that sends the client elsewhere. One word stands for `{location: word}`."""
-
-    shorthand: ClassVar[str] = "location"
-
-    location: Annotated[
-        str,
-        Meta(
-            description="The new place: a template of {scheme}, {host}, {path}, {query} and the "
-            "captures of the path.",
-            examples=["https://{host}{path}"],
-        ),
-    ]
-    status: Annotated[Literal[301, 302, 303, 307, 308], Meta(description="The status code.")] = 302
-
-
-class Rewrite(Section, frozen=True, kw_only=True):
-    """What is changed in the request before it goes upstream."""
-
-    path: Annotated[
-        str | None,
-        Meta(
-            description="The new path: a template of {path} and the captures of the path. The "
-            "query stays.",
-            examples=["/{rest}", "/v2{path}"],
-        ),
-    ] = None
-    host: Annotated[
-        str | None,
-        Meta(
-            description="The new Host: a template of {host} and the captures. Absent: the "
-            "client's.",
-            examples=["app.internal"],
-        ),
-    ] = None
 
 
 class PythonFilter(Section, frozen=True, kw_only=True):
@@ -277,6 +181,58 @@ class Route(Section, frozen=True, kw_only=True):
         Duration, Meta(description="For the whole exchange; 0: as the upstream's `timeouts.total`.")
     ] = field(name="timeout", default=0)
     access_log: NoLog = None
+
+
+class Admin(Section, frozen=True, kw_only=True):
+    """The admin server: metrics, readiness. One word stands for `{bind: word}`."""
+
+    shorthand: ClassVar[str] = "bind"
+
+    bind: Annotated[
+        str,
+        Meta(
+            description="`host:port`, `[v6]:port` or `unix:/path`. Keep it where only operators "
+            "reach it.",
+            examples=["127.0.0.1:9901"],
+        ),
+    ]
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """Diagnostics on standard error (not the access log). One word stands for `{level: word}`."""
+
+    shorthand: ClassVar[str] = "level"
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least that is told.")
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"], Meta(description="Lines for people or for machines.")
+    ] = "text"
+
+
+class Drain(Section, frozen=True, kw_only=True):
+    """How open connections end. One duration stands for `{timeout: duration}`."""
+
+    shorthand: ClassVar[str] = "timeout"
+
+    timeout_ms: Annotated[
+        Duration, Meta(description="How long running requests may take to finish; 0: no limit.")
+    ] = field(name="timeout", default=300_000)
+    tunnels_ms: Annotated[
+        Duration, Meta(description="How long TCP and WebSocket tunnels may go on; 0: no limit.")
+    ] = field(name="tunnels", default=3_600_000)
+    delay_ms: Annotated[
+        Duration,
+        Meta(
+            description="At SIGTERM, how long to go on accepting while `/ready` says 503 already, "
+            "so that balancers notice first."
+        ),
+    ] = field(name="delay", default=0)
+    spread_ms: Annotated[
+        Duration,
+        Meta(description="Idle connections are closed spread over this time, not all at once."),
+    ] = field(name="spread", default=1_000)
 
 
 class Config(Section, frozen=True, kw_only=True):
