@@ -7,6 +7,7 @@ from typing import Any, TypeVar, final, overload
 from typing_extensions import Buffer
 
 from pyproxy.filters.announced import ProxyProtocol
+from pyproxy.tls.client import ClientTls
 
 _T = TypeVar("_T")
 
@@ -314,6 +315,8 @@ class Exchange:
     def client_address(self) -> str: ...
     @property
     def client_port(self) -> int: ...
+    @property
+    def tls(self) -> ClientTls | None: ...
     @property
     def proxy_protocol(self) -> ProxyProtocol | None: ...
     @property

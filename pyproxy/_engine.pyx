@@ -27,6 +27,7 @@ from pyproxy._capi.wire cimport (PP_PROXYPROTO_IP4, PP_PROXYPROTO_NONE, PP_PROXY
 from pyproxy._capi.worker cimport *
 
 from pyproxy.filters.base import Reply
+from pyproxy.tls.client import ClientTls
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object s, Py_ssize_t *size) except NULL
@@ -148,6 +149,14 @@ cdef int cb_tunnel(void *owner, const pp_tunnel_moved *m) noexcept with gil:
         return PP_MOVE_REFUSED
 
 
+cdef int cb_client(void *owner, pp_client_tls *ct) noexcept with gil:
+    try:
+        return name_client(ct)
+    except BaseException as exc:
+        (<Engine>owner)._report("client certificate", exc)
+        return PP_EINVAL
+
+
 cdef void cb_release(void *arg) noexcept with gil:
     try:
         Py_DECREF(<object>arg)
@@ -160,6 +169,7 @@ hook_ops.run = cb_run
 hook_ops.body = cb_body
 hook_ops.cancel = cb_cancel
 hook_ops.end = cb_end
+hook_ops.client = cb_client
 
 
 cdef int offer(Engine engine, const pp_moved *m) except -1:
@@ -366,8 +376,7 @@ cdef class Request(_Part):
 
     @property
     def scheme(self):
-        self._live()
-        return "http"
+        return text_of(pp_exchange_scheme(self._live()))
 
     @property
     def version(self):
@@ -447,6 +456,17 @@ cdef class Exchange(_Part):
     @property
     def client_port(self):
         return self._live().client.port
+
+    @property
+    def tls(self):
+        """What was agreed with the client, and who it is; None when it speaks no TLS."""
+        cdef pp_client_tls *ct = self._live().tls
+        if ct == NULL:
+            return None
+        f = &ct.facts
+        return ClientTls(text_of(f.version), text_of(f.cipher), text_of(f.group), text_of(f.sni),
+                         text_of(f.alpn), f.resumed,
+                         ct.der.p[:ct.der.n] if ct.der.n > 0 else b"")
 
     @property
     def proxy_protocol(self):
@@ -697,6 +717,14 @@ cdef object fill_settings(pp_tls_settings *s, options):
     s.max_version = TLS_VERSIONS[options["max_version"]]
     return (borrow(options["ciphers"], &s.ciphers), borrow(options["ciphersuites"], &s.ciphersuites),
             borrow(options["groups"], &s.groups))
+
+
+cdef int name_client(pp_client_tls *ct) except? -1:
+    """Tell endpoints of the certificate that a client has shown."""
+    from pyproxy.tls.peer import forwarded, peer_of
+    cdef pp_span text
+    keep = borrow(forwarded(peer_of(ct.der.p[:ct.der.n])), &text)
+    return pp_client_tls_set_forwarded(ct, text)
 
 
 cdef pp_tls_conf *make_tls(str scope, certificates, dict options) except NULL:

@@ -11,6 +11,13 @@
     X(TIME, "time", "time")                                                                        \
     X(CLIENT_ADDRESS, "client.address", "client_address")                                          \
     X(CLIENT_PORT, "client.port", "")                                                              \
+    X(TLS_VERSION, "tls.version", "")                                                              \
+    X(TLS_CIPHER, "tls.cipher", "")                                                                \
+    X(TLS_GROUP, "tls.group", "")                                                                  \
+    X(TLS_SNI, "tls.sni", "")                                                                      \
+    X(TLS_ALPN, "tls.alpn", "")                                                                    \
+    X(TLS_RESUMED, "tls.resumed", "")                                                              \
+    X(TLS_CLIENT, "tls.client", "")                                                                \
     X(METHOD, "request.method", "method")                                                          \
     X(HOST, "request.host", "host")                                                                \
     X(TARGET, "request.target", "target")                                                          \
@@ -272,6 +279,37 @@ static void put_upstream(struct line *l, const struct pp_exchange *x, enum varia
     }
 }
 
+/* Absent on plain connections, and what was not agreed. */
+static void put_tls(struct line *l, const struct pp_client_tls *ct, enum variable v)
+{
+    static const struct pp_chan_tls_facts none;
+    const struct pp_chan_tls_facts *f = ct != NULL ? &ct->facts : &none;
+    struct pp_span yes = PP_SPAN("true"), no = PP_SPAN("false");
+    switch (v) {
+    case VAR_TLS_VERSION:
+        put_name(l, &f->version);
+        break;
+    case VAR_TLS_CIPHER:
+        put_name(l, &f->cipher);
+        break;
+    case VAR_TLS_GROUP:
+        put_name(l, &f->group);
+        break;
+    case VAR_TLS_SNI:
+        put_name(l, &f->sni);
+        break;
+    case VAR_TLS_ALPN:
+        put_name(l, &f->alpn);
+        break;
+    case VAR_TLS_RESUMED:
+        put_name(l, ct == NULL ? NULL : f->resumed ? &yes : &no);
+        break;
+    default:
+        put_name(l, ct != NULL ? &ct->forwarded : NULL);
+        break;
+    }
+}
+
 static void put_op(struct line *l, const struct pp_exchange *x, const struct op *op)
 {
     switch (op->v) {
@@ -292,6 +330,15 @@ static void put_op(struct line *l, const struct pp_exchange *x, const struct op 
         break;
     case VAR_LISTENER:
         put_string(l, x->listener->name);
+        break;
+    case VAR_TLS_VERSION:
+    case VAR_TLS_CIPHER:
+    case VAR_TLS_GROUP:
+    case VAR_TLS_SNI:
+    case VAR_TLS_ALPN:
+    case VAR_TLS_RESUMED:
+    case VAR_TLS_CLIENT:
+        put_tls(l, x->tls, op->v);
         break;
     case VAR_ROUTE:
         put_string(l, x->route->name);

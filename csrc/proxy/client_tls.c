@@ -1,6 +1,7 @@
 #include "proxy/client_tls.h"
 
 #include "base/mem.h"
+#include "wire/http_tok.h"
 
 static void keep(struct pp_span *s, char **at)
 {
@@ -26,7 +27,7 @@ struct pp_client_tls *pp_client_tls_new(const struct pp_chan *ch)
     keep(&f.sni, &at);
     keep(&f.alpn, &at);
     ct->facts = f;
-    ct->der = PP_SPAN_NONE;
+    ct->der = ct->forwarded = PP_SPAN_NONE;
     int rc = pp_chan_tls_peer(ch, &der, &n, ct->sha256);
     if (rc == PP_OK)
         ct->der = pp_span(der, n);
@@ -37,10 +38,23 @@ struct pp_client_tls *pp_client_tls_new(const struct pp_chan *ch)
     return ct;
 }
 
+int pp_client_tls_set_forwarded(struct pp_client_tls *ct, struct pp_span text)
+{
+    if (!pp_http_tok_is_value(text))
+        return PP_EINVAL;
+    char *p = pp_mem_dup(text.p, text.n);
+    if (p == NULL)
+        return PP_ENOMEM;
+    pp_mem_free((char *)(uintptr_t)ct->forwarded.p);
+    ct->forwarded = pp_span(p, text.n);
+    return PP_OK;
+}
+
 void pp_client_tls_unref(struct pp_client_tls *ct)
 {
     if (ct == NULL || --ct->refs > 0)
         return;
     pp_mem_free((char *)(uintptr_t)ct->der.p);
+    pp_mem_free((char *)(uintptr_t)ct->forwarded.p);
     pp_mem_free(ct);
 }

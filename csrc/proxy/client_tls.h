@@ -11,7 +11,8 @@ struct pp_client_tls {
     /* The client's certificate, verified; empty: it has sent none. */
     struct pp_span der;
     unsigned char sha256[PP_CHAN_TLS_SHA256];
-    char text[]; /* of <facts> */
+    struct pp_span forwarded; /* X-Forwarded-Client-Cert about it; empty: none */
+    char text[];              /* of <facts> */
 };
 
 /* Of an open channel. NULL when memory is out. */
@@ -24,6 +25,10 @@ static inline struct pp_client_tls *pp_client_tls_ref(struct pp_client_tls *ct)
         ct->refs++;
     return ct;
 }
+/* What endpoints are told of the certificate: a field value, copied. PP_OK, PP_ENOMEM or PP_EINVAL
+ * (no field value). */
+int pp_client_tls_set_forwarded(struct pp_client_tls *ct, struct pp_span text) PP_MUST_USE;
+
 /* The last one frees it. NULL is fine. */
 void pp_client_tls_unref(struct pp_client_tls *ct);
 

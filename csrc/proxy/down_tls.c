@@ -2,6 +2,16 @@
 #include "base/check.h"
 #include "io/chan_tls.h"
 #include "proxy/down.h"
+#include "proxy/hook.h"
+
+/* Once a connection: taking a certificate apart is Python's. */
+static int name_client(struct pp_core *core, struct pp_client_tls *ct)
+{
+    const struct pp_hook_ops *hook = core->hook;
+    return ct->der.n > 0 && hook != NULL && hook->client != NULL
+               ? hook->client(core->hook_owner, ct)
+               : PP_OK;
+}
 
 static int on_handshake(struct pp_chan *ch, int rc)
 {
@@ -13,8 +23,9 @@ static int on_handshake(struct pp_chan *ch, int rc)
         return rc;
     }
     d->tls = pp_client_tls_new(ch);
-    if (d->tls == NULL)
-        return PP_ENOMEM;
+    rc = d->tls == NULL ? PP_ENOMEM : name_client(d->h.core, d->tls);
+    if (rc != PP_OK)
+        return rc;
     if (d->tls->facts.resumed)
         PP_COUNT(m, record, LISTENER, TLS_RESUMED, 1);
     else

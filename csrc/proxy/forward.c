@@ -97,7 +97,8 @@ static int settle_host(struct pp_exchange *x)
 static int append_list(struct pp_exchange *x, enum pp_http_name id, struct pp_span name,
                        struct pp_span more)
 {
-    struct pp_http_field *f = pp_http_msg_find_id(&x->request, id);
+    struct pp_http_field *f = id == PP_NAME_OTHER ? pp_http_msg_find(&x->request, name)
+                                                  : pp_http_msg_find_id(&x->request, id);
     if (f == NULL)
         return pp_http_msg_add(&x->request, name, id, more);
     /* Several field lines are one list (RFC 9110 section 5.3): join them all. */
@@ -116,6 +117,20 @@ static int append_list(struct pp_exchange *x, enum pp_http_name id, struct pp_sp
     return pp_http_msg_set(&x->request, name, id, pp_span(p, n));
 }
 
+/* What is said of a client's certificate is ours to say, or a trusted proxy's: the whole point of
+ * the field is to be believed. */
+static int set_client_cert(struct pp_exchange *x, bool trusted)
+{
+    struct pp_span name = PP_SPAN("X-Forwarded-Client-Cert");
+    struct pp_span own = x->tls != NULL ? x->tls->forwarded : PP_SPAN_NONE;
+    if (own.n > 0)
+        return trusted ? append_list(x, PP_NAME_OTHER, name, own)
+                       : pp_http_msg_set(&x->request, name, PP_NAME_OTHER, own);
+    if (!trusted)
+        pp_http_msg_remove(&x->request, name, PP_NAME_OTHER);
+    return PP_OK;
+}
+
 static int set_forwarded(struct pp_exchange *x)
 {
     struct pp_http_msg *m = &x->request;
@@ -126,7 +141,9 @@ static int set_forwarded(struct pp_exchange *x)
     if (ip == NULL)
         return PP_ENOMEM;
     struct pp_span client = pp_span(ip, pp_sock_ip_text(&x->client, ip));
-    int rc;
+    int rc = set_client_cert(x, trusted);
+    if (rc != PP_OK)
+        return rc;
     if (trusted) {
         rc = append_list(x, PP_NAME_X_FORWARDED_FOR, name_for, client);
     } else {

@@ -26,6 +26,9 @@ struct pp_hook_ops {
     void (*cancel)(void *owner, struct pp_exchange *x, enum pp_park which);
     /* The exchange is over: cancel what runs and empty the view, if there is one. */
     void (*end)(void *owner, struct pp_exchange *x);
+    /* A client has shown a certificate: say what endpoints are told of it
+     * (pp_client_tls_set_forwarded). PP_OK, or the error that ends its connection. */
+    int (*client)(void *owner, struct pp_client_tls *ct);
 };
 
 /* The filter kind; <self> is a struct pp_hook. */

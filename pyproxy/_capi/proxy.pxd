@@ -96,6 +96,20 @@ cdef extern from "proxy/cluster.h" nogil:
         uint32_t retries
 
 
+cdef extern from "proxy/client_tls.h" nogil:
+    struct pp_chan_tls_facts:
+        pp_span version
+        pp_span cipher
+        pp_span group
+        pp_span sni
+        pp_span alpn
+        pp_bool resumed
+    struct pp_client_tls:
+        pp_chan_tls_facts facts
+        pp_span der
+    int pp_client_tls_set_forwarded(pp_client_tls *ct, pp_span text)
+
+
 cdef extern from "proxy/exchange.h" nogil:
     enum pp_exchange_state:
         PP_EXCHANGE_UPSTREAM_RESPONSE
@@ -129,6 +143,7 @@ cdef extern from "proxy/exchange.h" nogil:
         pp_exchange_times t
         pp_flow flow[2]
         pp_sock_addr client
+        pp_client_tls *tls
         pp_announced *announced
         pp_span host
         pp_span path
@@ -144,6 +159,7 @@ cdef extern from "proxy/exchange.h" nogil:
         pp_http_msg response
         pp_arena arena
         uint8_t state
+    pp_span pp_exchange_scheme(const pp_exchange *x)
     void pp_exchange_fault(pp_exchange *x, pp_fault f)
     int pp_exchange_reply(pp_exchange *x, unsigned status, pp_span body)
     int pp_exchange_add_field(pp_exchange *x, pp_http_msg *m, pp_span name, pp_span value)
@@ -174,4 +190,5 @@ cdef extern from "proxy/hook.h" nogil:
                     pp_span piece, pp_bool last, pp_span *out) noexcept
         void (*cancel)(void *owner, pp_exchange *x, pp_park which) noexcept
         void (*end)(void *owner, pp_exchange *x) noexcept
+        int (*client)(void *owner, pp_client_tls *ct) noexcept
     void pp_hook_resume(pp_exchange *x, pp_park which, int verdict, pp_span piece)

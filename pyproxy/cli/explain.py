@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     # Imported here: the other commands work where the extension is not built.
     from pyproxy._wire import Router, WireError
 
-    config = load(args.config)
+    config = load(args.config, files=False)
     request = read_request(args.method, args.url)
     router = Router()
     for i, route in enumerate(config.routes):

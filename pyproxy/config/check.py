@@ -30,6 +30,7 @@ _LOG_HEADER = re.compile(r"(request|response)\.header\.[!#$%&'*+.^_`|~0-9A-Za-z-
 LOG_VARIABLES = (
     *("time", "id", "listener", "route", "upstream", "endpoint", "duration_ms", "fault"),
     *("client.address", "client.port"),
+    *("tls.version", "tls.cipher", "tls.group", "tls.sni", "tls.alpn", "tls.resumed", "tls.client"),
     *("request.method", "request.host", "request.target", "request.path", "request.query"),
     *("request.protocol", "request.bytes", "response.status", "response.bytes"),
     *("upstream.status", "upstream.attempts", "upstream.connect_ms", "upstream.first_byte_ms"),

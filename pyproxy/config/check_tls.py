@@ -21,6 +21,22 @@ def check_tls(config: Config, report: Report) -> None:
             _check_upstream(upstream.tls, f"upstreams.{name}.tls", report)
         if upstream.tls:
             _check_endpoints(upstream, f"upstreams.{name}", report)
+    _check_tunnels(config, report)
+
+
+def _check_tunnels(config: Config, report: Report) -> None:
+    """Tunnels carry what comes as it is: nothing must look encrypted here that is not."""
+    for name, listener in config.listeners.items():
+        if listener.protocol != "tcp":
+            continue
+        if listener.tls is not None:
+            message = "a tcp listener passes TLS on and does not speak it"
+            report.add(listener, "tls", message, "remove it", path=f"listeners.{name}", on_key=True)
+        upstream = config.upstreams.get(listener.upstream or "")
+        if upstream is not None and upstream.tls:
+            message = f"the tcp listener {name} sends here, and does not speak TLS"
+            cure = "give its connections an upstream of their own"
+            report.add(upstream, "tls", message, cure, path=f"upstreams.{listener.upstream}")
 
 
 def _check_listener(tls: Tls, path: str, protocol: str, report: Report) -> None:

@@ -35,12 +35,13 @@ class Loaded(NamedTuple):
     faults: list[Fault]
 
 
-def load(path: str | Path) -> Config:
+def load(path: str | Path, *, files: bool = True) -> Config:
     """The checked configuration of a file or folder; `-` is standard input.
 
-    ConfigError holds every fault.
+    ConfigError holds every fault. Without <files> the certificates that it names are not read: for
+    those who need none, and who may not be allowed to.
     """
-    return _sound(inspect(path))
+    return _sound(with_files(inspect(path)) if files else inspect(path))
 
 
 def loads(text: str, file: str = "pyproxy.yaml") -> Config:
@@ -48,7 +49,7 @@ def loads(text: str, file: str = "pyproxy.yaml") -> Config:
 
     `file` is what faults call it, and what relative secret files are relative to.
     """
-    return _sound(inspect_texts([(file, text)]))
+    return _sound(with_files(inspect_texts([(file, text)])))
 
 
 def from_mapping(mapping: dict[str, Any], *, filters: tuple[FilterRef, ...] = ()) -> Config:
@@ -61,7 +62,8 @@ def from_mapping(mapping: dict[str, Any], *, filters: tuple[FilterRef, ...] = ()
     if config is not BAD:
         config = msgspec.structs.replace(config, filters=filters or config.filters)
         faults += check(config)
-    return _sound(Loaded(None if config is BAD else config, sorted(set(faults))))
+    loaded = Loaded(None if config is BAD else config, sorted(set(faults)))
+    return _sound(with_files(loaded))
 
 
 def with_files(loaded: Loaded) -> Loaded:
@@ -76,7 +78,7 @@ def with_files(loaded: Loaded) -> Loaded:
 
 
 def _sound(loaded: Loaded) -> Config:
-    config, faults = with_files(loaded)
+    config, faults = loaded
     if faults or config is None:
         raise ConfigError(faults)
     return config

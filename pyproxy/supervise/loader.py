@@ -17,10 +17,11 @@ from collections.abc import Callable
 import msgspec
 
 from pyproxy._engine import SnapshotBuilder
-from pyproxy.config.compile import compile_snapshot, resolve_endpoints
+from pyproxy.config.compile import compile_snapshot
 from pyproxy.config.diff import differences
 from pyproxy.config.load import load
 from pyproxy.config.model import Config, filter_refs
+from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.errors import ConfigError, Fault, PyproxyError, StartError
 from pyproxy.filters.chain import BoundFilter
 from pyproxy.tls.held import part_of

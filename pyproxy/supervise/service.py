@@ -20,8 +20,9 @@ import msgspec
 from pyproxy import log
 from pyproxy.config.addresses import parse_bind
 from pyproxy.config.bindplan import bind_plan
-from pyproxy.config.compile import resolve_endpoints, wants_demo
+from pyproxy.config.compile import wants_demo
 from pyproxy.config.model import Config
+from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.control import process as control
 from pyproxy.errors import StartError
 

@@ -283,6 +283,8 @@ def test_a_bad_pair_is_refused_and_reported_and_the_old_one_goes_on(tmp_path) ->
         assert shown(proxy) == PKI.server.fingerprint
         assert proxy.metrics()["pyproxy_certificate_reload_failures_total"] == 1
         assert "refused   " in proxy.ask("status").stdout
+        send(open_before)
+        assert read_response(open_before).status == 200
         # A worker that comes meanwhile has the old pair, too.
         os.kill(proxy.workers()[0], signal.SIGTERM)
         proxy.wait_for("leaves, and is replaced")
@@ -290,8 +292,6 @@ def test_a_bad_pair_is_refused_and_reported_and_the_old_one_goes_on(tmp_path) ->
         shutil.copy(PKI.other.key, live.key)
         wait_for_certificate(proxy, PKI.other)
         assert "refused   " not in proxy.ask("status").stdout
-        send(open_before)
-        assert read_response(open_before).status == 200
 
 
 def test_the_configuration_itself_is_left_alone(tmp_path) -> None:

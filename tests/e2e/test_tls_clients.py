@@ -1,4 +1,4 @@
-"""Certificates of clients: who is let in, who is resumed."""
+"""Certificates of clients: who is let in, who is resumed, and what the origin hears of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ssl
 
 import pytest
 
-from testenv import GUARD_SECONDS, Proxy, read_response, running, send, wait_until
+from testenv import GUARD_SECONDS, Origin, Proxy, origin, read_response, running, send, wait_until
 from testenv.certificates import Pair, certificates
 
 PKI = certificates()
@@ -120,3 +120,57 @@ def test_sessions_outlive_a_renewed_certificate(tmp_path) -> None:
             assert sock.session_reused
         with dialled(proxy, context) as sock:
             assert not sock.session_reused
+
+
+FORGED = {"X-Forwarded-Client-Cert": 'Hash=00;Subject="CN=root"'}
+WHO = f'Hash={PKI.alice.fingerprint};Subject="CN=alice,O=pyproxy tests";'
+WHO += "URI=spiffe://test/alice;DNS=alice.test"
+
+
+def forwarded(proxy: Proxy, app: Origin, pair: Pair | None, headers: dict[str, str]) -> str | None:
+    """What the origin hears of a client with the certificate of <pair>."""
+    with dialled(proxy, PKI.client_context(pair)) as sock:
+        send(sock, headers=headers)
+        assert read_response(sock).status == 200
+    return app.requests[-1].headers.get("x-forwarded-client-cert")
+
+
+def to_origin(text: str, app: Origin, more: str = "") -> str:
+    """The same with requests that go to <app>."""
+    text = text.replace('routes: [{respond: {body: "hello\\n"}}]', "routes: [{upstream: app}]")
+    text = text.replace("    bind:", f"{more}    bind:")
+    return f"{text}upstreams: {{app: {{endpoints: '{app.address}'}}}}\n"
+
+
+def test_the_origin_hears_who_a_client_is_from_us_alone() -> None:
+    with origin() as app, running(to_origin(asking("optional"), app)) as proxy:
+        for headers in ({}, FORGED):
+            assert forwarded(proxy, app, PKI.alice, headers) == WHO
+            assert forwarded(proxy, app, None, headers) is None
+
+
+def test_nobody_passes_for_another_where_no_certificate_is_asked_for() -> None:
+    with origin() as app, running(to_origin(config(), app)) as proxy:
+        assert forwarded(proxy, app, None, FORGED) is None
+
+
+def test_a_trusted_proxy_may_say_who_its_client_is() -> None:
+    trusting = "    trusted_proxies: 127.0.0.1\n"
+    with origin() as app, running(to_origin(asking("optional"), app, trusting)) as proxy:
+        said = FORGED["X-Forwarded-Client-Cert"]
+        assert forwarded(proxy, app, None, FORGED) == said
+        assert forwarded(proxy, app, PKI.alice, FORGED) == f"{said}, {WHO}"
+
+
+def test_a_resumed_session_is_the_same_client() -> None:
+    context = PKI.client_context(PKI.alice)
+    with origin() as app, running(to_origin(asking("required"), app)) as proxy:
+        with dialled(proxy, context) as sock:
+            send(sock)
+            assert read_response(sock).status == 200
+            session = sock.session
+        with dialled(proxy, context, session) as sock:
+            assert sock.session_reused
+            send(sock)
+            assert read_response(sock).status == 200
+        assert [r.headers["x-forwarded-client-cert"] for r in app.requests] == [WHO, WHO]

@@ -105,3 +105,13 @@ def test_what_is_no_url_would_get_400(explain, url):
     status, text = explain(url)
     assert status == 1
     assert "would get 400" in text
+
+
+def test_certificates_are_not_looked_at(tmp_path, capsys):
+    file = tmp_path / "pyproxy.yaml"
+    file.write_text("""
+listeners: {web: {bind: "127.0.0.1:0", tls: {cert: none.crt, key: none.key}}}
+routes: [{name: only, respond: {}}]
+""")
+    assert main(["explain", "-c", str(file), "https://a.example/"]) == 0
+    assert "only" in capsys.readouterr().out

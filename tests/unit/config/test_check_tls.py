@@ -109,3 +109,19 @@ routes: [{{upstream: app}}]
 """
     faults = [str(fault) for fault in inspect_texts([("f.yaml", text)]).faults]
     assert [message in fault for fault in faults] == [True] * bool(message)
+
+
+@pytest.mark.parametrize(
+    ("listener", "upstream", "message"),
+    [
+        (f", tls: {{{PAIR}}}", "", "listeners.db.tls: a tcp listener passes TLS on"),
+        ("", ", tls: true", "upstreams.app.tls: the tcp listener db sends here"),
+    ],
+)
+def test_a_tunnel_does_not_only_look_encrypted(listener, upstream, message) -> None:
+    text = f"""
+listeners: {{db: {{bind: '127.0.0.1:0', protocol: tcp, upstream: app{listener}}}}}
+upstreams: {{app: {{endpoints: '127.0.0.1:1'{upstream}}}}}
+"""
+    (fault,) = [str(fault) for fault in inspect_texts([("f.yaml", text)]).faults]
+    assert message in fault

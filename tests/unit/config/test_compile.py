@@ -14,12 +14,12 @@ from pyproxy.config.compile import (
     UNLIMITED,
     compile_snapshot,
     define_stats,
-    resolve_endpoints,
     stat_records,
     wants_demo,
 )
 from pyproxy.config.load import inspect, load, loads
 from pyproxy.config.model import filter_refs
+from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.errors import ConfigError
 from pyproxy.supervise.worker import prepare_tls
 from testenv.certificates import certificates
