@@ -94,9 +94,9 @@ struct rig_conf {
     int log_fd;
     int door_rcvbuf, door_sndbuf, origin_rcvbuf; /* of accepted sockets; 0: the system's */
     pp_router_methods methods;
-    bool any_path; /* the route takes what has no path too: CONNECT */
-    bool tcp;      /* the door is a TCP listener, tunnelled to the upstream */
-    bool udp;      /* door and origins take datagrams */
+    bool any_path;       /* the route takes what has no path too: CONNECT */
+    bool tcp;            /* the door is a TCP listener, tunnelled to the upstream */
+    bool udp;            /* door and origins take datagrams */
     const char *proxies; /* a range whose connections begin with a PROXY protocol header */
     bool others_direct;
     struct {
