@@ -54,6 +54,8 @@ static int offer(const struct pp_down *d)
         .waited_ms = waited(d, now),
         .n_request = d->n_request,
     };
+    if (d->announced != NULL)
+        m.announced = d->announced->raw;
     if (d->state == PP_DOWN_HEAD)
         m.unread = pp_span(d->h.mem + d->h.rd, pp_h1_unread(&d->h));
     return leaving->fn(leaving->arg, &m);
@@ -236,20 +238,38 @@ static void go_on(struct pp_down *d, const struct pp_moved *m)
         pp_down_expect(d, PP_DOWN_WAIT_HEAD, head_ms);
 }
 
+/* What the connection began with, read once more: it came through a socket. */
+static int take_announced(const struct pp_moved *m, struct pp_announced **out)
+{
+    struct pp_proxyproto h;
+    size_t used;
+    if (m->announced.n == 0)
+        return PP_OK;
+    if (pp_proxyproto_decode(m->announced, &h, &used) != PP_OK || used != m->announced.n)
+        return PP_EIO;
+    *out = pp_announced_new(m->announced, PP_SPAN_NONE);
+    return *out == NULL ? PP_ENOMEM : PP_OK;
+}
+
 int pp_move_take(struct pp_door *door, const struct pp_moved *m)
 {
+    struct pp_announced *announced = NULL;
     struct pp_down *d = NULL;
     int fd = m->fd;
     char *unread = m->unread.n > 0 ? pp_mem_dup(m->unread.p, m->unread.n) : NULL;
     int rc = m->unread.n > 0 && unread == NULL ? PP_ENOMEM : pp_fd_prepare(fd);
+    if (rc == PP_OK)
+        rc = take_announced(m, &announced);
     if (rc != PP_OK)
         pp_fd_close(&fd);
     else
         rc = pp_down_open(door, fd, &d);
     if (rc != PP_OK) {
+        pp_announced_unref(announced);
         pp_mem_free(unread);
         return rc;
     }
+    d->announced = announced;
     uint64_t now = d->h.core->loop.now_ms;
     d->client = m->client;
     d->born_ms = now - PP_MIN(m->age_ms, now);

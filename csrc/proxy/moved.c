@@ -4,13 +4,14 @@
 
 size_t pp_moved_size(const struct pp_moved *m)
 {
-    return PP_MOVED_FIXED + m->listener.n + m->unread.n;
+    size_t announced = m->announced.n > 0 ? 4 + m->announced.n : 0;
+    return PP_MOVED_FIXED + m->listener.n + m->unread.n + announced;
 }
 
 void pp_moved_pack(const struct pp_moved *m, char *dst)
 {
     char *p = dst;
-    pp_le_put(&p, PP_MOVED_VERSION, 1);
+    pp_le_put(&p, m->announced.n > 0 ? PP_MOVED_VERSION_ANNOUNCED : PP_MOVED_VERSION, 1);
     pp_le_put(&p, m->client.family, 1);
     pp_le_put(&p, m->client.port, 2);
     pp_le_put(&p, m->client.scope, 4);
@@ -21,10 +22,15 @@ void pp_moved_pack(const struct pp_moved *m, char *dst)
     pp_le_put(&p, m->n_request, 4);
     pp_le_put(&p, m->listener.n, 4);
     pp_le_put(&p, m->unread.n, 4);
+    if (m->announced.n > 0)
+        pp_le_put(&p, m->announced.n, 4);
     memcpy(p, m->listener.p, m->listener.n);
     p += m->listener.n;
     if (m->unread.n > 0)
         memcpy(p, m->unread.p, m->unread.n);
+    p += m->unread.n;
+    if (m->announced.n > 0)
+        memcpy(p, m->announced.p, m->announced.n);
 }
 
 /* Fields that the family has no use for are zero. */
@@ -43,7 +49,10 @@ static bool is_address(const struct pp_sock_addr *a)
 int pp_moved_unpack(struct pp_span packed, struct pp_moved *m)
 {
     const char *p = packed.p;
-    if (packed.n < PP_MOVED_FIXED || pp_le_get(&p, 1) != PP_MOVED_VERSION)
+    if (packed.n < PP_MOVED_FIXED)
+        return PP_EINVAL;
+    uint64_t version = pp_le_get(&p, 1);
+    if (version != PP_MOVED_VERSION && version != PP_MOVED_VERSION_ANNOUNCED)
         return PP_EINVAL;
     memset(m, 0, sizeof(*m));
     m->fd = -1;
@@ -56,11 +65,21 @@ int pp_moved_unpack(struct pp_span packed, struct pp_moved *m)
     m->waited_ms = pp_le_get(&p, 8);
     m->n_request = (uint32_t)pp_le_get(&p, 4);
     size_t listener = (size_t)pp_le_get(&p, 4), unread = (size_t)pp_le_get(&p, 4);
+    size_t announced = 0, fixed = PP_MOVED_FIXED;
+    if (version == PP_MOVED_VERSION_ANNOUNCED) {
+        fixed += 4;
+        if (packed.n < fixed)
+            return PP_EINVAL;
+        announced = (size_t)pp_le_get(&p, 4);
+        if (announced == 0 || announced > PP_MOVED_ANNOUNCED_MAX)
+            return PP_EINVAL;
+    }
     if (listener == 0 || listener > PP_MOVED_LISTENER_MAX || unread > PP_MOVED_UNREAD_MAX ||
-        packed.n != PP_MOVED_FIXED + listener + unread || m->waited_ms > m->age_ms ||
+        packed.n != fixed + listener + unread + announced || m->waited_ms > m->age_ms ||
         !is_address(&m->client))
         return PP_EINVAL;
     m->listener = pp_span(p, listener);
     m->unread = pp_span(p + listener, unread);
+    m->announced = pp_span(p + listener + unread, announced);
     return PP_OK;
 }

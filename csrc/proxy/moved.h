@@ -6,6 +6,10 @@
  *   [version|family|port   |scope   |ip      |age_ms |waited_ms |n_request |listener n |unread n]
  *   [listener][unread]                                            little-endian, nothing behind
  *
+ * Version 2 is that of a connection that began with a PROXY protocol header, and has the length of
+ * the header (4) behind the 52 bytes, and the header itself at the end. A release that does not
+ * know it keeps the connection where it is.
+ *
  * There is one packed form of a record: what unpacks packs to the same bytes again. */
 #ifndef PP_PROXY_MOVED_H
 #define PP_PROXY_MOVED_H
@@ -14,15 +18,18 @@
 #include "io/sock.h"
 
 #define PP_MOVED_VERSION 1
+#define PP_MOVED_VERSION_ANNOUNCED 2
 #define PP_MOVED_FIXED 52
 #define PP_MOVED_LISTENER_MAX 1024
 /* One datagram of a unix socket takes it, with the usual buffers. A longer head does not move. */
 #define PP_MOVED_UNREAD_MAX 65536
+#define PP_MOVED_ANNOUNCED_MAX 16384
 
 struct pp_moved {
-    int fd;                  /* not in the packed form */
-    struct pp_span listener; /* its name */
-    struct pp_span unread;   /* read from the socket and not served: the beginning of a head */
+    int fd;                   /* not in the packed form */
+    struct pp_span listener;  /* its name */
+    struct pp_span unread;    /* read from the socket and not served: the beginning of a head */
+    struct pp_span announced; /* the PROXY protocol header that it began with; n 0: none */
     struct pp_sock_addr client;
     uint64_t age_ms;    /* since it was accepted */
     uint64_t waited_ms; /* of its idle or header timeout, used up; <= age_ms */

@@ -50,7 +50,8 @@ struct receiver {
 
 static int on_offer(void *arg, const struct pp_moved *m)
 {
-    static char packed[PP_MOVED_FIXED + PP_MOVED_LISTENER_MAX + PP_MOVED_UNREAD_MAX];
+    static char packed[PP_MOVED_FIXED + 4 + PP_MOVED_ANNOUNCED_MAX + PP_MOVED_LISTENER_MAX +
+                       PP_MOVED_UNREAD_MAX];
     struct receiver *to = arg;
     struct pp_moved copy;
     to->calls++;
@@ -743,6 +744,44 @@ PP_TEST_CASE(a_drain_may_find_a_receiver_later)
     close(o);
     close(o2);
     stop_two();
+}
+
+/* What the connection began with is known to its new worker: here its endpoint is told all of it.
+ */
+PP_TEST_CASE(what_was_announced_moves_along)
+{
+    static const char header[] =
+        "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x12\xc0\0\2\1\xc6\x33\x64\7\0\1\0\2"
+        "\x05\0\3uid";
+    struct rig_conf conf = rig_defaults();
+    struct receiver to = taking();
+    char got[sizeof header - 1];
+    int end;
+    conf.proxies = "127.0.0.1";
+    conf.cluster.proxy_protocol = 2;
+    PP_REQUIRE(start_two(&conf));
+    int c = rig_connect(&a);
+    PP_CHECK(rig_send_n(&a, c, header, sizeof header - 1));
+    rig_settle(&a);
+    pp_worker_hand_over(&a.w, on_offer, &to);
+    rig_settle(&a);
+    PP_CHECK_EQ(to.taken, 1);
+    PP_CHECK_EQ(b.w.core.n_down, 1);
+    rig_send(&b, c, RIG_GET);
+    int o = rig_accept(&b, 0);
+    PP_CHECK_EQ(rig_read(&b, o, got, sizeof got, &end), sizeof got);
+    PP_CHECK_BYTES(pp_span(got, sizeof got), header, sizeof got);
+    struct pp_moved broken = {.fd = dup(c), .listener = PP_SPAN("door"), .announced = PP_SPAN("x")};
+    PP_CHECK_EQ(pp_worker_take(&b.w, &broken), PP_EIO);
+    close(c);
+    close(o);
+    rig_settle(&b);
+    pp_worker_fini(&a.w);
+    pp_worker_fini(&b.w);
+    b.live = pp_mem_live_for_test();
+    rig_stop(&b);
+    rig_stop(&a);
+    PP_CHECK_EQ(lowest_free(), free_before);
 }
 
 PP_TEST_MAIN()

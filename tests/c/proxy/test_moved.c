@@ -2,7 +2,8 @@
 
 #include "pp_test.h"
 
-static char mem[PP_MOVED_FIXED + PP_MOVED_LISTENER_MAX + PP_MOVED_UNREAD_MAX + 1];
+static char mem[PP_MOVED_FIXED + 4 + PP_MOVED_ANNOUNCED_MAX + 1 + PP_MOVED_LISTENER_MAX +
+                PP_MOVED_UNREAD_MAX + 1];
 
 static struct pp_moved sample(void)
 {
@@ -102,6 +103,29 @@ PP_TEST_CASE(long_names_and_heads_are_bounded)
     PP_CHECK_EQ(pp_moved_unpack(packed(&m), &got), PP_EINVAL);
     m.listener.n = 1;
     m.unread.n = PP_MOVED_UNREAD_MAX + 1;
+    PP_CHECK_EQ(pp_moved_unpack(packed(&m), &got), PP_EINVAL);
+}
+
+/* Only the record of a connection that has one says something about headers. */
+PP_TEST_CASE(a_header_that_it_began_with_goes_along)
+{
+    struct pp_moved m = sample(), got;
+    size_t before = pp_moved_size(&m);
+    m.announced = PP_SPAN("PROXY UNKNOWN\r\n");
+    struct pp_span s = packed(&m);
+    PP_CHECK_EQ(s.n, before + 4 + 15);
+    PP_CHECK_EQ(s.p[0], PP_MOVED_VERSION_ANNOUNCED);
+    for (size_t n = 0; n < s.n; n++)
+        PP_CHECK_EQ(pp_moved_unpack(pp_span(mem, n), &got), PP_EINVAL);
+    PP_REQUIRE(pp_moved_unpack(s, &got) == PP_OK);
+    PP_CHECK_STR(got.announced, "PROXY UNKNOWN\r\n");
+    PP_CHECK(pp_span_eq(got.unread, m.unread) && pp_span_eq(got.listener, m.listener));
+    mem[PP_MOVED_FIXED] = 0; /* a header of no bytes would be version 1 */
+    PP_CHECK_EQ(pp_moved_unpack(pp_span(mem, s.n - 15), &got), PP_EINVAL);
+    static char text[PP_MOVED_ANNOUNCED_MAX + 1];
+    m.announced = pp_span(text, PP_MOVED_ANNOUNCED_MAX);
+    PP_CHECK_EQ(pp_moved_unpack(packed(&m), &got), PP_OK);
+    m.announced.n++;
     PP_CHECK_EQ(pp_moved_unpack(packed(&m), &got), PP_EINVAL);
 }
 

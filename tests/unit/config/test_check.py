@@ -339,6 +339,48 @@ def test_fields_that_mean_nothing_to_the_protocol_are_faults(listener, says):
     assert says in fault
 
 
+@pytest.mark.parametrize(
+    ("listener", "says"),
+    [
+        (f"{{{TCP}, sni: {{a: ap}}}}", 'db.sni.a: there is no upstream named "ap"; did you mean'),
+        (f"{{{TCP}, sni: {{'*': app}}}}", '"*" is not a server name; write a host name, or *.'),
+        (f"{{{TCP}, sni: {{'a.*.b': app}}}}", '"a.*.b" is not a server name'),
+        (f"{{{TCP}, sni: {{a.b: app, A.B.: app}}}}", '"A.B." is the same name as "a.b"; remove'),
+        ('{bind: "127.0.0.1:1", sni: {a: app}}', "db.sni: hosts of routes say where"),
+        (
+            '{bind: "127.0.0.1:1", proxy_protocol: {trusted: 10.0.0.1/8}}',
+            'db.proxy_protocol.trusted: "10.0.0.1/8" is not a network; write 10.0.0.0/8',
+        ),
+        (
+            '{bind: "127.0.0.1:1", proxy_protocol: {trusted: [unix, any]}}',
+            'db.proxy_protocol.trusted[1]: "any" is not a network; write an address',
+        ),
+        (
+            '{bind: "127.0.0.1:1", protocol: udp, upstream: app, proxy_protocol: 10.0.0.1}',
+            "db.proxy_protocol: ",
+        ),
+    ],
+)
+def test_what_stands_before_a_connection_is_checked(listener, says):
+    (fault,) = listener_faults(listener)
+    assert says in fault
+
+
+def test_what_is_read_before_a_tunnel_has_a_timeout():
+    for more in ("sni: {a.example: app}", "upstream: app, proxy_protocol: unix"):
+        assert listener_faults(f"{{{TCP}, {more}, timeouts: {{header: 1s}}}}") == []
+
+
+def test_a_connection_of_many_clients_announces_none():
+    upstream = '{endpoints: ["127.0.0.1:9000"], protocol: h2c, proxy_protocol: v1}'
+    faults = faults_of(
+        f"listeners: {{web: {{bind: '127.0.0.1:1'}}}}\nupstreams: {{app: {upstream}}}\n"
+        "routes: [{upstream: app}]\n"
+    )
+    (fault,) = faults
+    assert "upstreams.app.proxy_protocol: a connection of HTTP/2 is of many clients" in fault
+
+
 def test_tcp_listeners_need_no_routes():
     good = f"{{{TCP}, upstream: app, limits: {{max_connections: 1}}, timeouts: {{idle: 1m}}}}"
     assert listener_faults(good, routes="[]") == []

@@ -416,3 +416,18 @@ routes: [{{upstream: app}}]
     assert options["key"] == pki.alice.key.read_bytes()
     names = [more["server_name"] for _, more in recorder.of("add_endpoint")]
     assert names == ["app.test", ""]
+
+
+def test_proxies_and_server_names_go_to_their_listener():
+    builder = Recorder()
+    text = TCP.replace("upstream: pg}", "upstream: pg, sni: {a: redis, '*.b': pg}}", 1)
+    text = text.replace(
+        'web: {bind: "127.0.0.1:0"}',
+        'web: {bind: "127.0.0.1:0", proxy_protocol: {trusted: [10.0.0.0/8, unix], others: direct}}',
+    ).replace('endpoints: "127.0.0.1:6379"', 'endpoints: "127.0.0.1:6379", proxy_protocol: v2')
+    compile_snapshot(loads(text), builder, {})
+    assert builder.of("add_server_name") == [((0, "a", 0), {}), ((0, "*.b", 1), {})]
+    assert builder.of("add_proxies") == [((2, ("10.0.0.0/8", "unix")), {"others_direct": True})]
+    redis, pg = (options for _, options in builder.of("add_upstream"))
+    assert (redis["proxy_protocol"], pg["proxy_protocol"]) == (2, 0)
+    assert (redis["protocol"], pg["protocol"]) == ("h1", "auto")
