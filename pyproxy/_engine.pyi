@@ -6,6 +6,8 @@ from typing import Any, TypeVar, final, overload
 
 from typing_extensions import Buffer
 
+from pyproxy.filters.announced import ProxyProtocol
+
 _T = TypeVar("_T")
 
 def load_tls(address_of: Callable[[str], int]) -> None:
@@ -66,6 +68,7 @@ class SnapshotBuilder:
         udp: bool = False,
         max_sessions: int = 0,
         responses: int = 0,
+        tunnel_idle_ms: int = 3_600_000,
     ) -> int:
         """`max_connections` is per worker.
 
@@ -76,10 +79,23 @@ class SnapshotBuilder:
         connections are tunnelled there, end after `idle_timeout_ms` without a byte either way, and
         both ends get keepalive probes after `keepalive_s` (0: none). With `udp` it takes datagrams
         instead: at most `max_sessions` sessions (0: no limit), each of which ends after so many
-        `responses` to each datagram of its client (0: any number).
+        `responses` to each datagram of its client (0: any number). Tunnels that began as requests
+        end after `tunnel_idle_ms` (0: never).
 
         `via` is the pseudonym of RFC 9110 section 7.6.3; empty: no Via. `server_header` replaces
         the origin's Server field when it is not empty.
+        """
+    def add_proxies(
+        self, listener: int, ranges: Sequence[str], *, others_direct: bool = False
+    ) -> None:
+        """Connections from these networks (or "unix") begin with a PROXY protocol header.
+
+        Those from elsewhere are refused, or with `others_direct` served without one.
+        """
+    def add_server_name(self, listener: int, name: str, upstream: int) -> None:
+        """TLS connections for this server name ("a.example", "*.a.example") go to the upstream.
+
+        The listener is then one of plain TCP.
         """
     def set_listener_tls(
         self,
@@ -126,8 +142,12 @@ class SnapshotBuilder:
         protocol: str = "auto",
         http2_max_streams: int = 100,
         http2_window_bytes: int = 262_144,
+        proxy_protocol: int = 0,
     ) -> int:
-        """`protocol` is auto, h1, h2 or h2c; ValueError for another word."""
+        """`protocol` is auto, h1, h2 or h2c; ValueError for another word.
+
+        `proxy_protocol`: version of the header that new connections begin with; 0: none.
+        """
     def set_upstream_tls(
         self,
         upstream: int,
@@ -203,13 +223,15 @@ class SnapshotBuilder:
         max_body_bytes: int = 1_048_576,
         total_timeout_ms: int = 0,
         access_log: int = -1,
+        upgrade: str = "websocket",
     ) -> int:
         """Exactly one of `upstream`, `respond`, `redirect`; or none, when a filter answers or
         names the peer.
 
         `redirect` and `rewrite_*` are templates (proxy/template.h): {scheme} {host} {path}
         {query} and captures. `rewrite_host` "" keeps the client's Host; None does too.
-        `access_log` -1: the listener's; -2: none.
+        `access_log` -1: the listener's; -2: none. `upgrade` is the list of the protocols that
+        clients may switch to.
         """
     def finish(self) -> Snapshot: ...
 
@@ -292,6 +314,8 @@ class Exchange:
     def client_address(self) -> str: ...
     @property
     def client_port(self) -> int: ...
+    @property
+    def proxy_protocol(self) -> ProxyProtocol | None: ...
     @property
     def listener(self) -> str: ...
     @property

@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import select
+import socket
 import time
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -20,7 +21,9 @@ from pyproxy._capi.base cimport (PP_EINVAL, PP_ENOENT, PP_ENOMEM, PP_ID_NONE, PP
 from pyproxy._capi.io cimport *
 from pyproxy._capi.proxy cimport *
 from pyproxy._capi.route cimport PP_ROUTER_ANY_METHOD, pp_router_capture_name, pp_router_methods
-from pyproxy._capi.wire cimport pp_http_tok_method
+from pyproxy._capi.wire cimport (PP_PROXYPROTO_IP4, PP_PROXYPROTO_NONE, PP_PROXYPROTO_UNIX,
+                                 pp_http_tok_method, pp_proxyproto, pp_proxyproto_end,
+                                 pp_proxyproto_next, pp_proxyproto_tlv)
 from pyproxy._capi.worker cimport *
 
 from pyproxy.filters.base import Reply
@@ -51,6 +54,21 @@ class ExchangeOver(RuntimeError):
 
 cdef inline object text_of(pp_span s):
     return PyUnicode_DecodeLatin1(s.p, <Py_ssize_t>s.n, NULL) if s.n > 0 else ""
+
+
+cdef inline object bytes_of(pp_span s):
+    return PyBytes_FromStringAndSize(s.p, <Py_ssize_t>s.n)
+
+
+cdef object end_of(const pp_proxyproto *h, const pp_proxyproto_end *end):
+    """One end of an announced connection: (IP address, port), path, or None."""
+    if h.family == PP_PROXYPROTO_UNIX:
+        return bytes_of(end.path)
+    if h.family == PP_PROXYPROTO_NONE:
+        return None
+    size = 4 if h.family == PP_PROXYPROTO_IP4 else 16
+    packed = PyBytes_FromStringAndSize(<const char *>end.ip, size)
+    return socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, packed), end.port
 
 
 cdef inline object pair_of(const pp_http_field *f):
@@ -431,6 +449,23 @@ cdef class Exchange(_Part):
         return self._live().client.port
 
     @property
+    def proxy_protocol(self):
+        """What the PROXY protocol header of the client's connection said; None: none came."""
+        cdef pp_exchange *x = self._live()
+        if x.announced == NULL or x.announced.header.version == 0:
+            return None
+        from pyproxy.filters.announced import ProxyProtocol
+
+        cdef pp_proxyproto *h = &x.announced.header
+        cdef pp_span rest = h.tlvs
+        cdef pp_proxyproto_tlv tlv
+        tlvs = []
+        while pp_proxyproto_next(&rest, &tlv):
+            tlvs.append((tlv.type, bytes_of(tlv.value)))
+        ends = end_of(h, &h.source), end_of(h, &h.destination)
+        return ProxyProtocol(h.version, *ends, tuple(tlvs))
+
+    @property
     def listener(self):
         return text_of(self._live().listener.name)
 
@@ -757,7 +792,8 @@ cdef class SnapshotBuilder:
                      uint64_t max_age_ms=3600000, uint32_t max_connections=0,
                      str server_header="", str via="pyproxy", int upstream=-1,
                      uint32_t keepalive_s=0, dict http2=NO_WORDS, bint udp=False,
-                     uint32_t max_sessions=0, uint32_t responses=0):
+                     uint32_t max_sessions=0, uint32_t responses=0,
+                     uint64_t tunnel_idle_ms=3600000):
         cdef pp_listener_conf_s conf
         cdef pp_http2_limits h2
         cdef pp_span n, v, s, r
@@ -779,6 +815,7 @@ cdef class SnapshotBuilder:
         conf.udp = udp
         conf.max_flows = max_sessions
         conf.responses = responses
+        conf.tunnel_idle_ms = tunnel_idle_ms
         conf.access_log = PP_ID_NONE if access_log < 0 else <uint32_t>access_log
         keep = borrow(name, &n), borrow(via, &v), borrow(server_header, &s)
         self._check(pp_builder_add_listener(self._draft(), n, &conf, v, s, &id))
@@ -798,12 +835,29 @@ cdef class SnapshotBuilder:
         self._listeners += 1
         return id
 
+    def add_proxies(self, uint32_t listener, ranges not None, *, bint others_direct=False):
+        cdef pp_span r
+        self._check_listener(listener)
+        for one in ranges:
+            keep = borrow(one, &r)
+            self._check(pp_builder_add_proxy(self._draft(), listener, r, others_direct))
+
+    def add_server_name(self, uint32_t listener, str name not None, uint32_t upstream):
+        cdef pp_span n
+        self._check_listener(listener)
+        self._check_upstream(upstream)
+        keep = borrow(name, &n)
+        self._check(pp_builder_add_server_name(self._draft(), listener, n, upstream))
+
+    cdef int _check_listener(self, uint32_t listener) except -1:
+        if listener >= self._listeners:
+            raise IndexError(f"no such listener: {listener}")
+        return 0
     def set_listener_tls(self, uint32_t listener, certificates, *, str min_version="1.2",
                          str max_version="1.3", str ciphers="", str ciphersuites="",
                          str groups="", alpn=("http/1.1",), str client_auth="none",
                          bytes client_ca=b"", str key_log=""):
-        if listener >= self._listeners:
-            raise IndexError(f"no such listener: {listener}")
+        self._check_listener(listener)
         cdef pp_tls_conf *conf = make_tls(
             text_of(pp_builder_listener(self._draft(), listener).name), certificates,
             dict(min_version=min_version, max_version=max_version, ciphers=ciphers,
@@ -820,7 +874,8 @@ cdef class SnapshotBuilder:
                      uint64_t idle_timeout_ms=60000, uint64_t max_age_ms=3600000,
                      uint32_t max_requests=0, uint32_t retries=1, uint32_t max_head_bytes=61440,
                      uint32_t max_fields=200, str protocol not None="auto",
-                     uint32_t http2_max_streams=100, uint32_t http2_window_bytes=262144):
+                     uint32_t http2_max_streams=100, uint32_t http2_window_bytes=262144,
+                     int proxy_protocol=0):
         cdef pp_cluster_conf_s conf
         cdef pp_span n, b
         cdef uint32_t id
@@ -835,6 +890,7 @@ cdef class SnapshotBuilder:
         conf.max_age_ms = max_age_ms
         conf.max_requests = max_requests
         conf.retries = retries
+        conf.proxy_protocol = proxy_protocol
         conf.limits.head_bytes = max_head_bytes
         conf.limits.line_bytes = max_head_bytes
         conf.limits.target_bytes = max_head_bytes
@@ -936,7 +992,7 @@ cdef class SnapshotBuilder:
     def add_route(self, str name not None, *, hosts=(), paths=("/*",), methods=(), int priority=0,
                   filters=(), int upstream=-1, respond=None, redirect=None, rewrite_path=None,
                   rewrite_host=None, uint64_t max_body_bytes=1048576, uint64_t total_timeout_ms=0,
-                  int access_log=-1):
+                  int access_log=-1, str upgrade not None="websocket"):
         cdef pp_builder_route r
         cdef pp_router_methods mask = 0
         cdef pp_span h, p, m
@@ -947,7 +1003,7 @@ cdef class SnapshotBuilder:
         if upstream >= 0:
             self._check_upstream(<uint32_t>upstream)
         memset(&r, 0, sizeof(r))
-        keep = [borrow(name, &r.name)]
+        keep = [borrow(name, &r.name), borrow(upgrade, &r.upgrade)]
         r.action = PP_ROUTE_ACTION_NONE if upstream < 0 else PP_ROUTE_ACTION_UPSTREAM
         r.upstream = PP_ID_NONE if upstream < 0 else <uint32_t>upstream
         r.max_body = max_body_bytes if max_body_bytes > 0 else <uint64_t>-1
@@ -1181,7 +1237,7 @@ cdef class Engine:
 
     @property
     def connections(self):
-        return self._w.core.n_down if self._open else 0
+        return self._w.core.n_down + self._w.core.n_greet if self._open else 0
 
     @property
     def exchanges(self):

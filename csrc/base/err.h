@@ -58,6 +58,9 @@
     X(PP_EHTTP_EXPECT, -54, "bad_expect", "an expectation other than 100-continue")                \
     X(PP_EHTTP_CONNECTION, -55, "bad_connection", "the Connection field is malformed")             \
     X(PP_EHTTP_UPGRADE, -56, "bad_upgrade", "the Upgrade field is malformed")                      \
+    X(PP_EHTTP_SWITCH, -57, "bad_switch", "a 101 that nobody asked for, or to another protocol")   \
+    X(PP_EHTTP_INTERIM, -58, "interim_flood", "more interim responses than the limit")             \
+    X(PP_EHTTP_CONTENT, -59, "unexpected_content", "a CONNECT request with content")               \
     /* wire verdicts: bodies (RFC 9112 sections 6-7) */                                            \
     X(PP_EHTTP_CHUNK_SIZE, -64, "bad_chunk_size", "a chunk size is malformed or too large")        \
     X(PP_EHTTP_CHUNK_EXT, -65, "bad_chunk_extension", "a chunk extension is malformed")            \

@@ -74,3 +74,40 @@ bool pp_ip_parse_v6(struct pp_span s, uint8_t *ip)
     memcpy(ip + 16 - (n - head), parts + head, n - head);
     return true;
 }
+
+static unsigned group_at(const uint8_t *ip, int i)
+{
+    return (unsigned)ip[2 * i] << 8 | ip[2 * i + 1];
+}
+
+/* The first of the longest runs of two or more zero groups; its length, 0: there is none. */
+static int longest_gap(const uint8_t *ip, int *start)
+{
+    int best = 1;
+    for (int i = 0, run = 0; i < 8; i++) {
+        run = group_at(ip, i) == 0 ? run + 1 : 0;
+        if (run > best) {
+            best = run;
+            *start = i - run + 1;
+        }
+    }
+    return best > 1 ? best : 0;
+}
+
+size_t pp_ip_format_v6(char *dst, const uint8_t *ip)
+{
+    int start = 8, gap = longest_gap(ip, &start);
+    char *p = dst;
+    for (int i = 0; i < 8; i++) {
+        if (i > 0 || i == start)
+            *p++ = ':';
+        if (i == start) {
+            i += gap - 1;
+            if (i == 7)
+                *p++ = ':';
+            continue;
+        }
+        p += pp_num_format_hex(p, group_at(ip, i));
+    }
+    return (size_t)(p - dst);
+}

@@ -10,4 +10,9 @@ bool pp_ip_parse_v4(struct pp_span s, uint8_t *ip);
  * it is none, and <ip> is as it was. */
 bool pp_ip_parse_v6(struct pp_span s, uint8_t *ip);
 
+#define PP_IP_TEXT 39
+/* Write the 16 bytes at <ip> in the one recommended form (RFC 5952 section 4, without an IPv4 tail)
+ * to <dst>, PP_IP_TEXT bytes at most; returns its length. No NUL. */
+size_t pp_ip_format_v6(char *dst, const uint8_t *ip);
+
 #endif

@@ -50,6 +50,14 @@
     X(LISTENER, MOVED_IN, "connections_moved_total", COUNTER, "direction=\"in\"",                  \
       "Open client connections that one worker handed to another.")                                \
     X(LISTENER, MOVED_OUT, "connections_moved_total", COUNTER, "direction=\"out\"", "")            \
+    X(LISTENER, REFUSED_SOURCE, "connections_refused_total", COUNTER,                              \
+      "reason=\"untrusted_proxy\"",                                                                \
+      "Connections closed before they began, because of what they began with.")                    \
+    X(LISTENER, REFUSED_HEADER, "connections_refused_total", COUNTER, "reason=\"proxy_header\"",   \
+      "")                                                                                          \
+    X(LISTENER, REFUSED_HELLO, "connections_refused_total", COUNTER, "reason=\"client_hello\"",    \
+      "")                                                                                          \
+    X(LISTENER, REFUSED_NAME, "connections_refused_total", COUNTER, "reason=\"server_name\"", "")  \
     X(LISTENER, TLS_FULL, "tls_handshakes_total", COUNTER, "kind=\"full\"",                        \
       "TLS handshakes with clients that succeeded.")                                               \
     X(LISTENER, TLS_RESUMED, "tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")              \
@@ -99,6 +107,8 @@
     X(ROUTE, STATUS_5XX, "requests_total", COUNTER, "code=\"5xx\"", "")                            \
     X(ROUTE, ACTIVE, "requests_active", GAUGE, "", "Requests in progress.")                        \
     X(ROUTE, ABORTED, "requests_aborted_total", COUNTER, "", "Requests whose client went away.")   \
+    X(ROUTE, TUNNELS, "tunnels_active", GAUGE, "",                                                 \
+      "Tunnels open that began as requests (WebSocket, other upgrades, CONNECT).")                 \
     X(UPSTREAM, STATUS_1XX, "upstream_responses_total", COUNTER, "code=\"1xx\"",                   \
       "Responses of origins, by status.")                                                          \
     X(UPSTREAM, STATUS_2XX, "upstream_responses_total", COUNTER, "code=\"2xx\"", "")               \

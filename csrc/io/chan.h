@@ -59,6 +59,12 @@ int pp_chan_tcp_open(struct pp_chan *ch, struct pp_loop *lp, int fd, pp_io_fn fn
     PP_MUST_USE;
 extern const struct pp_chan_ops pp_chan_tcp_ops;
 
+/* Let <to> be what <from> was, with the handler <fn> of its new owner: descriptor, operations, and
+ * all that is known of it, <readable> and <writable> set (events of the running turn may have been
+ * meant for <from>). <from> is closed from then on, without a word to the peer. PP_OK, or PP_EIO
+ * with nothing changed. */
+int pp_chan_move(struct pp_chan *from, struct pp_chan *to, pp_io_fn fn) PP_MUST_USE;
+
 /* Take over what <events> says. */
 static inline void pp_chan_note(struct pp_chan *ch, uint32_t events)
 {

@@ -105,6 +105,21 @@ const struct pp_chan_ops pp_chan_tcp_ops = {
     .close = tcp_close,
 };
 
+int pp_chan_move(struct pp_chan *from, struct pp_chan *to, pp_io_fn fn)
+{
+    *to = *from;
+    to->io.fd = -1;
+    int rc = pp_loop_move(from->loop, &from->io, &to->io, fn);
+    if (rc != PP_OK) {
+        to->ops = NULL;
+        return rc;
+    }
+    from->ops = NULL;
+    from->readable = from->writable = false;
+    to->readable = to->writable = true;
+    return PP_OK;
+}
+
 int pp_chan_tcp_open(struct pp_chan *ch, struct pp_loop *lp, int fd, pp_io_fn fn, bool readable)
 {
     ch->ops = &pp_chan_tcp_ops;

@@ -553,6 +553,14 @@ bool pp_chan_tls_is_open(const struct pp_chan *ch)
     return ch->tls->state == OPEN || ch->tls->state == ENDED;
 }
 
+int pp_chan_tls_offer(struct pp_chan *ch, struct pp_span alpn)
+{
+    const struct pp_tls_api *api = &ch->tls->lib->api;
+    int failed = api->SSL_set_alpn_protos(ch->tls->ssl, (const unsigned char *)alpn.p,
+                                          (unsigned)alpn.n); /* 0: set */
+    return failed ? PP_ENOMEM : PP_OK;
+}
+
 static struct pp_span text_span(const char *text)
 {
     return text != NULL ? pp_span(text, strlen(text)) : PP_SPAN_NONE;

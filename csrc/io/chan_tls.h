@@ -35,6 +35,9 @@ int pp_chan_tls_accept(struct pp_chan *ch, struct pp_tls_conf *conf, pp_chan_tls
 /* The same as a client (see pp_tls_client_open). */
 int pp_chan_tls_connect(struct pp_chan *ch, struct pp_tls_client *client, struct pp_span name,
                         struct ssl_session_st *ticket, pp_chan_tls_fn fn) PP_MUST_USE;
+/* A client: offer these protocols (each with its length before it) instead of those of <client>.
+ * Before the handshake. PP_OK or PP_ENOMEM. */
+int pp_chan_tls_offer(struct pp_chan *ch, struct pp_span alpn) PP_MUST_USE;
 /* Go on with the handshake, for owners that want it done before anything else. PP_OK: done; or
  * PP_EAGAIN, PP_ERESET, PP_EIO, a PP_ETLS_* verdict. */
 int pp_chan_tls_handshake(struct pp_chan *ch) PP_MUST_USE;

@@ -117,6 +117,8 @@ static void advance(struct pp_loop *lp)
 
 /* ---- life ---- */
 
+#define EDGES (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
 static int add(struct pp_loop *lp, struct pp_io *io, int fd, pp_io_fn fn, uint32_t events)
 {
     struct epoll_event ev = {.events = events, .data = {.ptr = io}};
@@ -199,12 +201,26 @@ int pp_loop_fd(const struct pp_loop *lp)
 
 int pp_loop_add(struct pp_loop *lp, struct pp_io *io, int fd, pp_io_fn fn)
 {
-    return add(lp, io, fd, fn, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    return add(lp, io, fd, fn, EDGES);
 }
 
 int pp_loop_add_level(struct pp_loop *lp, struct pp_io *io, int fd, pp_io_fn fn)
 {
     return add(lp, io, fd, fn, EPOLLIN);
+}
+
+int pp_loop_move(struct pp_loop *lp, struct pp_io *from, struct pp_io *to, pp_io_fn fn)
+{
+    struct epoll_event ev = {.events = EDGES, .data = {.ptr = to}};
+
+    /* Changing an entry reports its present state as a fresh edge (epoll(7)). */
+    if (!PP_EXPECT(epoll_ctl(lp->epoll_fd, EPOLL_CTL_MOD, from->fd, &ev) == 0))
+        return PP_EIO;
+    to->fd = from->fd;
+    to->fn = fn;
+    to->since = lp->turns;
+    from->fd = -1;
+    return PP_OK;
 }
 
 void pp_loop_remove(struct pp_loop *lp, struct pp_io *io, bool closing)

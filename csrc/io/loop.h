@@ -86,6 +86,11 @@ int pp_loop_add_level(struct pp_loop *lp, struct pp_io *io, int fd, pp_io_fn fn)
  * the open file description, which lives as long as anybody's copy). Fine when not registered. */
 void pp_loop_remove(struct pp_loop *lp, struct pp_io *io, bool closing);
 
+/* Let <to> stand in the place of <from>, which is registered by pp_loop_add: its events go to <fn>
+ * from now on, and <from> is unregistered. What is ready at this moment is told (again) in the next
+ * turn; events of the running batch are lost to <to>. PP_OK, or PP_EIO with nothing changed. */
+int pp_loop_move(struct pp_loop *lp, struct pp_io *from, struct pp_io *to, pp_io_fn fn) PP_MUST_USE;
+
 /* Timers, as pp_wheel_start, pp_wheel_no_later and pp_wheel_stop; due times in lp->now_ms. The
  * timerfd is armed at the end of the turn when it must be (outside a turn: at once). */
 void pp_loop_start(struct pp_loop *lp, struct pp_timer *t, uint64_t due_ms);

@@ -72,6 +72,7 @@ struct evp_md_st;
     X(SSL_set_verify, void, (struct ssl_st *, int, int (*)(int, struct x509_store_ctx_st *)))      \
     X(SSL_set1_curves_list, long, (struct ssl_st *, const char *))                                 \
     X(SSL_set_session, int, (struct ssl_st *, struct ssl_session_st *))                            \
+    X(SSL_set_alpn_protos, int, (struct ssl_st *, const unsigned char *, unsigned))                \
     X(SSL_set_tlsext_host_name, void, (struct ssl_st *, const char *))                             \
     X(SSL_set_tlsext_status_ocsp_resp, long, (struct ssl_st *, unsigned char *, int))              \
     X(SSL_do_handshake, int, (struct ssl_st *))                                                    \

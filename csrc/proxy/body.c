@@ -420,7 +420,7 @@ int pp_body_push(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, b
     if (flow->source_ended || flow->parked || room_for(x, dir) == 0)
         return PP_EAGAIN;
     int rc = piece.n > flow->decoder.limit - flow->received ? PP_EHTTP_BODY_BYTES : PP_OK;
-    if (rc == PP_OK && flow->hold > 0)
+    if (rc == PP_OK && flow->hold > 0 && piece.n > 0)
         rc = hold_piece(flow, piece);
     if (rc != PP_OK) {
         if (flush_sink(x, dir))

@@ -185,9 +185,10 @@ struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span ad
         *rc = PP_ELIMIT;
         return NULL;
     }
-    struct pp_cluster_conf none = pp_cluster_default_conf();
+    struct pp_cluster_conf own = conf != NULL ? *conf : pp_cluster_default_conf();
     *rc = PP_ENOMEM;
-    cl = pp_cluster_new(address, conf != NULL ? conf : &none, &pp_balance_rr_ops, 1);
+    own.proxy_protocol = 0; /* said of an upstream's endpoints; the address may be anybody's */
+    cl = pp_cluster_new(address, &own, &pp_balance_rr_ops, 1);
     if (cl == NULL)
         return NULL;
     *rc = pp_cluster_set_endpoint(cl, 0, address, PP_SPAN_NONE, 1);

@@ -29,6 +29,8 @@ struct pp_cluster_conf {
     uint32_t max_idle;                    /* pooled connections per endpoint and worker */
     uint32_t max_requests;                /* per connection, 0: no limit */
     uint32_t retries;
+    uint8_t proxy_protocol; /* version of the header that new connections begin with; 0: none.
+                               Such a connection is of one client, and never pooled */
     struct pp_http1_limits limits; /* of response heads */
     struct pp_tls_client *tls;     /* how its endpoints are spoken to; NULL: plain */
     struct pp_cluster_http2 http2;

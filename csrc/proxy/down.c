@@ -17,6 +17,7 @@ static void count(struct pp_down *d, unsigned word, int n)
 static void free_now(struct pp_deferred *deferred)
 {
     struct pp_down *d = PP_CONTAINER_OF(deferred, struct pp_down, deferred);
+    pp_announced_unref(d->announced);
     pp_client_tls_unref(d->tls);
     pp_slab_put(&d->h.core->down_slab, d);
 }
@@ -62,6 +63,22 @@ void pp_down_close(struct pp_down *d, bool abort)
     d->deferred.fn = free_now;
     pp_loop_defer_free(&core->loop, &d->deferred);
     pp_down_leave_door(d->door); /* freed at the end of the turn too, if it was the last */
+}
+
+struct pp_exchange *pp_down_exchange(struct pp_down *d, const struct pp_side_ops *ops, void *side)
+{
+    struct pp_exchange *x = pp_exchange_new(d->h.core, d->door->conf, &pp_drive_events);
+    if (x == NULL)
+        return NULL;
+    x->side[PP_SIDE_DOWN] = side;
+    x->ops[PP_SIDE_DOWN] = ops;
+    x->client = d->client;
+    x->announced = pp_announced_ref(d->announced);
+    x->client_fd = d->h.ch.io.fd;
+    x->tls = pp_client_tls_ref(d->tls);
+    if (d->door->home != NULL)
+        x->home = pp_snapshot_acquire(d->door->home);
+    return x;
 }
 
 void pp_down_expect(struct pp_down *d, enum pp_down_wait wait, uint64_t ms)
@@ -257,16 +274,36 @@ int pp_down_open(struct pp_door *door, int fd, struct pp_down **out)
     return PP_OK;
 }
 
+static void admit(struct pp_down *d, const struct pp_arrival *arrival)
+{
+    uint64_t ms = d->door->conf->header_timeout_ms;
+    d->client = arrival->client;
+    d->announced = arrival->announced;
+    d->born_ms -= arrival->waited_ms;
+    if (ms > 0)
+        ms = ms > arrival->waited_ms ? ms - arrival->waited_ms : 1;
+    pp_down_expect(d, PP_DOWN_WAIT_HEAD, ms);
+    pp_move_new(d);
+}
+
+void pp_down_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival)
+{
+    struct pp_down *d;
+    if (pp_down_open(door, fd, &d) == PP_OK)
+        admit(d, arrival);
+    else
+        pp_announced_unref(arrival->announced);
+}
+
 void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
 {
-    struct pp_door *door = l->owner;
+    struct pp_arrival arrival = {.announced = NULL};
     struct pp_down *d;
-    if (pp_down_open(door, fd, &d) != PP_OK)
+    if (pp_down_open(l->owner, fd, &d) != PP_OK)
         return;
-    pp_sock_addr_from(&d->client, from);
+    pp_sock_addr_from(&arrival.client, from);
     count(d, PP_METRIC_WORD(LISTENER, CONNECTIONS), 1);
-    pp_down_expect(d, PP_DOWN_WAIT_HEAD, door->conf->header_timeout_ms);
-    pp_move_new(d);
+    admit(d, &arrival);
 }
 
 /* Close it now; a log filter may hold it a little longer. */

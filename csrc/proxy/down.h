@@ -16,6 +16,7 @@
 #define PP_PROXY_DOWN_H
 
 #include "io/listener.h"
+#include "proxy/announced.h"
 #include "proxy/body.h"
 #include "proxy/drive.h"
 #include "proxy/h1.h"
@@ -105,7 +106,8 @@ struct pp_down {
     uint64_t born_ms;
     struct pp_down_clock body;
     struct pp_sock_addr client;
-    struct pp_client_tls *tls; /* once its handshake is done; NULL: plain */
+    struct pp_announced *announced; /* what came before its first byte; NULL: nothing */
+    struct pp_client_tls *tls;      /* once its handshake is done; NULL: plain */
     uint32_t n_request;
     uint32_t lingered; /* bytes dropped */
     uint8_t state;     /* enum pp_down_state */
@@ -125,12 +127,20 @@ struct pp_down {
 /* Listener callback: a connection of <l>->owner, a struct pp_door. */
 void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from);
 
+/* Begin to serve the connection <fd> (owned from now on), which was accepted and counted before. */
+void pp_down_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival);
+
 /* A connection of <door> over <fd>, which it owns now, idle and without deadline; counted as open.
  * PP_OK, or PP_ENOMEM or PP_EIO with <fd> closed. */
 int pp_down_open(struct pp_door *door, int fd, struct pp_down **out) PP_MUST_USE;
 /* A connection of <door> (a struct pp_down or not) is there, and gone. */
 void pp_down_enter_door(struct pp_door *door);
 void pp_down_leave_door(struct pp_door *door);
+
+/* A new exchange of <d>, in state HEAD, which knows what is known of the client; its side is <side>
+ * with <ops>. NULL when memory is out. */
+struct pp_exchange *pp_down_exchange(struct pp_down *d, const struct pp_side_ops *ops, void *side)
+    PP_MUST_USE;
 
 /* Deadline in <ms> from now; 0: none. */
 void pp_down_expect(struct pp_down *d, enum pp_down_wait wait, uint64_t ms);

@@ -39,7 +39,9 @@ static int send_head(struct pp_exchange *x)
 {
     struct pp_down *d = down_of(x);
     struct pp_http1_framing *fr = &x->flow[PP_DIR_RESPONSE].framing;
-    if (x->response.status >= 200) {
+    if (x->opens_tunnel) {
+        x->status = x->response.status;
+    } else if (x->response.status >= 200) {
         x->close_down = wants_close(d, x);
         x->status = x->response.status;
         fr->close = x->close_down;
@@ -189,6 +191,19 @@ static bool discard(struct pp_exchange *x)
     return whole;
 }
 
+static int give(struct pp_exchange *x, const struct pp_heir *to)
+{
+    struct pp_down *d = down_of(x);
+    int rc = d->h.mem == NULL ? PP_OK : pp_exchange_keep(x, d->h.mem, d->h.rd);
+    if (rc == PP_OK)
+        rc = pp_h1_give(&d->h, to);
+    d->x = NULL;
+    x->ops[PP_SIDE_DOWN] = NULL;
+    x->side[PP_SIDE_DOWN] = NULL;
+    pp_down_close(d, true);
+    return rc;
+}
+
 static void finish(struct pp_exchange *x, bool reusable)
 {
     struct pp_down *d = down_of(x);
@@ -240,23 +255,18 @@ const struct pp_side_ops pp_down_h1_ops = {
     .has_buffered = has_buffered,
     .plain_channel = plain_channel,
     .discard = discard,
+    .give = give,
     .finish = finish,
 };
 
 /* The first byte of a request is there. */
 static bool begin(struct pp_down *d)
 {
-    struct pp_exchange *x = pp_exchange_new(d->h.core, d->door->conf, &pp_drive_events);
+    struct pp_exchange *x = pp_down_exchange(d, &pp_down_h1_ops, d);
     if (x == NULL) {
         pp_down_close(d, false);
         return false;
     }
-    x->side[PP_SIDE_DOWN] = d;
-    x->ops[PP_SIDE_DOWN] = &pp_down_h1_ops;
-    x->client = d->client;
-    x->tls = pp_client_tls_ref(d->tls);
-    if (d->door->home != NULL)
-        x->home = pp_snapshot_acquire(d->door->home);
     d->x = x;
     pp_http1_head_init(&d->head, PP_HTTP1_REQUEST);
     /* The first request has had its time since the connection was accepted. */

@@ -141,7 +141,7 @@ struct pp_http2_stream *pp_down_h2_stream_open(void *owner)
     struct pp_down_stream *st = pp_slab_get(&core->stream_slab);
     if (st == NULL)
         return NULL;
-    struct pp_exchange *x = pp_exchange_new(core, d->door->conf, &pp_drive_events);
+    struct pp_exchange *x = pp_down_exchange(d, &pp_down_h2_ops, st);
     if (x == NULL) {
         pp_slab_put(&core->stream_slab, st);
         return NULL;
@@ -151,11 +151,6 @@ struct pp_http2_stream *pp_down_h2_stream_open(void *owner)
     st->x = x;
     st->deadline_ms = UINT64_MAX;
     pp_timer_init(&st->timer, on_timer);
-    x->side[PP_SIDE_DOWN] = st;
-    x->ops[PP_SIDE_DOWN] = &pp_down_h2_ops;
-    x->client = d->client;
-    if (d->door->home != NULL)
-        x->home = pp_snapshot_acquire(d->door->home);
     pp_list_attach_back(&h2->streams, &st->link);
     h2->n_stream++;
     h2->n_open++;

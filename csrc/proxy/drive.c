@@ -4,6 +4,7 @@
 #include "proxy/hook.h"
 #include "proxy/reply.h"
 #include "proxy/step.h"
+#include "proxy/upgrade.h"
 
 static void on_request(struct pp_exchange *x)
 {
@@ -34,7 +35,14 @@ static void on_connected(struct pp_exchange *x)
 static void relay_interim(struct pp_exchange *x)
 {
     int rc = PP_OK;
-    if (x->response.status != 100 && !pp_http_msg_is_1_0(&x->request)) {
+    if (x->n_interim++ == PP_EXCHANGE_INTERIM_MAX) {
+        x->events->failed(
+            x, pp_fault_make(PP_FAULT_UPSTREAM_BAD_RESPONSE, PP_SIDE_UP, false, PP_EHTTP_INTERIM));
+        return;
+    }
+    /* A client that does not read gets none: they would pile up here. */
+    if (x->response.status != 100 && !pp_http_msg_is_1_0(&x->request) &&
+        x->ops[PP_SIDE_DOWN]->room(x) > 0) {
         struct pp_http1_framing none = {0};
         x->flow[PP_DIR_RESPONSE].framing = none;
         rc = x->ops[PP_SIDE_DOWN]->send_head(x);
@@ -50,18 +58,21 @@ static void on_response(struct pp_exchange *x)
 {
     struct pp_core *core = x->core;
     const struct pp_http_msg *m = &x->response;
-    if (m->status < 200) {
-        if (m->status == 101)
+    if (m->status == 101) {
+        if (!pp_upgrade_is_answered(x)) {
             x->events->failed(x, pp_fault_make(PP_FAULT_UPSTREAM_BAD_RESPONSE, PP_SIDE_UP, false,
-                                               PP_EHTTP_UPGRADE));
-        else
-            relay_interim(x);
+                                               PP_EHTTP_SWITCH));
+            return;
+        }
+        x->opens_tunnel = true;
+    } else if (m->status < 200) {
+        relay_interim(x);
         return;
     }
     x->t.first_byte = core->loop.now_us;
     x->upstream_head = true;
     x->upstream_status = m->status;
-    x->upstream_keep_alive = m->keep_alive && m->body != PP_HTTP_BODY_CLOSE;
+    x->upstream_keep_alive = m->keep_alive && m->body != PP_HTTP_BODY_CLOSE && !x->opens_tunnel;
     if (m->status < 600)
         core->metrics.words[x->cluster->record + PP_METRIC_WORD(UPSTREAM, STATUS_1XX) +
                             m->status / 100 - 1]++;
@@ -80,6 +91,10 @@ static void on_source_ended(struct pp_exchange *x, enum pp_dir dir)
 
 static void on_drained(struct pp_exchange *x, enum pp_dir dir)
 {
+    if (x->state == PP_EXCHANGE_TUNNEL) { /* it waits for both sides to have sent their heads */
+        pp_step_run(x);
+        return;
+    }
     enum pp_side source = pp_body_source(dir);
     bool flows = dir == PP_DIR_REQUEST ? x->flow[dir].head_sent : x->state == PP_EXCHANGE_BODY;
     if (flows && pp_exchange_is_attached(x, source) && !x->flow[dir].source_ended)

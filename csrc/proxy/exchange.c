@@ -19,6 +19,7 @@ struct pp_exchange *pp_exchange_new(struct pp_core *core, const struct pp_listen
     pp_http_msg_init(&x->request, &x->arena);
     pp_http_msg_init(&x->response, &x->arena);
     x->core = core;
+    x->client_fd = -1;
     x->snapshot = pp_snapshot_acquire(core->snapshot);
     x->listener = listener;
     x->route = core->snapshot->route[0];
@@ -35,6 +36,7 @@ static void free_now(struct pp_deferred *deferred)
 {
     struct pp_exchange *x = PP_CONTAINER_OF(deferred, struct pp_exchange, deferred);
     struct pp_core *core = x->core;
+    pp_announced_unref(x->announced);
     pp_client_tls_unref(x->tls);
     for (int dir = 0; dir < 2; dir++) {
         pp_mem_free(x->flow[dir].held);
@@ -54,6 +56,30 @@ void pp_exchange_free(struct pp_exchange *x)
     PP_COUNT(&x->core->metrics, x->core->metrics.fallback[PP_METRIC_WORKER], WORKER, EXCHANGES, -1);
     x->deferred.fn = free_now;
     pp_loop_defer_free(&x->core->loop, &x->deferred);
+}
+
+/* <s> points into [old, old + n), which now lives at <to>, or elsewhere. */
+static void rebase(struct pp_span *s, const char *old, size_t n, const char *to)
+{
+    uintptr_t off = (uintptr_t)s->p - (uintptr_t)old;
+    if (s->p != NULL && off < n)
+        s->p = to + off;
+}
+
+int pp_exchange_keep(struct pp_exchange *x, const char *mem, size_t n)
+{
+    struct pp_span *spans[] = {&x->host, &x->path, &x->target, &x->up_host, &x->offer};
+    struct pp_span copy;
+    int rc = pp_arena_dup(&x->arena, pp_span(mem, n), &copy);
+    if (rc != PP_OK)
+        return rc;
+    pp_http_msg_rebase(&x->request, mem, n, copy.p);
+    pp_http_msg_rebase(&x->response, mem, n, copy.p);
+    for (size_t i = 0; i < PP_COUNT_OF(spans); i++)
+        rebase(spans[i], mem, n, copy.p);
+    for (unsigned i = 0; i < x->hit.n_capture; i++)
+        rebase(&x->hit.capture[i], mem, n, copy.p);
+    return PP_OK;
 }
 
 void pp_exchange_enter(struct pp_exchange *x, enum pp_exchange_state state)

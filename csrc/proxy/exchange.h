@@ -14,6 +14,10 @@
  * BODY -> REPLY (an answer of our own) -------------------------------------------------->+ any
  * state -> LOG with a fault, when no answer is possible any more
  *
+ *   RESPONSE -> TUNNEL -> LOG   after a 101, or for CONNECT (which goes from UPSTREAM_REQUEST to
+ *                               RESPONSE): both connections leave for a tunnel, whose end is the
+ *                               exchange's (proxy/tunnel.h)
+ *
  * SIDES  the exchange reaches its two connections through two tables of the same shape (struct
  * pp_side_ops). For each direction one side is the source and the other the sink:
  *
@@ -27,6 +31,7 @@
 
 #include "io/chan.h"
 #include "io/sock.h"
+#include "proxy/announced.h"
 #include "proxy/client_tls.h"
 #include "proxy/core.h"
 #include "proxy/fault.h"
@@ -47,12 +52,13 @@ enum pp_exchange_state {
     PP_EXCHANGE_AWAIT = 10, /* the request body streams; waiting for the response head */
     PP_EXCHANGE_UPSTREAM_RESPONSE = 11,
     PP_EXCHANGE_RESPONSE = 12,
-    PP_EXCHANGE_BODY = 13, /* the response has begun */
-    PP_EXCHANGE_CONNECT_FAILED = 14,
-    PP_EXCHANGE_PROXY_ERROR = 15,
-    PP_EXCHANGE_REPLY = 16, /* an answer of our own is being sent */
-    PP_EXCHANGE_LOG = 17,
-    PP_EXCHANGE_DONE = 18
+    PP_EXCHANGE_BODY = 13,   /* the response has begun */
+    PP_EXCHANGE_TUNNEL = 14, /* the head that opens a tunnel was sent; bytes pass until it ends */
+    PP_EXCHANGE_CONNECT_FAILED = 15,
+    PP_EXCHANGE_PROXY_ERROR = 16,
+    PP_EXCHANGE_REPLY = 17, /* an answer of our own is being sent */
+    PP_EXCHANGE_LOG = 18,
+    PP_EXCHANGE_DONE = 19
 };
 
 enum pp_dir { PP_DIR_REQUEST = 0, PP_DIR_RESPONSE = 1 };
@@ -66,6 +72,8 @@ enum pp_park {
 };
 
 struct pp_exchange;
+
+struct pp_heir; /* proxy/h1.h */
 
 /* One side of an exchange. All calls with the side attached; results are PP_OK or the code that
  * broke the connection (the caller makes it a fault). As a sink: */
@@ -101,6 +109,10 @@ struct pp_side_ops {
     /* Take what is buffered of a body nobody wants: true when it is complete by now, so the
      * connection can go on. */
     bool (*discard)(struct pp_exchange *x);
+    /* Leave the connection to <to>, with everything written (room). Detaches in any case.
+     * PP_OK, or PP_ENOMEM or PP_EIO: the connection is closed, or with <to> and its bytes are lost.
+     * NULL: not a connection of this exchange alone. */
+    int (*give)(struct pp_exchange *x, const struct pp_heir *to);
     /* The exchange is over for this side. <reusable>: both directions ended in order. Detaches. */
     void (*finish)(struct pp_exchange *x, bool reusable);
 };
@@ -186,8 +198,15 @@ struct pp_exchange {
     bool path_set;        /* a filter has chosen <path> */
     bool held_filtered;   /* an async filter has been through the held body */
     bool declared_length; /* a response without a body came with Content-Length (HEAD, 304) */
+    bool wants_tunnel; /* CONNECT, or <offer>: the endpoint's connection must be a fresh HTTP/1 one
+                        */
+    bool opens_tunnel; /* <response> is the head that opens it */
+    bool tunnelled;    /* it was opened, and counted as answered */
+    bool restored;     /* it came from another worker, whose log filters have seen it */
+    bool moved;        /* it goes on in another worker, which writes the log line */
     uint8_t attempts;
     uint8_t replays;          /* of them, those that an endpoint had sent back unread */
+    uint16_t n_interim;       /* interim responses of the endpoint */
     uint16_t status;          /* final status that the client got, 0: none */
     uint16_t upstream_status; /* as the endpoint sent it, 0: none */
 
@@ -200,12 +219,15 @@ struct pp_exchange {
     struct pp_deferred deferred;
 
     struct pp_sock_addr client;
+    struct pp_announced *announced; /* of the client's connection; NULL: nothing. A reference */
+    int client_fd; /* of that connection, while its side is attached: for its addresses; or -1 */
     struct pp_client_tls *tls; /* what was agreed with the client; NULL: plain (client_tls.h) */
     struct pp_span host;       /* lower case, without port */
     struct pp_span path;       /* normal form: what is routed, shown to filters and sent on */
     struct pp_span
         target; /* request target for the endpoint: path and query, rewritten where configured */
     struct pp_span up_host;    /* Host for the endpoint */
+    struct pp_span offer;      /* Upgrade protocols that go on to the endpoint, empty: none */
     struct pp_span reply_body; /* body of an answer of our own */
     struct pp_span held;       /* a collected body after its filters */
     struct pp_router_hit hit;
@@ -232,6 +254,14 @@ struct pp_exchange *pp_exchange_new(struct pp_core *core, const struct pp_listen
                                     const struct pp_exchange_events *events) PP_MUST_USE;
 /* Give it back at the end of the turn. Both sides must be detached. */
 void pp_exchange_free(struct pp_exchange *x);
+
+/* Most interim responses of one exchange, against an origin that floods (1xx flood): two hours of a
+ * 102 every 20 seconds. */
+#define PP_EXCHANGE_INTERIM_MAX 360
+
+/* The <n> bytes at <mem>, into which the messages and what was derived from them may point, are
+ * about to go: keep a copy, and point there. PP_OK or PP_ENOMEM. */
+int pp_exchange_keep(struct pp_exchange *x, const char *mem, size_t n) PP_MUST_USE;
 
 /* The only way to change the state. */
 void pp_exchange_enter(struct pp_exchange *x, enum pp_exchange_state state);

@@ -289,6 +289,18 @@ int pp_h1_flush(struct pp_h1 *h, size_t *sent)
     return rc;
 }
 
+int pp_h1_give(struct pp_h1 *h, const struct pp_heir *to)
+{
+    PP_ASSERT(pp_h1_is_flushed(h) && h->core->gather.owner != h && h->spill == NULL);
+    int rc = pp_chan_move(&h->ch, to->ch, to->fn);
+    if (rc == PP_OK && pp_h1_unread(h) > 0 &&
+        pp_buf_write(to->unread, &h->core->chunk_slab, h->mem + h->rd, pp_h1_unread(h),
+                     to->limit) != PP_OK)
+        rc = PP_ENOMEM;
+    pp_h1_close(h, true);
+    return rc;
+}
+
 void pp_h1_close(struct pp_h1 *h, bool abort)
 {
     if (h->core->gather.owner == h)

@@ -25,6 +25,15 @@ struct pp_h1 {
     struct pp_buf out;
 };
 
+/* Where a connection goes that leaves its owner for a tunnel: the channel with its new handler, and
+ * what was read and not used. */
+struct pp_heir {
+    struct pp_chan *ch;
+    pp_io_fn fn;
+    struct pp_buf *unread; /* of chunks of core->chunk_slab, at most <limit> bytes */
+    size_t limit;
+};
+
 static inline size_t pp_h1_unread(const struct pp_h1 *h)
 {
     return h->wr - h->rd;
@@ -79,6 +88,10 @@ static inline struct pp_chan *pp_h1_plain_channel(struct pp_h1 *h)
 {
     return h->ch.ops == &pp_chan_tcp_ops && pp_h1_is_flushed(h) ? &h->ch : NULL;
 }
+
+/* Leave the channel and the unread bytes to <to>, and give all memory back; everything must be
+ * written. PP_OK; PP_ENOMEM: with the channel moved, but its bytes lost; PP_EIO: closed. */
+int pp_h1_give(struct pp_h1 *h, const struct pp_heir *to) PP_MUST_USE;
 
 /* Close the channel and give all memory back. Idempotent. */
 void pp_h1_close(struct pp_h1 *h, bool abort);

@@ -120,6 +120,7 @@ static bool (*const steps[])(struct pp_exchange *x) = {
     [PP_EXCHANGE_UPSTREAM_RESPONSE] = pp_step_upstream_response,
     [PP_EXCHANGE_RESPONSE] = pp_step_response,
     [PP_EXCHANGE_BODY] = pp_step_body,
+    [PP_EXCHANGE_TUNNEL] = pp_step_tunnel,
     [PP_EXCHANGE_CONNECT_FAILED] = pp_step_connect_failed,
     [PP_EXCHANGE_PROXY_ERROR] = pp_step_proxy_error,
     [PP_EXCHANGE_REPLY] = pp_step_reply,

@@ -56,6 +56,7 @@ bool pp_step_send(struct pp_exchange *x);
 bool pp_step_upstream_response(struct pp_exchange *x);
 bool pp_step_response(struct pp_exchange *x);
 bool pp_step_body(struct pp_exchange *x);
+bool pp_step_tunnel(struct pp_exchange *x);
 bool pp_step_proxy_error(struct pp_exchange *x);
 bool pp_step_reply(struct pp_exchange *x);
 bool pp_step_log(struct pp_exchange *x);

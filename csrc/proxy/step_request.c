@@ -1,8 +1,10 @@
 /* The steps of the request: from its head to its sending. */
 #include "proxy/forward.h"
+#include "proxy/grpc.h"
 #include "proxy/reply.h"
 #include "proxy/step.h"
 #include "proxy/up.h"
+#include "proxy/upgrade.h"
 #include "wire/uri.h"
 
 bool pp_step_early(struct pp_exchange *x)
@@ -71,10 +73,38 @@ static void begin_route(struct pp_exchange *x)
     uint64_t total = x->route->total_timeout_ms;
     if (total == 0 && x->cluster != NULL)
         total = x->cluster->conf.total_timeout_ms;
+    if (pp_grpc_is_call(&x->request)) {
+        uint64_t wanted = pp_grpc_timeout_ms(&x->request);
+        if (wanted > 0)
+            total = total == 0 ? wanted : PP_MIN(total, wanted);
+    }
     if (total > 0) {
         pp_timer_init(&x->timer, on_total_timeout);
         pp_loop_start(&core->loop, &x->timer, core->loop.now_ms + total);
     }
+}
+
+/* CONNECT goes where a route that names the method says, whatever target it asks for: this is the
+ * end of a tunnel, never an open proxy. */
+static bool begin_connect(struct pp_exchange *x, int rc)
+{
+    const struct pp_http_msg *m = &x->request;
+    /* A client that expects a tunnel may have sent what belongs into it: never read that as
+     * requests. */
+    x->close_down = true;
+    if (rc != PP_OK || !x->route->takes_connect || x->ops[PP_SIDE_DOWN]->give == NULL) {
+        x->route = x->snapshot->route[0];
+        begin_route(x);
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
+    }
+    begin_route(x);
+    /* Content has no meaning here (RFC 9110 section 9.3.6), and would be the first bytes of the
+     * tunnel to whoever does not look for it. */
+    if (m->body == PP_HTTP_BODY_CHUNKED || m->content_length > 0)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_BAD_REQUEST, PP_EHTTP_CONTENT));
+    x->wants_tunnel = true;
+    pp_exchange_enter(x, PP_EXCHANGE_REQUEST);
+    return true;
 }
 
 bool pp_step_route(struct pp_exchange *x)
@@ -89,17 +119,13 @@ bool pp_step_route(struct pp_exchange *x)
         return pp_step_to_error(
             x, pp_step_fault(rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY : PP_FAULT_BAD_REQUEST, rc));
     }
-    if (x->request.method_id == PP_HTTP_CONNECT) {
-        /* A client that expects a tunnel may have sent what belongs into it: never read that as
-         * requests. */
-        x->close_down = true;
-        begin_route(x);
-        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
-    }
+    bool connect = x->request.method_id == PP_HTTP_CONNECT;
     struct pp_router_query q = {.host = x->host, .path = x->path, .method = x->request.method_id};
     rc = pp_router_find(x->snapshot->router, &q, &x->hit, &x->allowed);
     if (rc == PP_OK)
         x->route = x->snapshot->route[x->hit.route];
+    if (connect)
+        return begin_connect(x, rc);
     begin_route(x);
     if (rc == PP_EMETHOD)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_METHOD_NOT_ALLOWED, rc));
@@ -126,6 +152,8 @@ bool pp_step_request(struct pp_exchange *x)
         pp_exchange_enter(x, PP_EXCHANGE_REPLY);
         return true;
     }
+    if (pp_up_can_tunnel(x->cluster) && pp_upgrade_offer(x) != PP_OK)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length, route->max_body,
                   route->chain.buffer_request);
     bool collect = x->flow[PP_DIR_REQUEST].hold > 0;
@@ -196,8 +224,8 @@ bool pp_step_peer(struct pp_exchange *x)
     x->attempts++;
     pp_exchange_enter(x, PP_EXCHANGE_CONNECT);
     /* After a failure a fresh connection is the surer way: its siblings in the pool may be as dead.
-     */
-    rc = pp_up_acquire(x, ep, x->attempts > 1);
+     * One that becomes a tunnel never comes back, and its request is not sent twice. */
+    rc = pp_up_acquire(x, ep, x->attempts > 1 || x->wants_tunnel);
     if (rc == PP_OK) {
         x->t.connected = x->core->loop.now_us;
         pp_exchange_enter(x, PP_EXCHANGE_CONNECTED);
@@ -236,6 +264,7 @@ static void frame_request(struct pp_exchange *x)
     struct pp_http1_framing *fr = &flow->framing;
     memset(fr, 0, sizeof(*fr));
     fr->te_trailers = m->te_trailers;
+    fr->upgrade = x->offer.n > 0;
     if (m->body == PP_HTTP_BODY_NONE)
         return;
     if (flow->hold > 0) {
@@ -257,8 +286,22 @@ static bool upstream_broke(struct pp_exchange *x, int rc)
     return pp_step_retry(x);
 }
 
+/* CONNECT: nothing goes to the endpoint, it is connected, and that is the answer. */
+static bool answer_connect(struct pp_exchange *x)
+{
+    if (x->ops[PP_SIDE_UP]->give == NULL)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
+    if (pp_exchange_reply(x, 200, PP_SPAN_NONE) != PP_OK)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
+    x->opens_tunnel = true;
+    pp_exchange_enter(x, PP_EXCHANGE_RESPONSE);
+    return true;
+}
+
 bool pp_step_send(struct pp_exchange *x)
 {
+    if (x->request.method_id == PP_HTTP_CONNECT)
+        return answer_connect(x);
     struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
     const struct pp_side_ops *up = x->ops[PP_SIDE_UP];
     frame_request(x);

@@ -4,6 +4,7 @@
 #include "proxy/hook.h"
 #include "proxy/reply.h"
 #include "proxy/step.h"
+#include "proxy/tunnel.h"
 
 bool pp_step_upstream_response(struct pp_exchange *x)
 {
@@ -63,6 +64,27 @@ static bool begin_response(struct pp_exchange *x)
     return x->state != PP_EXCHANGE_BODY;
 }
 
+/* The head that opens a tunnel; the connections follow it when it is written. */
+static bool begin_tunnel(struct pp_exchange *x)
+{
+    struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    const struct pp_side_ops *down = x->ops[PP_SIDE_DOWN];
+    bool connect = x->request.method_id == PP_HTTP_CONNECT;
+    memset(&flow->framing, 0, sizeof(flow->framing));
+    x->response.status = connect ? 200 : 101; /* no filter's business any more */
+    flow->framing.upgrade = !connect;
+    int rc = down->send_head(x);
+    if (rc == PP_ELIMIT)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_HEAD_TOO_LARGE, rc));
+    if (rc == PP_OK)
+        rc = down->flush(x);
+    flow->head_sent = true;
+    if (rc != PP_OK)
+        return pp_step_to_abort(x, pp_body_sink_fault(PP_DIR_RESPONSE, rc));
+    pp_exchange_enter(x, PP_EXCHANGE_TUNNEL);
+    return true;
+}
+
 bool pp_step_response(struct pp_exchange *x)
 {
     int verdict = pp_phase_run(x, PP_PHASE_RESPONSE);
@@ -73,6 +95,8 @@ bool pp_step_response(struct pp_exchange *x)
     const struct pp_http_msg *m = &x->response;
     if (pp_forward_response(x) != PP_OK)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
+    if (x->opens_tunnel)
+        return begin_tunnel(x);
     pp_body_begin(x, PP_DIR_RESPONSE, (enum pp_http_body)m->body, m->content_length, UINT64_MAX,
                   m->body == PP_HTTP_BODY_NONE ? 0 : x->route->chain.buffer_response);
     pp_exchange_enter(x, PP_EXCHANGE_BODY);
@@ -140,18 +164,37 @@ bool pp_step_reply(struct pp_exchange *x)
     return true;
 }
 
-static void count_end(struct pp_exchange *x)
+/* The request has had its answer: at its end, or when it becomes a tunnel, which may last for days.
+ */
+static void count_answer(struct pp_exchange *x)
 {
     struct pp_metrics *m = &x->core->metrics;
     uint32_t record = x->route->record;
     unsigned cls = x->status / 100;
     if (cls >= 1 && cls <= 5)
         m->words[record + PP_METRIC_WORD(ROUTE, STATUS_1XX) + cls - 1]++;
-    if (x->fault.code == PP_FAULT_CLIENT_ABORT || x->fault.code == PP_FAULT_SEND_TIMEOUT)
-        PP_COUNT(m, record, ROUTE, ABORTED, 1);
     if (x->routed)
         PP_COUNT(m, record, ROUTE, ACTIVE, -1);
     pp_metrics_observe(m, PP_METRIC_ROUTE, record, x->core->loop.now_us - x->t.start);
+}
+
+static void count_end(struct pp_exchange *x)
+{
+    if (x->fault.code == PP_FAULT_CLIENT_ABORT || x->fault.code == PP_FAULT_SEND_TIMEOUT)
+        PP_COUNT(&x->core->metrics, x->route->record, ROUTE, ABORTED, 1);
+    if (!x->tunnelled)
+        count_answer(x);
+}
+
+bool pp_step_tunnel(struct pp_exchange *x)
+{
+    if (x->tunnelled || x->ops[PP_SIDE_DOWN]->room(x) == 0 || x->ops[PP_SIDE_UP]->room(x) == 0)
+        return false; /* `drained` will tell */
+    if (pp_tunnel_begin(x) != PP_OK)
+        return pp_step_to_abort(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
+    x->tunnelled = true;
+    count_answer(x);
+    return x->state != PP_EXCHANGE_TUNNEL; /* it may have ended at once */
 }
 
 /* Is there nothing left over on the endpoint's connection? */
@@ -164,11 +207,14 @@ static bool up_is_reusable(const struct pp_exchange *x)
 
 bool pp_step_log(struct pp_exchange *x)
 {
+    if (x->restored)
+        x->cursor = UINT8_MAX;
     int verdict = pp_phase_run(x, PP_PHASE_LOG);
     if (verdict == PP_PARK)
         return false;
     count_end(x);
-    pp_accesslog_write(x);
+    if (!x->moved)
+        pp_accesslog_write(x);
     bool whole = !x->aborted && !x->close_down;
     if (x->request.body != PP_HTTP_BODY_NONE && !x->flow[PP_DIR_REQUEST].source_ended)
         whole = false;

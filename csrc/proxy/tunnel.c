@@ -19,6 +19,7 @@ static void free_now(struct pp_deferred *deferred)
     struct pp_core *core = t->core;
     if (t->ep != NULL)
         pp_cluster_unref(t->ep->cluster);
+    pp_announced_unref(t->announced);
     pp_slab_put(&core->tunnel_slab, t);
 }
 
@@ -60,11 +61,24 @@ static void close_now(struct pp_tunnel *t, bool abort)
         pp_splice_release(&core->splice, t->flow[i].pipe);
         t->flow[i].pipe = NULL;
     }
-    pp_list_detach(&t->link);
-    core->n_tunnel--;
     count_active(t, -1); /* the endpoint stays: the log line names it */
+}
+
+void pp_tunnel_free(struct pp_tunnel *t)
+{
+    pp_list_detach(&t->link);
+    t->core->n_tunnel--;
     t->deferred.fn = free_now;
-    pp_loop_defer_free(&core->loop, &t->deferred);
+    pp_loop_defer_free(&t->core->loop, &t->deferred);
+}
+
+/* Tell the owner. An exchange has still to be logged, and frees it afterwards. */
+static void tell_end(struct pp_tunnel *t)
+{
+    bool is_own = t->x == NULL;
+    t->ops->ended(t);
+    if (is_own)
+        pp_tunnel_free(t);
 }
 
 void pp_tunnel_end(struct pp_tunnel *t, struct pp_fault fault, bool abort)
@@ -73,7 +87,7 @@ void pp_tunnel_end(struct pp_tunnel *t, struct pp_fault fault, bool abort)
         return;
     t->fault = fault;
     close_now(t, abort);
-    t->ops->ended(t);
+    tell_end(t);
 }
 
 void pp_tunnel_let_go(struct pp_tunnel *t)
@@ -82,14 +96,33 @@ void pp_tunnel_let_go(struct pp_tunnel *t)
         return;
     t->moved = true;
     close_now(t, false);
-    t->ops->ended(t);
+    tell_end(t);
+}
+
+static void cut_off(struct pp_tunnel *t)
+{
+    struct pp_fault f = pp_fault_make(PP_FAULT_SHUTDOWN, PP_SIDE_DOWN, false, PP_OK);
+    if (t->state == PP_TUNNEL_CLOSED) /* a log filter is at work */
+        t->x->events->failed(t->x, f);
+    else
+        pp_tunnel_end(t, f, true);
+}
+
+void pp_tunnel_cut_all(struct pp_core *core)
+{
+    for (uint32_t n = core->n_tunnel; n > 0 && !pp_list_is_empty(&core->tunnels); n--) {
+        struct pp_tunnel *t = PP_CONTAINER_OF(core->tunnels.next, struct pp_tunnel, link);
+        pp_list_detach(&t->link);
+        pp_list_attach_back(&core->tunnels, &t->link);
+        if (t->state != PP_TUNNEL_CLOSED)
+            cut_off(t);
+    }
 }
 
 void pp_tunnel_close_all(struct pp_core *core)
 {
     while (!pp_list_is_empty(&core->tunnels))
-        pp_tunnel_end(PP_CONTAINER_OF(core->tunnels.next, struct pp_tunnel, link),
-                      pp_fault_make(PP_FAULT_SHUTDOWN, PP_SIDE_DOWN, false, PP_OK), true);
+        cut_off(PP_CONTAINER_OF(core->tunnels.next, struct pp_tunnel, link));
 }
 
 static void no_memory(struct pp_tunnel *t, enum pp_side side)
@@ -419,6 +452,16 @@ int pp_tunnel_attach(struct pp_tunnel *t, enum pp_side side, int fd, bool connec
 {
     return pp_chan_tcp_open(&t->ch[side], &t->core->loop, fd,
                             side == PP_SIDE_DOWN ? on_down : on_up, connected);
+}
+
+struct pp_heir pp_tunnel_heir(struct pp_tunnel *t, enum pp_side side)
+{
+    enum pp_dir dir = side == PP_SIDE_DOWN ? PP_DIR_REQUEST : PP_DIR_RESPONSE;
+    struct pp_heir heir = {.ch = &t->ch[side],
+                           .fn = side == PP_SIDE_DOWN ? on_down : on_up,
+                           .unread = &t->flow[dir].out,
+                           .limit = PP_TUNNEL_RECORD_HELD};
+    return heir;
 }
 
 void pp_tunnel_expect(struct pp_tunnel *t, uint64_t ms)

@@ -1,5 +1,5 @@
 /* A tunnel: two channels, and bytes moving both ways until both sides have ended. TCP listeners are
- * made of tunnels; whoever has two connected descriptors can open one.
+ * made of tunnels, and an exchange becomes one after a 101 or for CONNECT.
  *
  *   client  <- ch[DOWN] -- flow[REQUEST]  -> [ held ] -> ch[UP] ->  endpoint
  *           <- ch[DOWN] <- [ held ] <- flow[RESPONSE] -- ch[UP] <-
@@ -18,14 +18,17 @@
  * as that is taken at once: a broken connection must not look like the end of a stream.
  *
  * tunnel.c moves the bytes; tunnel_door.c is TCP listeners: it accepts, connects and writes the
- * log; tunnel_move.c hands tunnels to another worker. */
+ * log; tunnel_http.c is exchanges that become tunnels; tunnel_move.c hands tunnels to another
+ * worker. */
 #ifndef PP_PROXY_TUNNEL_H
 #define PP_PROXY_TUNNEL_H
 
 #include "io/chan.h"
 #include "io/listener.h"
+#include "proxy/announced.h"
 #include "proxy/cluster.h"
 #include "proxy/exchange.h"
+#include "proxy/h1.h"
 #include "proxy/moved.h"
 #include "wire/tunnel_record.h"
 
@@ -57,7 +60,8 @@ struct pp_tunnel_ops {
     /* CONNECTING: the endpoint's channel has news, or the deadline has passed. */
     void (*connecting)(struct pp_tunnel *t);
     void (*expired)(struct pp_tunnel *t);
-    /* Everything is closed, t->fault says why; the memory lives until the end of the turn. */
+    /* Everything is closed, t->fault says why; the memory lives until the end of the turn. With an
+     * exchange it lives, and is counted, until pp_tunnel_free. */
     void (*ended)(struct pp_tunnel *t);
 };
 
@@ -70,7 +74,10 @@ struct pp_tunnel {
     struct pp_door *door;   /* where the client came in */
     uint32_t record;        /* the listener's counters, for bytes */
     struct pp_endpoint *ep; /* holds a reference to its cluster; NULL: none chosen yet */
+    struct pp_span head[2]; /* of <x>, written for another worker; empty before */
+    struct pp_exchange *x;  /* that it is the end of, in state TUNNEL or LOG; NULL: none */
     struct pp_sock_addr client;
+    struct pp_announced *announced; /* what came before its first byte; NULL: nothing */
     struct pp_timer timer;
     uint64_t deadline_ms; /* of the connect; UINT64_MAX: none */
     uint64_t idle_ms;     /* without a byte either way it ends; 0: never */
@@ -96,6 +103,8 @@ struct pp_tunnel *pp_tunnel_new(struct pp_core *core, const struct pp_tunnel_ops
 /* Put <fd> at <side>: owned from now on in every case. <connected>: it can be read and written at
  * once. On failure the tunnel is to be ended. PP_OK, PP_ENOMEM or PP_EIO. */
 int pp_tunnel_attach(struct pp_tunnel *t, enum pp_side side, int fd, bool connected) PP_MUST_USE;
+/* Where the connection of <side> goes that an exchange leaves to the tunnel. */
+struct pp_heir pp_tunnel_heir(struct pp_tunnel *t, enum pp_side side);
 /* Use <ep> from now on, counted as active; NULL: none. */
 void pp_tunnel_set_endpoint(struct pp_tunnel *t, struct pp_endpoint *ep);
 /* Both channels are connected: begin to move bytes. May end the tunnel at once. */
@@ -111,7 +120,11 @@ void pp_tunnel_let_go(struct pp_tunnel *t);
 /* Bring what the pipes hold into <out>. PP_OK, or an error after which bytes are lost: the tunnel
  * is to be ended. */
 int pp_tunnel_unpipe(struct pp_tunnel *t) PP_MUST_USE;
-/* Abort every tunnel of the worker. */
+/* The exchange of a closed tunnel is over: free it at the end of the turn. */
+void pp_tunnel_free(struct pp_tunnel *t);
+/* Abort every tunnel of the worker; those that a log filter holds go when it is done. */
+void pp_tunnel_cut_all(struct pp_core *core);
+/* Abort every tunnel, and the log filters that hold some. */
 void pp_tunnel_close_all(struct pp_core *core);
 
 /* ---- TCP listeners (tunnel_door.c) ---- */
@@ -119,9 +132,31 @@ void pp_tunnel_close_all(struct pp_core *core);
 /* Listener callback: a connection of <l>->owner, a struct pp_door whose listener has a cluster. It
  * is tunnelled to one of its endpoints; when none can be reached, the client is reset. */
 void pp_tunnel_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from);
-/* Make <t> one of <door>'s, until it ends. */
+/* The same for a connection (owned from now on) that was accepted and counted before, to <cl>. */
+void pp_tunnel_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival,
+                     struct pp_cluster *cl);
+/* Make <t> one of <door>'s; when it has ended, it leaves. */
 void pp_tunnel_enter(struct pp_tunnel *t, struct pp_door *door);
+void pp_tunnel_leave(struct pp_tunnel *t);
+/* Probe both ends as the listener says, so that a peer that vanished is found out. */
+void pp_tunnel_keep_alive(const struct pp_tunnel *t);
 extern const struct pp_tunnel_ops pp_tunnel_door_ops;
+
+/* ---- exchanges (tunnel_http.c) ---- */
+
+/* <x> is in TUNNEL, and both of its sides have written everything: their connections become a
+ * tunnel of the same door, with what was read of them already. It may end at once: <x> is in LOG
+ * then, as it will be when it ends later. PP_OK, or PP_ENOMEM with nothing changed. */
+int pp_tunnel_begin(struct pp_exchange *x) PP_MUST_USE;
+extern const struct pp_tunnel_ops pp_tunnel_http_ops;
+
+/* The exchange of <t>, for another worker that goes on with it: its route, its heads and its times.
+ * Of heads over PP_TUNNEL_RECORD_HEAD bytes, or when memory is out, nothing is said. */
+void pp_tunnel_describe_http(struct pp_tunnel *t, struct pp_tunnel_record *r);
+/* Make the exchange of <t> again, whose endpoint is known. Its log filters have run where it came
+ * from; the log line is still to be written. A route that is not there any more keeps its name.
+ * PP_OK or PP_ENOMEM. */
+int pp_tunnel_restore_http(struct pp_tunnel *t, const struct pp_tunnel_record *r) PP_MUST_USE;
 
 /* ---- to another worker (tunnel_move.c) ---- */
 

@@ -42,7 +42,8 @@ static bool is_movable(const struct pp_tunnel *t)
 {
     return t->ch[0].ops == &pp_chan_tcp_ops && t->ch[1].ops == &pp_chan_tcp_ops && t->ep != NULL &&
            t->door->name.n <= PP_TUNNEL_RECORD_NAME && t->ep->name.n <= PP_TUNNEL_RECORD_NAME &&
-           t->ep->cluster->name.n <= PP_TUNNEL_RECORD_NAME;
+           t->ep->cluster->name.n <= PP_TUNNEL_RECORD_NAME &&
+           (t->x == NULL || t->x->route->name.n <= PP_TUNNEL_RECORD_NAME);
 }
 
 int pp_tunnel_export(struct pp_tunnel *t, struct pp_tunnel_moved *out)
@@ -62,6 +63,8 @@ int pp_tunnel_export(struct pp_tunnel *t, struct pp_tunnel_moved *out)
         out->n_held += pp_buf_peek(&t->flow[i].out, out->held + out->n_held, PP_TUNNEL_HELD_IOV);
     }
     describe(t, &out->record);
+    if (t->x != NULL)
+        pp_tunnel_describe_http(t, &out->record);
     return PP_OK;
 }
 
@@ -195,6 +198,8 @@ int pp_tunnel_adopt(struct pp_door *door, const int fd[2], const struct pp_tunne
         rc = take_endpoint(t, record);
     if (rc == PP_OK)
         rc = take_flows(t, record);
+    if (rc == PP_OK && record->route.n > 0)
+        rc = pp_tunnel_restore_http(t, record);
     if (rc == PP_OK) {
         PP_COUNT(&door->core->metrics, door->conf->record, LISTENER, MOVED_IN, 1);
         pp_tunnel_open(t);

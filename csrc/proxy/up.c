@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "io/chan_tls.h"
+#include "io/fd.h"
 #include "io/sock.h"
 #include "proxy/up_h2.h"
 
@@ -91,6 +92,20 @@ static struct pp_fault connect_fault(int rc)
     return pp_fault_make(code, PP_SIDE_UP, true, rc);
 }
 
+/* The endpoint is told who the client is, before the first request. PP_OK, or why it could not be.
+ */
+static int announce(const struct pp_exchange *x, const struct pp_endpoint *ep, int fd)
+{
+    struct pp_sock_addr local;
+    unsigned version = ep->cluster->conf.proxy_protocol;
+    if (version == 0)
+        return PP_OK;
+    if (x == NULL) /* one of many clients: there is nobody to announce */
+        return PP_EINVAL;
+    pp_sock_local(x->client_fd, &local);
+    return pp_announced_send(x->announced, version, &x->client, &local, fd);
+}
+
 static void on_handshake(struct pp_up *up)
 {
     struct pp_fault f;
@@ -111,6 +126,8 @@ static void on_connecting(struct pp_up *up)
     int rc = pp_sock_connect_result(up->h.ch.io.fd);
     if (rc == PP_EAGAIN)
         return;
+    if (rc == PP_OK)
+        rc = announce(up->x, up->ep, up->h.ch.io.fd);
     if (rc != PP_OK) {
         up->proto->on_failed(up, connect_fault(rc));
         return;
@@ -181,18 +198,31 @@ static bool reuse(struct pp_exchange *x, struct pp_endpoint *ep)
     return true;
 }
 
-/* May connections of <ep> turn out to speak HTTP/2? */
-static bool may_speak_h2(const struct pp_endpoint *ep)
+static bool must_speak_h2(const struct pp_cluster *cl)
 {
-    const struct pp_cluster_conf *conf = &ep->cluster->conf;
-    return conf->http2.protocol == PP_CLUSTER_H2 || conf->http2.protocol == PP_CLUSTER_H2C ||
-           (conf->http2.protocol == PP_CLUSTER_AUTO && conf->tls != NULL);
+    return cl->conf.http2.protocol == PP_CLUSTER_H2 || cl->conf.http2.protocol == PP_CLUSTER_H2C;
 }
 
-/* A new connection to <ep>, of nobody yet. PP_OK: connected; PP_EAGAIN: connecting; else the
- * error. */
-static int dial(struct pp_core *core, struct pp_endpoint *ep, struct pp_up **out)
+/* May connections of <cl> turn out to speak HTTP/2? */
+static bool may_speak_h2(const struct pp_cluster *cl)
 {
+    if (cl->conf.proxy_protocol != 0) /* a connection is of one client */
+        return false;
+    return must_speak_h2(cl) ||
+           (cl->conf.http2.protocol == PP_CLUSTER_AUTO && cl->conf.tls != NULL);
+}
+
+bool pp_up_can_tunnel(const struct pp_cluster *cl)
+{
+    return cl == NULL || !must_speak_h2(cl);
+}
+
+/* A new connection to <ep> because of <x>, of nobody yet. PP_OK: connected; PP_EAGAIN: connecting;
+ * else the error. */
+static int dial(const struct pp_exchange *x, struct pp_endpoint *ep, bool only_h1,
+                struct pp_up **out)
+{
+    struct pp_core *core = x->core;
     struct pp_up *up = *out = pp_slab_get(&core->up_slab);
     if (up == NULL)
         return PP_ENOMEM;
@@ -200,7 +230,11 @@ static int dial(struct pp_core *core, struct pp_endpoint *ep, struct pp_up **out
     int fd;
     int rc = pp_sock_connect(&ep->dest, &fd);
     bool done = rc == PP_OK;
-    if (done || rc == PP_EAGAIN)
+    if (done)
+        rc = announce(x, ep, fd);
+    if (done && rc != PP_OK)
+        pp_fd_close(&fd);
+    if (rc == PP_OK || rc == PP_EAGAIN)
         rc = pp_chan_tcp_open(&up->h.ch, &core->loop, fd, on_event, false);
     if (rc != PP_OK) {
         pp_slab_put(&core->up_slab, up);
@@ -210,7 +244,7 @@ static int dial(struct pp_core *core, struct pp_endpoint *ep, struct pp_up **out
     up->h.first = &core->input_slab;
     up->ep = ep;
     up->proto = &pp_up_h1_proto;
-    rc = pp_up_tls_open(up);
+    rc = pp_up_tls_open(up, only_h1);
     if (rc != PP_OK) {
         pp_h1_close(&up->h, true);
         pp_slab_put(&core->up_slab, up);
@@ -230,7 +264,7 @@ static int dial(struct pp_core *core, struct pp_endpoint *ep, struct pp_up **out
 
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
 {
-    bool shared = may_speak_h2(ep);
+    bool shared = may_speak_h2(ep->cluster) && !(x->wants_tunnel && pp_up_can_tunnel(ep->cluster));
     x->reused = false;
     if (shared) {
         int rc = pp_up_h2_join(x, ep, fresh);
@@ -240,7 +274,7 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     if (!fresh && reuse(x, ep))
         return PP_OK;
     struct pp_up *up;
-    int rc = dial(x->core, ep, &up);
+    int rc = dial(x, ep, !shared, &up);
     if (rc != PP_OK && rc != PP_EAGAIN)
         return rc;
     if (!shared)

@@ -67,6 +67,10 @@ struct pp_up {
  * nothing attached. */
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh) PP_MUST_USE;
 
+/* Can its endpoints' connections be had for a tunnel? Not those that must speak HTTP/2. NULL: yes,
+ * an endpoint that is not known yet speaks HTTP/1. */
+bool pp_up_can_tunnel(const struct pp_cluster *cl);
+
 /* Set the deadline: in <ms> from now (0: none), and the fault it means. */
 void pp_up_expect(struct pp_up *up, enum pp_fault_code why, uint64_t ms);
 
@@ -84,8 +88,9 @@ void pp_up_again(struct pp_up *up);
 /* Has nothing come? A read that got just what it asked for leaves the flag: the socket itself is
  * asked. (TLS tickets are nothing.) */
 bool pp_up_is_quiet(struct pp_up *up);
-/* Speak TLS on a new connection, if its cluster does. PP_OK or PP_ENOMEM. */
-int pp_up_tls_open(struct pp_up *up) PP_MUST_USE;
+/* Speak TLS on a new connection, if its cluster does; <only_h1>: whatever its cluster offers, this
+ * one shall speak HTTP/1. PP_OK or PP_ENOMEM. */
+int pp_up_tls_open(struct pp_up *up, bool only_h1) PP_MUST_USE;
 /* Go on with the handshake; fine without TLS. PP_OK: done; PP_EAGAIN; or *f is what went wrong. */
 int pp_up_tls_handshake(struct pp_up *up, struct pp_fault *f) PP_MUST_USE;
 /* The connection has been of use: remember its session for the next one. */

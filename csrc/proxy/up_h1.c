@@ -224,6 +224,16 @@ static void finish(struct pp_exchange *x, bool reusable)
         pp_up_close(up);
 }
 
+static int give(struct pp_exchange *x, const struct pp_heir *to)
+{
+    struct pp_h1 *h = &up_of(x)->h;
+    int rc = h->mem == NULL ? PP_OK : pp_exchange_keep(x, h->mem, h->rd);
+    if (rc == PP_OK)
+        rc = pp_h1_give(h, to);
+    finish(x, false);
+    return rc;
+}
+
 static const struct pp_side_ops side_ops = {
     .send_head = send_head,
     .send_body = send_body,
@@ -238,6 +248,7 @@ static const struct pp_side_ops side_ops = {
     .has_buffered = has_buffered,
     .plain_channel = plain_channel,
     .discard = discard,
+    .give = give,
     .finish = finish,
 };
 

@@ -2,11 +2,16 @@
 #include "io/chan_tls.h"
 #include "proxy/up.h"
 
-int pp_up_tls_open(struct pp_up *up)
+int pp_up_tls_open(struct pp_up *up, bool only_h1)
 {
     const struct pp_endpoint *ep = up->ep;
     struct pp_tls_client *tls = ep->cluster->conf.tls;
-    return tls == NULL ? PP_OK : pp_chan_tls_connect(&up->h.ch, tls, ep->host, ep->ticket, NULL);
+    if (tls == NULL)
+        return PP_OK;
+    int rc = pp_chan_tls_connect(&up->h.ch, tls, ep->host, ep->ticket, NULL);
+    if (rc == PP_OK && only_h1)
+        rc = pp_chan_tls_offer(&up->h.ch, PP_SPAN("\x08http/1.1"));
+    return rc;
 }
 
 static void count_handshake(struct pp_up *up)

@@ -421,6 +421,8 @@ static void check_stream(struct pp_http2_codec *h)
     if (!was_reset_by_us(h, id) && !h->leaving) {
         h->mistake = NGHTTP2_STREAM_CLOSED;
     }
+    /* A few are on their way when a stream is reset; more are work for nothing. */
+    pp_http2_codec_charge(h, PP_HTTP2_FLOOD_EMPTY, h->frame_left > 0 ? 1 : 4);
 }
 
 /* ---- frames ---- */

@@ -332,12 +332,12 @@ static char *put_text(char *p, const char *text)
 
 static char *put_ip(char *p, uint8_t family, const uint8_t *ip)
 {
-    bool v4 = family == PP_PROXYPROTO_IP4;
-    for (int i = 0; i < (v4 ? 4 : 8); i++) {
+    if (family == PP_PROXYPROTO_IP6)
+        p += pp_ip_format_v6(p, ip);
+    for (int i = 0; i < 4 && family == PP_PROXYPROTO_IP4; i++) {
         if (i > 0)
-            *p++ = v4 ? '.' : ':';
-        p += v4 ? pp_num_format_u64(p, ip[i])
-                : pp_num_format_hex(p, get16((const char *)ip + 2 * (size_t)i));
+            *p++ = '.';
+        p += pp_num_format_u64(p, ip[i]);
     }
     *p++ = ' ';
     return p;

@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "base/le.h"
 
-static const char magic[4] = {'p', 'p', 't', PP_TUNNEL_RECORD_VERSION};
+static const char magic[3] = {'p', 'p', 't'};
 
 /* flags: bits 0 and 1 source_ended of the two directions, bits 2 and 3 shut. */
 #define FLAGS 0x0f
@@ -17,9 +17,16 @@ static char *put_bytes(char *p, const void *from, size_t n)
     return p + n;
 }
 
+static bool is_http(const struct pp_tunnel_record *r)
+{
+    return r->route.n > 0;
+}
+
 size_t pp_tunnel_record_size(const struct pp_tunnel_record *r)
 {
-    return PP_TUNNEL_RECORD_FIXED + r->listener.n + r->upstream.n + r->endpoint.n +
+    size_t http =
+        is_http(r) ? PP_TUNNEL_RECORD_FIXED_HTTP + r->route.n + r->request.n + r->response.n : 0;
+    return http + PP_TUNNEL_RECORD_FIXED + r->listener.n + r->upstream.n + r->endpoint.n +
            r->flow[0].held.n + r->flow[1].held.n;
 }
 
@@ -29,6 +36,7 @@ size_t pp_tunnel_record_encode(const struct pp_tunnel_record *r, char *dst)
     for (unsigned i = 0; i < 2; i++)
         flags |= (unsigned)r->flow[i].source_ended << i | (unsigned)r->flow[i].shut << (2 + i);
     char *p = put_bytes(dst, magic, sizeof(magic));
+    pp_le_put(&p, is_http(r) ? PP_TUNNEL_RECORD_VERSION_HTTP : PP_TUNNEL_RECORD_VERSION, 1);
     pp_le_put(&p, flags, 1);
     pp_le_put(&p, r->family, 1);
     pp_le_put(&p, r->port, 2);
@@ -46,9 +54,22 @@ size_t pp_tunnel_record_encode(const struct pp_tunnel_record *r, char *dst)
     pp_le_put(&p, r->flow[0].held.n, 4);
     pp_le_put(&p, r->flow[1].held.n, 4);
     PP_ASSERT(p == dst + PP_TUNNEL_RECORD_FIXED);
+    if (is_http(r)) {
+        pp_le_put(&p, r->route.n, 2);
+        pp_le_put(&p, r->status, 2);
+        pp_le_put(&p, r->upstream_status, 2);
+        pp_le_put(&p, r->request.n, 4);
+        pp_le_put(&p, r->response.n, 4);
+        pp_le_put(&p, r->first_byte_us, 8);
+    }
     p = put_bytes(p, r->listener.p, r->listener.n);
     p = put_bytes(p, r->upstream.p, r->upstream.n);
     p = put_bytes(p, r->endpoint.p, r->endpoint.n);
+    if (is_http(r)) {
+        p = put_bytes(p, r->route.p, r->route.n);
+        p = put_bytes(p, r->request.p, r->request.n);
+        p = put_bytes(p, r->response.p, r->response.n);
+    }
     return (size_t)(p - dst);
 }
 
@@ -98,7 +119,21 @@ static bool is_valid(const struct pp_tunnel_record *r)
     return is_address(r) && is_flow(&r->flow[0]) && is_flow(&r->flow[1]) &&
            !(r->flow[0].shut && r->flow[1].shut) && r->listener.n > 0 &&
            r->listener.n <= PP_TUNNEL_RECORD_NAME && r->upstream.n <= PP_TUNNEL_RECORD_NAME &&
-           r->endpoint.n <= PP_TUNNEL_RECORD_NAME && r->connect_us <= r->age_us;
+           r->endpoint.n <= PP_TUNNEL_RECORD_NAME && r->connect_us <= r->age_us &&
+           r->route.n <= PP_TUNNEL_RECORD_NAME && r->request.n <= PP_TUNNEL_RECORD_HEAD &&
+           r->response.n <= PP_TUNNEL_RECORD_HEAD;
+}
+
+/* What version 2 has besides; a route is what makes it one. */
+static bool read_http(const char **p, struct pp_tunnel_record *r)
+{
+    r->route.n = (size_t)pp_le_get(p, 2);
+    r->status = (uint16_t)pp_le_get(p, 2);
+    r->upstream_status = (uint16_t)pp_le_get(p, 2);
+    r->request.n = (size_t)pp_le_get(p, 4);
+    r->response.n = (size_t)pp_le_get(p, 4);
+    r->first_byte_us = pp_le_get(p, 8);
+    return is_http(r);
 }
 
 int pp_tunnel_record_decode(struct pp_span blob, struct pp_tunnel_record *r)
@@ -107,6 +142,11 @@ int pp_tunnel_record_decode(struct pp_span blob, struct pp_tunnel_record *r)
     if (blob.n < PP_TUNNEL_RECORD_FIXED || memcmp(blob.p, magic, sizeof(magic)) != 0)
         return PP_EINVAL;
     const char *p = blob.p + sizeof(magic);
+    unsigned version = (unsigned)pp_le_get(&p, 1);
+    bool http = version == PP_TUNNEL_RECORD_VERSION_HTTP;
+    if ((!http && version != PP_TUNNEL_RECORD_VERSION) ||
+        (http && blob.n < PP_TUNNEL_RECORD_FIXED + PP_TUNNEL_RECORD_FIXED_HTTP))
+        return PP_EINVAL;
     unsigned flags = (unsigned)pp_le_get(&p, 1);
     for (unsigned i = 0; i < 2; i++) {
         r->flow[i].source_ended = flags >> i & 1;
@@ -128,11 +168,18 @@ int pp_tunnel_record_decode(struct pp_span blob, struct pp_tunnel_record *r)
     r->flow[1].sent = pp_le_get(&p, 8);
     r->flow[0].held.n = (size_t)pp_le_get(&p, 4);
     r->flow[1].held.n = (size_t)pp_le_get(&p, 4);
+    if (http && !read_http(&p, r))
+        return PP_EINVAL;
     if ((flags & ~(unsigned)FLAGS) != 0 || !is_valid(r) || pp_tunnel_record_size(r) != blob.n)
         return PP_EINVAL;
     r->listener = cut(&p, r->listener.n);
     r->upstream = cut(&p, r->upstream.n);
     r->endpoint = cut(&p, r->endpoint.n);
+    if (http) {
+        r->route = cut(&p, r->route.n);
+        r->request = cut(&p, r->request.n);
+        r->response = cut(&p, r->response.n);
+    }
     r->flow[0].held = cut(&p, r->flow[0].held.n);
     r->flow[1].held = cut(&p, r->flow[1].held.n);
     return PP_OK;

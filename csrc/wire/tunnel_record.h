@@ -5,7 +5,11 @@
  * Little-endian, one version, no optional parts:
  *
  *   "ppt" version | flags family port scope ip | name lengths, attempts | times | byte counts
- *   | held lengths | listener upstream endpoint | held, request direction first
+ *   | held lengths | [route length, statuses, head lengths, first_byte]
+ *   | listener upstream endpoint | [route request response] | held, request direction first
+ *
+ * What stands in brackets is there in version 2 only, for a tunnel that began as a request: what
+ * its log line is made from.
  *
  * Both ends of it are ours, but they may be different releases, and the bytes come through a
  * socket: decoding is strict, and a reader that does not know the version refuses it. */
@@ -17,9 +21,12 @@
 #include "base/span.h"
 
 #define PP_TUNNEL_RECORD_VERSION 1
-/* Everything before the names. */
+#define PP_TUNNEL_RECORD_VERSION_HTTP 2
+/* Everything before the names; and what version 2 has besides. */
 #define PP_TUNNEL_RECORD_FIXED 84
-#define PP_TUNNEL_RECORD_NAME 1024 /* bytes of one name */
+#define PP_TUNNEL_RECORD_FIXED_HTTP 22
+#define PP_TUNNEL_RECORD_HEAD 65535 /* bytes of one message head */
+#define PP_TUNNEL_RECORD_NAME 1024  /* bytes of one name */
 /* Bytes held for one direction: the most that a tunnel holds, and that a reader must store. */
 #define PP_TUNNEL_RECORD_HELD (128 * 1024)
 
@@ -47,6 +54,12 @@ struct pp_tunnel_record {
     uint64_t connect_us; /* what the connect that succeeded took */
     uint64_t quiet_ms;   /* since the last byte */
     struct pp_tunnel_record_flow flow[2];
+    /* of a tunnel that began as a request: with a route, else nothing of it */
+    struct pp_span route;             /* name */
+    struct pp_span request, response; /* heads as HTTP/1 writes them; may be empty */
+    uint16_t status;                  /* that the client got: 101 or 200 */
+    uint16_t upstream_status;         /* 0: the endpoint was not asked */
+    uint64_t first_byte_us;           /* from the request's sending to that status */
 };
 
 /* Bytes of the record; only the lengths of its spans are looked at. */

@@ -40,6 +40,16 @@ void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
                           const struct pp_http2_limits *limits);
 /* Make <listener> one of plain TCP, whose connections are tunnelled to <upstream>. */
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream);
+/* Make <listener> one of plain TCP, whose TLS connections for the server name <name> ("a.example",
+ * "*.a.example") go to <upstream>, unread. Without pp_builder_set_tunnel there are no others. That
+ * a name stands twice is told by pp_builder_finish (PP_EEXIST). */
+int pp_builder_add_server_name(struct pp_builder *b, uint32_t listener, struct pp_span name,
+                               uint32_t upstream);
+/* Connections of <listener> from the address range <range> (CIDR text, or "unix") begin with a
+ * PROXY protocol header. <others_direct>: those from elsewhere are served without one, not refused.
+ */
+int pp_builder_add_proxy(struct pp_builder *b, uint32_t listener, struct pp_span range,
+                         bool others_direct);
 
 /* Speak <tls> on <listener>; takes a reference (builder_tls.c). */
 int pp_builder_set_tls(struct pp_builder *b, uint32_t listener, struct pp_tls_conf *tls);
@@ -69,6 +79,7 @@ struct pp_builder_route {
     uint32_t n_field;
     const uint32_t *filter;
     uint32_t n_filter;
+    struct pp_span upgrade; /* protocols for Upgrade, comma-separated; empty: none */
     uint64_t max_body, total_timeout_ms;
     uint32_t access_log;
 };

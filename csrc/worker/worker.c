@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "io/fd.h"
 #include "io/sink.h"
+#include "proxy/greet.h"
 #include "proxy/down_h2.h"
 #include "proxy/up_stream.h"
 
@@ -113,6 +114,7 @@ void pp_worker_fini(struct pp_worker *w)
         return;
     pp_loop_enter(&core->loop);
     close_doors(w);
+    pp_greet_close_all(core);
     pp_down_close_all(core);
     pp_tunnel_offer(&w->offer, core, NULL, NULL);
     pp_tunnel_close_all(core);
@@ -250,7 +252,9 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
 static void on_connection(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
 {
     const struct pp_door *door = l->owner;
-    if (door->conf->cluster != NULL)
+    if (door->conf->greet != NULL)
+        pp_greet_accept(l, fd, from);
+    else if (door->conf->tcp)
         pp_tunnel_accept(l, fd, from);
     else
         pp_down_accept(l, fd, from);
@@ -385,6 +389,7 @@ int pp_worker_take_tunnel(struct pp_worker *w, const int fd[2], struct pp_span p
 void pp_worker_close_connections(struct pp_worker *w)
 {
     pp_loop_enter(&w->core.loop);
+    pp_greet_close_all(&w->core);
     pp_down_cut_all(&w->core);
     pp_loop_leave(&w->core.loop);
 }
@@ -392,7 +397,7 @@ void pp_worker_close_connections(struct pp_worker *w)
 void pp_worker_close_tunnels(struct pp_worker *w)
 {
     pp_loop_enter(&w->core.loop);
-    pp_tunnel_close_all(&w->core);
+    pp_tunnel_cut_all(&w->core);
     pp_loop_leave(&w->core.loop);
 }
 

@@ -46,6 +46,7 @@ cdef extern from "proxy/snapshot.h" nogil:
         pp_bool udp
         uint32_t max_flows
         uint32_t responses
+        uint64_t tunnel_idle_ms
     enum pp_route_action:
         PP_ROUTE_ACTION_NONE
         PP_ROUTE_ACTION_UPSTREAM
@@ -72,6 +73,7 @@ cdef extern from "proxy/cluster.h" nogil:
         uint32_t max_idle
         uint32_t max_requests
         uint32_t retries
+        uint8_t proxy_protocol
         pp_http1_limits limits
         pp_cluster_http2 http2
 
@@ -92,6 +94,7 @@ cdef extern from "worker/builder.h" nogil:
         uint32_t n_field
         const uint32_t *filter
         uint32_t n_filter
+        pp_span upgrade
         uint64_t max_body
         uint64_t total_timeout_ms
         uint32_t access_log
@@ -108,6 +111,10 @@ cdef extern from "worker/builder.h" nogil:
     void pp_builder_set_http2(pp_builder *b, uint32_t listener, pp_bool enabled,
                              const pp_http2_limits *limits)
     int pp_builder_set_tunnel(pp_builder *b, uint32_t listener, uint32_t upstream)
+    int pp_builder_add_server_name(pp_builder *b, uint32_t listener, pp_span name,
+                                   uint32_t upstream)
+    int pp_builder_add_proxy(pp_builder *b, uint32_t listener, pp_span range,
+                             pp_bool others_direct)
     int pp_builder_add_upstream(pp_builder *b, pp_span name, pp_span balance,
                                 const pp_cluster_conf_s *conf, uint32_t *id)
     int pp_builder_add_endpoint(pp_builder *b, uint32_t upstream, pp_span address, pp_span name,
@@ -153,6 +160,7 @@ cdef extern from "worker/worker.h" nogil:
         uint32_t n_exchange
         uint32_t n_tunnel
         uint32_t n_udp
+        uint32_t n_greet
     struct pp_worker:
         pp_core core
     int pp_worker_init(pp_worker *w, void *stats, size_t stats_size, uint32_t slot, uint64_t seed)

@@ -138,20 +138,28 @@ def _take(
 
 
 def _check_trusted(listener: Listener, path: str, report: Report) -> None:
-    if not listener.trusted_proxies:
+    _check_networks(listener, "trusted_proxies", listener.trusted_proxies, path, report)
+    headers = listener.proxy_protocol
+    if headers is not None:
+        _check_networks(headers, "trusted", headers.trusted, f"{path}.proxy_protocol", report)
+
+
+def _check_networks(
+    section: Section, key: str, networks: tuple[str, ...], path: str, report: Report
+) -> None:
+    """Is every item of a list a network, or `unix`?"""
+    if not networks:
         return
     import ipaddress  # most configurations have none, and it is slow to import
 
-    for i, text in enumerate(listener.trusted_proxies):
+    for i, text in enumerate(networks):
         if text == "unix":
             continue
         try:
             ipaddress.ip_network(text)
         except ValueError:
             cure = _network_cure(text)
-            report.add(
-                listener, ("trusted_proxies", i), f'"{text}" is not a network', cure, path=path
-            )
+            report.add(section, (key, i), f'"{text}" is not a network', cure, path=path)
 
 
 def _network_cure(text: str) -> str:

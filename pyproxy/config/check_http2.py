@@ -16,6 +16,9 @@ def check_http2(config: Config, report: Report) -> None:
 
 
 def _check_protocol(upstream: Upstream, path: str, report: Report) -> None:
+    if upstream.protocol in ("h2", "h2c") and upstream.proxy_protocol != "off":
+        message = "a connection of HTTP/2 is of many clients, and cannot announce one of them"
+        report.add(upstream, "proxy_protocol", message, "remove it, or use h1", path=path)
     tls = upstream.tls or (upstream.tls is None and report.written(upstream, "tls"))
     if upstream.protocol == "h2" and not tls:
         message = "h2 is HTTP/2 over TLS, and these endpoints speak none"

@@ -15,6 +15,7 @@ from pyproxy.config.model import (
     Respond,
     Rewrite,
     Route,
+    Section,
     route_name,
 )
 
@@ -46,6 +47,7 @@ def check_routes(config: Config, report: Report) -> None:
         _check_name(config, i, names, report)
         _check_action(config, route, path, report)
         captured = _check_match(route, path, add, report)
+        _check_tunnels(route, path, report)
         _check_templates(route, path, captured, report)
         if route.respond:
             _check_respond(route.respond, f"{path}.respond", report)
@@ -101,14 +103,26 @@ def _check_action(config: Config, route: Route, path: str, report: Report) -> No
 
 def check_upstream(config: Config, section: Route | Listener, path: str, report: Report) -> None:
     """Is there an upstream of the name that a section gives?"""
+    if section.upstream is not None:
+        check_upstream_name(config, section, "upstream", section.upstream, path, report)
+
+
+def check_upstream_name(
+    config: Config,
+    section: Section,
+    key: str | tuple[str, str],
+    name: str,
+    path: str,
+    report: Report,
+) -> None:
+    """Is there an upstream of that name, which stands at a key of a section?"""
     known = set(config.upstreams)
     written = config.place.find("upstreams")
     if written.at == "upstreams" and written.kind == "map":
         known |= set(written.value)  # those that have faults of their own exist too
-    if section.upstream is not None and section.upstream not in known:
-        message = f'there is no upstream named "{section.upstream}"'
-        cure = nearest(section.upstream, known) or 'define it under "upstreams"'
-        report.add(section, "upstream", message, cure, path=path)
+    if name not in known:
+        cure = nearest(name, known) or 'define it under "upstreams"'
+        report.add(section, key, f'there is no upstream named "{name}"', cure, path=path)
 
 
 def _has(route: Route, key: str, report: Report) -> bool:
@@ -155,6 +169,23 @@ def _check_match(
             continue
         captured[pattern] = names
     return captured
+
+
+def _check_tunnels(route: Route, path: str, report: Report) -> None:
+    """Which protocols a client may switch to, and where CONNECT leads."""
+    for i, protocol in enumerate(route.upgrade):
+        name, slash, version = protocol.partition("/")
+        if not is_token(name) or (slash and not is_token(version)):
+            message = f'"{protocol}" is not the name of a protocol'
+            report.add(route, ("upgrade", i), message, "such as websocket", path=path)
+        elif name.lower() == "h2c":
+            message = "a client cannot switch to h2c through a proxy, which speaks HTTP itself"
+            report.add(route, ("upgrade", i), message, "remove it", path=path)
+    answers = route.respond is not None or route.redirect is not None
+    if "CONNECT" in route.match.methods and answers:
+        message = "the answer to CONNECT is a tunnel, and a tunnel leads to an upstream"
+        cure = "give the route an upstream, or remove CONNECT"
+        report.add(route.match, "methods", message, cure, path=f"{path}.match")
 
 
 def _check_hosts(match: Match, path: str, add: _AddRoute | None, report: Report) -> None:

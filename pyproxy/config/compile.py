@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import msgspec
 
 from pyproxy.config import addresses
+from pyproxy.config.compile_greeting import add_greeting
 from pyproxy.config.compile_tls import set_listener_tls, set_upstream_tls
 from pyproxy.config.faults import Report
 from pyproxy.config.model import (
@@ -34,8 +35,7 @@ UNLIMITED = 2**64 - 1
 # that no route takes, for instance.
 SHARED_RECORD = "-"
 _STD_STREAMS = {"stdout": 1, "stderr": 2}
-# 5 us each.
-_ROUTES_IN_A_STEP = 64
+_ROUTES_IN_A_STEP = 64  # 5 us each
 # How long nothing may happen unless the file says so: between requests, in a tunnel, and in a
 # session of datagrams.
 _IDLE_MS = {"http": 75_000, "tcp": 3_600_000, "udp": 30_000}
@@ -270,12 +270,14 @@ class _Compiler:
             server_header=listener.server_header,
             via=listener.via,
             upstream=-1 if listener.upstream is None else self.upstreams[listener.upstream],
+            tunnel_idle_ms=timeouts.tunnel_idle_ms,
             keepalive_s=_whole_seconds(timeouts.keepalive_ms),
             http2=listener.http2.numbers(),
             udp=listener.protocol == "udp",
             max_sessions=listener.udp.max_sessions,
             responses=listener.udp.responses,
         )
+        add_greeting(self.builder, number, listener, self.upstreams)
         set_listener_tls(self.builder, number, listener)
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
@@ -293,7 +295,8 @@ class _Compiler:
             max_age_ms=pool.max_age_ms,
             max_requests=pool.max_requests,
             retries=upstream.retries,
-            protocol=upstream.protocol,
+            protocol=upstream.spoken,
+            proxy_protocol=("off", "v1", "v2").index(upstream.proxy_protocol),
             **upstream.http2.numbers(),
             **upstream.limits.numbers(),
         )
@@ -331,6 +334,7 @@ class _Compiler:
             redirect=(redirect.status, redirect.location) if redirect else None,
             rewrite_path=route.rewrite.path,
             rewrite_host=route.rewrite.host,
+            upgrade=", ".join(route.upgrade),
             max_body_bytes=route.max_body_bytes or UNLIMITED,
             total_timeout_ms=route.timeout_ms,
             access_log=-2 if route.access_log is False else self.log_id(route.access_log),

@@ -49,7 +49,7 @@ def _offered(listener: Listener) -> tuple[str, ...]:
 def set_upstream_tls(builder: SnapshotBuilder, number: int, upstream: Upstream) -> None:
     """Speak TLS to the endpoints of the upstream that the builder knows by <number>."""
     if isinstance(upstream.tls, UpstreamTls):
-        alpn = _UPSTREAM_ALPN[upstream.protocol]
+        alpn = _UPSTREAM_ALPN[upstream.spoken]
         builder.set_upstream_tls(number, alpn=alpn, **_upstream_options(upstream.tls))
 
 

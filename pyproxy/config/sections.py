@@ -121,6 +121,13 @@ class ListenerTimeouts(Section, frozen=True, kw_only=True):
     send_ms: Annotated[Duration, Meta(description="Between two writes of a response.")] = field(
         name="send", default=60_000
     )
+    tunnel_idle_ms: Annotated[
+        Duration,
+        Meta(
+            description="Without a byte either way in a tunnel that began as a request: a "
+            "WebSocket, another upgrade, CONNECT."
+        ),
+    ] = field(name="tunnel_idle", default=3_600_000)
     keepalive_ms: Annotated[
         Duration,
         Meta(
@@ -128,6 +135,29 @@ class ListenerTimeouts(Section, frozen=True, kw_only=True):
             "traffic; whole seconds. 0: none."
         ),
     ] = field(name="keepalive", default=120_000)
+
+
+class ProxyHeaders(Section, frozen=True, kw_only=True):
+    """The PROXY protocol: who announces the real client. One word stands for `{trusted: word}`."""
+
+    shorthand: ClassVar[str] = "trusted"
+
+    trusted: Annotated[
+        tuple[str, ...],
+        ONE_OR_MORE,
+        Meta(
+            description="Addresses and networks of the proxies in front, or `unix`. Each of their "
+            "connections must begin with a header, of version 1 or 2.",
+            examples=[["10.0.0.0/8", "unix"]],
+        ),
+    ]
+    others: Annotated[
+        Literal["refuse", "direct"],
+        Meta(
+            description="Connections from elsewhere: closed, or served as they are. What they "
+            "begin with is never taken for a header."
+        ),
+    ] = "refuse"
 
 
 class Listener(Section, frozen=True, kw_only=True):
@@ -155,6 +185,19 @@ class Listener(Section, frozen=True, kw_only=True):
             "one, go.",
             examples=["postgres"],
         ),
+    ] = None
+    sni: Annotated[
+        dict[str, str],
+        Meta(
+            description="Server names, exact or `*.suffix`, and the upstreams that TLS connections "
+            "of a `tcp` listener go to, without being decrypted. `upstream` takes all others; "
+            "without it they are refused.",
+            examples=[{"a.example": "app", "*.b.example": "other"}],
+        ),
+    ] = field(default_factory=dict)
+    proxy_protocol: Annotated[
+        ProxyHeaders | None,
+        Meta(description="Read PROXY protocol headers. Absent: none is expected."),
     ] = None
     tls: Annotated[
         Tls | None,
@@ -309,3 +352,18 @@ class Upstream(Section, frozen=True, kw_only=True):
             "that is safe.",
         ),
     ] = 1
+    proxy_protocol: Annotated[
+        Literal["off", "v1", "v2"],
+        Meta(
+            description="Begin each connection with a PROXY protocol header that tells the "
+            "client's address. Such a connection serves one request or tunnel only."
+        ),
+    ] = "off"
+
+    @property
+    def spoken(self) -> str:
+        """`protocol`, but a connection that begins with a client's address is of that client.
+
+        It is never one of HTTP/2, which is everybody's.
+        """
+        return "h1" if self.proxy_protocol != "off" else self.protocol

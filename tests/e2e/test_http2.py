@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -35,6 +36,8 @@ def config(app: str, more: str = "") -> str:
 
 def sized(request) -> Reply:
     """As many bytes as the target says, or the size of what came."""
+    if request.target == "/fields":
+        return Reply(body=json.dumps(request.headers).encode())
     digits = re.search(r"\d+", request.target)
     return Reply(body=b"x" * int(digits[0]) if digits else str(len(request.body)).encode())
 
@@ -89,6 +92,8 @@ def test_tls_clients_choose_it_by_alpn(proxy) -> None:
             answer = client.get(f"{url}/{n}")
             assert (answer.http_version, len(answer.content)) == ("HTTP/2", n)
         assert client.post(url, content=b"p" * 1_000_000).text == "1000000"
+        seen = client.get(f"{url}/fields").json()
+        assert (seen["x-forwarded-proto"], seen["via"]) == ("https", "2.0 pyproxy")
     with httpx.Client(verify=PKI.client_context()) as client:
         assert client.get(f"{url}/5").http_version == "HTTP/1.1"
 

@@ -21,6 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
         FUZZ_CHECK(pp_tunnel_record_size(&r) == n);
         FUZZ_CHECK(r.listener.n > 0 && is_inside(r.listener, blob, n));
         FUZZ_CHECK(is_inside(r.upstream, blob, n) && is_inside(r.endpoint, blob, n));
+        FUZZ_CHECK(is_inside(r.route, blob, n) || r.route.n == 0);
+        FUZZ_CHECK(is_inside(r.request, blob, n) || r.route.n == 0);
+        FUZZ_CHECK(is_inside(r.response, blob, n) || r.route.n == 0);
         again = malloc(n);
         FUZZ_CHECK(again);
         k = pp_tunnel_record_encode(&r, again);

@@ -20,11 +20,14 @@ LAYERS = {
 # The order inside proxy/, one group a line: a file may include its own group and those above it.
 # "filter_*" stands for every filter_<name>.
 PROXY_ORDER = (
-    ("fault", "metrics", "moved", "template", "snapshot", "client_tls", "udp_table"),
+    (
+        *("fault", "metrics", "moved", "template", "snapshot", "client_tls", "announced"),
+        "udp_table",
+    ),
     ("core",),
     ("h1",),
     ("exchange",),
-    ("forward", "reply"),
+    ("forward", "grpc", "reply", "upgrade"),
     ("phase", "filter", "filter_*", "hook"),
     ("cluster", "pool", "retry"),
     ("accesslog",),
@@ -35,7 +38,8 @@ PROXY_ORDER = (
     ("drive",),
     (
         *("down", "down_h1", "down_h2", "down_h2_stream", "down_tls"),
-        *("move", "tunnel_door", "tunnel_move", "udp", "udp_door", "udp_relay"),
+        *("greet", "move", "tunnel_door", "tunnel_http", "tunnel_move"),
+        *("udp", "udp_door", "udp_relay"),
     ),
 )
 

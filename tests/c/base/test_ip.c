@@ -57,4 +57,34 @@ PP_TEST_CASE(an_ipv6_address_has_eight_groups_or_one_gap)
         PP_CHECK(!is_v6(bad[i]));
 }
 
+/* RFC 5952 section 4, and its examples. */
+PP_TEST_CASE(an_ipv6_address_is_written_in_one_form)
+{
+    static const char *const forms[] = {"::",
+                                        "::1",
+                                        "1::",
+                                        "2001:db8::1",
+                                        "2001:0:0:1::1",
+                                        "2001:0:1:1:1:1:1:1",
+                                        "1:2:3:4:5:6:7:8",
+                                        "2001:db8:0:1:1:1:1:1",
+                                        "1:0:2:0:3:0:4:0",
+                                        "::ffff:a00:1",
+                                        "1:2:3:4:5:6::",
+                                        "::3:4:5:6:7:8",
+                                        "1::4:0:0:7:8"};
+    for (size_t i = 0; i < PP_COUNT_OF(forms); i++) {
+        uint8_t ip[16];
+        char got[PP_IP_TEXT];
+        PP_CHECK(pp_ip_parse_v6(pp_span(forms[i], strlen(forms[i])), ip));
+        size_t n = pp_ip_format_v6(got, ip);
+        /* one zero group alone is no gap, and of two gaps the longer one is shortened */
+        PP_CHECK_BYTES(pp_span(got, n), forms[i], strlen(forms[i]));
+    }
+    uint8_t all[16];
+    char got[PP_IP_TEXT];
+    memset(all, 0xff, sizeof all);
+    PP_CHECK_EQ(pp_ip_format_v6(got, all), PP_IP_TEXT);
+}
+
 PP_TEST_MAIN()

@@ -331,4 +331,48 @@ PP_TEST_CASE(a_failed_open_closes_the_descriptor)
     fclose(file);
 }
 
+static struct pp_chan heir;
+static unsigned heir_calls;
+
+static void on_heir(struct pp_io *io, uint32_t events)
+{
+    heir_calls++;
+    pp_chan_note(PP_CONTAINER_OF(io, struct pp_chan, io), events);
+}
+
+/* The old owner's handler gives its channel away while an event of it waits in the same batch. */
+PP_TEST_CASE(a_channel_moves_to_another_owner_and_no_event_is_lost)
+{
+    char got[8];
+    size_t n;
+
+    if (!open_end(false))
+        return;
+    turn();
+    PP_CHECK_EQ(pp_chan_read(&e.ch, got, sizeof got, &n), PP_EAGAIN);
+    PP_CHECK_EQ(write(e.other, "abc", 3), 3); /* its edge is on the way to the old owner */
+    unsigned calls = e.calls;
+    memset(&heir, 0, sizeof heir);
+    heir_calls = 0;
+    PP_CHECK_EQ(pp_chan_move(&e.ch, &heir, on_heir), PP_OK);
+    PP_CHECK(!pp_chan_is_open(&e.ch) && e.ch.ops == NULL);
+    PP_CHECK(heir.readable && heir.writable);
+    turn();
+    PP_CHECK_EQ(e.calls, calls);
+    PP_CHECK(heir_calls > 0);
+    PP_CHECK_EQ(pp_chan_read(&heir, got, sizeof got, &n), PP_OK);
+    PP_CHECK_EQ(n, 3);
+    PP_CHECK(!heir.readable);
+    unsigned before = heir_calls;
+    PP_CHECK_EQ(write(e.other, "d", 1), 1); /* later ones are edges as before */
+    turn();
+    PP_CHECK_EQ(heir_calls, before + 1);
+    close(e.other);
+    turn();
+    PP_CHECK(heir.rdhup);
+    heir.ops->close(&heir, false);
+    PP_CHECK(!pp_chan_is_open(&heir));
+    pp_loop_fini(&e.lp);
+}
+
 PP_TEST_MAIN()

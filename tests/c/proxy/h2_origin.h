@@ -30,6 +30,7 @@ struct o2 {
     struct rig *r;
     int fd;
     bool eof;
+    struct pp_slab chunks;
     struct pp_http2_kind *kind;
     struct pp_http2_codec *codec;
     struct o2_stream *stream; /* of all connections of one array */
@@ -41,7 +42,6 @@ struct o2 {
     int fed; /* what the codec has said last */
 };
 
-static struct pp_slab o2_chunks;
 static struct o2_stream o2_streams[O2_STREAMS];
 static unsigned o2_n;
 
@@ -176,8 +176,8 @@ static inline void o2_limits(struct o2 *o, struct rig *r, int fd,
     memset(o, 0, sizeof *o);
     o->r = r;
     o->fd = fd;
-    pp_buf_slab_init(&o2_chunks, 4);
-    o->kind = pp_http2_codec_kind_new(PP_HTTP2_SERVER, limits, &o2_events, &o2_chunks);
+    pp_buf_slab_init(&o->chunks, 4);
+    o->kind = pp_http2_codec_kind_new(PP_HTTP2_SERVER, limits, &o2_events, &o->chunks);
     o->codec = pp_http2_codec_new(o->kind, o);
     PP_CHECK(o->codec != NULL);
     o2_flush(o);
@@ -242,7 +242,7 @@ static inline void o2_close(struct o2 *o)
     o->fd = -1;
     pp_http2_codec_free(o->codec);
     pp_http2_codec_kind_free(o->kind);
-    pp_slab_fini(&o2_chunks);
+    pp_slab_fini(&o->chunks);
     for (unsigned i = 0; i < o2_n; i++) {
         if (o2_streams[i].o != o)
             continue;

@@ -94,8 +94,16 @@ struct rig_conf {
     int log_fd;
     int door_rcvbuf, door_sndbuf, origin_rcvbuf; /* of accepted sockets; 0: the system's */
     pp_router_methods methods;
-    bool tcp; /* the door is a TCP listener, tunnelled to the upstream */
-    bool udp; /* door and origins take datagrams */
+    bool any_path;       /* the route takes what has no path too: CONNECT */
+    bool tcp;            /* the door is a TCP listener, tunnelled to the upstream */
+    bool udp;            /* door and origins take datagrams */
+    const char *proxies; /* a range whose connections begin with a PROXY protocol header */
+    bool others_direct;
+    struct {
+        const char *name;
+        unsigned origin;
+    } server_name[RIG_ORIGINS]; /* and where connections for it go, through upstreams of their own
+                                 */
 };
 
 struct rig {
@@ -249,6 +257,28 @@ static inline int rig_add_filters(struct rig *r, struct pp_builder *b, uint32_t 
     return rc;
 }
 
+/* What is read of a connection before it begins. */
+static inline int rig_add_greeting(struct rig *r, struct pp_builder *b)
+{
+    const struct rig_conf *c = &r->conf;
+    uint32_t upstream, id;
+    int rc = c->proxies == NULL
+                 ? PP_OK
+                 : pp_builder_add_proxy(b, 0, rig_span(c->proxies), c->others_direct);
+    for (unsigned i = 0; i < RIG_ORIGINS && c->server_name[i].name != NULL && rc == PP_OK; i++) {
+        struct pp_span name = rig_span(c->server_name[i].name);
+        char text[32];
+        rc = pp_builder_add_upstream(b, name, rig_span(c->balance), &c->cluster, &upstream);
+        if (rc == PP_OK)
+            rc = pp_builder_add_endpoint(b, upstream,
+                                         rig_address(&r->origin_at[c->server_name[i].origin], text),
+                                         PP_SPAN_NONE, 1, &id);
+        if (rc == PP_OK)
+            rc = pp_builder_add_server_name(b, 0, name, upstream);
+    }
+    return rc;
+}
+
 static inline void rig_release(void *arg)
 {
     (void)arg;
@@ -291,6 +321,8 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
     if (rc == PP_OK && (c->tcp || c->udp))
         rc = pp_builder_set_tunnel(b, 0, 0);
     if (rc == PP_OK)
+        rc = rig_add_greeting(r, b);
+    if (rc == PP_OK)
         rc = rig_add_filters(r, b, filter);
     if (rc == PP_OK && (c->phases >> PP_PHASE_EARLY_REQUEST & 1))
         rc = pp_builder_set_early(b, filter, 1);
@@ -304,7 +336,8 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
     if (rc == PP_OK)
         rc = pp_builder_add_route(b, &c->route, &id);
     if (rc == PP_OK)
-        rc = pp_builder_add_match(b, id, PP_SPAN_NONE, PP_SPAN("/*"), c->methods, 0);
+        rc = pp_builder_add_match(b, id, PP_SPAN_NONE, rig_span(c->any_path ? "*" : "/*"),
+                                  c->methods, 0);
     if (rc == PP_OK)
         return pp_builder_finish(b, rig_release, NULL, &sn) == PP_OK ? sn : NULL;
     if (rc != PP_ENOMEM)
@@ -371,6 +404,7 @@ static inline void rig_stop(struct rig *r)
     pp_worker_fini(&r->w);
     PP_CHECK_EQ(r->w.core.n_down, 0);
     PP_CHECK_EQ(r->w.core.n_exchange, 0);
+    PP_CHECK_EQ(r->w.core.n_greet, 0);
     for (unsigned i = 0; i < r->conf.origins; i++)
         if (r->origin[i] >= 0)
             close(r->origin[i]);

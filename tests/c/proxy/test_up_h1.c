@@ -144,18 +144,37 @@ PP_TEST_CASE(a_1_0_client_gets_no_interim_answers)
 PP_TEST_CASE(many_interim_answers_do_not_fill_the_buffer)
 {
     struct rig_conf conf = rig_defaults();
-    static const char hint[] = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload; as=style; "
-                               "nopush; padding=0000\r\n\r\n";
+    static char hint[512];
+    snprintf(hint, sizeof(hint), "HTTP/1.1 103 Early Hints\r\nLink: </a%0400d>\r\n\r\n", 1);
     PP_REQUIRE(rig_start(&r, &conf));
     int c = rig_connect(&r);
     rig_send(&r, c, RIG_GET);
     int o = rig_accept(&r, 0);
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < PP_EXCHANGE_INTERIM_MAX; i++) {
         rig_send(&r, o, hint);
         rig_expect(&r, c, hint);
     }
     rig_send(&r, o, RIG_HI);
     rig_expect(&r, c, RIG_HI);
+    stop_all(c, o);
+}
+
+PP_TEST_CASE(a_flood_of_interim_answers_is_a_502)
+{
+    struct rig_conf conf = rig_defaults();
+    static const char hint[] = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, RIG_GET);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, RIG_GOT);
+    for (int i = 0; i < PP_EXCHANGE_INTERIM_MAX; i++) {
+        rig_send(&r, o, hint);
+        rig_expect(&r, c, hint);
+    }
+    rig_send(&r, o, "HTTP/1.1 100 Continue\r\n\r\n"); /* they count too */
+    rig_expect_fault(&r, c, "502", "upstream_bad_response", false);
+    rig_expect_eof(&r, o);
     stop_all(c, o);
 }
 

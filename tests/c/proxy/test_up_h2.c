@@ -378,4 +378,70 @@ PP_TEST_CASE(idle_connections_are_closed_when_their_cluster_is_forgotten)
     stop_all(2, c, 2);
 }
 
+/* Memory runs out at the <n>-th allocation of the proxy, while the request goes out or (<late>)
+ * while the answer comes back: whatever fails, the next request is served. True when the first one
+ * was, too. */
+static bool without_memory(long n, bool late)
+{
+    struct rig_conf conf = h2_conf();
+    static char got[4096];
+    conf.cluster.retries = 0;
+    if (!rig_start(&r, &conf))
+        return true;
+    int c = rig_connect(&r);
+    rig_settle(&r);
+    if (!late)
+        pp_mem_fail_after_for_test(n);
+    rig_send(&r, c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    rig_settle(&r);
+    pp_mem_fail_after_for_test(-1);
+    int fd = rig_try_accept(&r, 0, 50);
+    unsigned n_origins = fd >= 0;
+    if (fd >= 0) {
+        struct pp_http2_limits limits = {0};
+        o2_limits(&o[0], &r, fd, &limits);
+        o2_settle(&o[0]);
+    }
+    if (o2_n == 1) {
+        if (late)
+            pp_mem_fail_after_for_test(-1);
+        o2_respond(&o2_streams[0], 200, "hello", false);
+        o2_more(&o2_streams[0], "you", true);
+        if (late)
+            pp_mem_fail_after_for_test(n);
+        rig_settle(&r);
+        pp_mem_fail_after_for_test(-1);
+    }
+    rig_settle(&r);
+    ssize_t k = recv(c, got, sizeof got - 1, 0);
+    got[PP_MAX(k, 0)] = '\0';
+    bool fine = strncmp(got, "HTTP/1.1 200 OK", 15) == 0 && strstr(got, "you") != NULL;
+    unsigned before = o2_n;
+    int again = rig_connect(&r);
+    rig_send(&r, again, RIG_GET);
+    rig_settle(&r);
+    fd = rig_try_accept(&r, 0, 20);
+    struct o2 *at = &o[0];
+    if (fd >= 0) {
+        struct pp_http2_limits limits = {0};
+        at = &o[n_origins++];
+        o2_limits(at, &r, fd, &limits);
+    }
+    o2_settle(at);
+    PP_CHECK_EQ(o2_n, before + 1);
+    close(c);
+    stop_all(n_origins, &again, 1);
+    return fine;
+}
+
+PP_TEST_CASE(memory_that_runs_out_costs_a_connection_and_no_more)
+{
+    for (int late = 0; late < 2; late++) {
+        bool fine = false;
+        for (long n = 0; n < 200 && !fine; n++)
+            fine = without_memory(n, late);
+        PP_CHECK(fine);
+    }
+}
+
 PP_TEST_MAIN()

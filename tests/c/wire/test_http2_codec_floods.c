@@ -218,6 +218,19 @@ PP_TEST_CASE(frames_without_content)
     CHECK_FLOOD(PP_HTTP2_FLOOD_EMPTY, 200, 202, FRAME(DATA, 8, 1, "\x03\0\0\0"));
 }
 
+/* A body goes on coming after its stream was reset: for a while, but not for ever. */
+PP_TEST_CASE(frames_for_nobody)
+{
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(HEADERS, 4, 1, POST), PP_OK);
+    pp_http2_codec_reset(&newest()->s, PP_HTTP2_CANCEL);
+    CHECK_FLOOD(PP_HTTP2_FLOOD_EMPTY, 200, 202, FRAME(DATA, 0, 1, ""));
+    PP_REQUIRE(connect_to_server(NULL));
+    PP_CHECK_EQ(FRAME(HEADERS, 4, 1, POST), PP_OK);
+    pp_http2_codec_reset(&newest()->s, PP_HTTP2_CANCEL);
+    CHECK_FLOOD(PP_HTTP2_FLOOD_EMPTY, 800, 802, FRAME(DATA, 0, 1, "some bytes"));
+}
+
 PP_TEST_CASE(priorities_and_unknown_frames)
 {
     PP_REQUIRE(connect_to_server(NULL));
@@ -300,6 +313,7 @@ PP_TEST_CASE(frames_on_closed_streams)
         pp_http2_codec_reset(&newest()->s, PP_HTTP2_CANCEL);
     }
     for (uint32_t id = 1; id < 100; id += 2) {
+        server.now_ms += 20;
         PP_CHECK_EQ(FRAME(DATA, 0, id, "abc"), PP_OK);
         PP_CHECK_EQ(FRAME(HEADERS, 5, id, "\x00\x01x\x01y"), PP_OK);
     }

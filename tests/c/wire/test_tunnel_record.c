@@ -84,7 +84,9 @@ PP_TEST_CASE(anything_else_is_refused)
         PP_CHECK_EQ(unpack(k), PP_EINVAL);
     PP_CHECK_EQ(unpack(n + 1), PP_EINVAL);
     PP_CHECK_EQ(unpack(n), PP_OK);
-    blob[3] = PP_TUNNEL_RECORD_VERSION + 1;
+    blob[3] = PP_TUNNEL_RECORD_VERSION_HTTP; /* lengths that are not there */
+    PP_CHECK_EQ(unpack(n), PP_EINVAL);
+    blob[3] = PP_TUNNEL_RECORD_VERSION_HTTP + 1;
     PP_CHECK_EQ(unpack(n), PP_EINVAL);
     pack(&in);
     blob[4] |= 0x10; /* a flag that nobody knows */
@@ -140,6 +142,46 @@ PP_TEST_CASE(lengths_are_bounded)
     r.flow[0].held.n++;
     pp_tunnel_record_encode(&r, large);
     PP_CHECK_EQ(pp_tunnel_record_decode(pp_span(large, sizeof large), &out), PP_EINVAL);
+}
+
+static struct pp_tunnel_record http_sample(void)
+{
+    struct pp_tunnel_record r = sample();
+    r.route = PP_SPAN("chat");
+    r.request = PP_SPAN("GET /chat HTTP/1.1\r\nHost: a\r\n\r\n");
+    r.response = PP_SPAN("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    r.status = 101;
+    r.upstream_status = 101;
+    r.first_byte_us = 900;
+    return r;
+}
+
+PP_TEST_CASE(a_tunnel_that_began_as_a_request_says_so)
+{
+    struct pp_tunnel_record in = http_sample(), out;
+    size_t n = pack(&in);
+    static const unsigned char more[] = {4, 0, 101, 0,    101, 0, 31, 0, 0, 0, 36,
+                                         0, 0, 0,   0x84, 3,   0, 0,  0, 0, 0, 0};
+    PP_CHECK_EQ(blob[3], PP_TUNNEL_RECORD_VERSION_HTTP);
+    PP_CHECK_EQ(sizeof more, PP_TUNNEL_RECORD_FIXED_HTTP);
+    PP_CHECK_BYTES(pp_span(blob + PP_TUNNEL_RECORD_FIXED, sizeof more), (const char *)more,
+                   sizeof more);
+    PP_REQUIRE(pp_tunnel_record_decode(pp_span(blob, n), &out) == PP_OK);
+    PP_CHECK_STR(out.route, "chat");
+    PP_CHECK_STR(out.request, "GET /chat HTTP/1.1\r\nHost: a\r\n\r\n");
+    PP_CHECK_STR(out.response, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    PP_CHECK_EQ(out.status, 101);
+    PP_CHECK_EQ(out.upstream_status, 101);
+    PP_CHECK_EQ(out.first_byte_us, 900);
+    PP_CHECK_STR(out.flow[1].held, "rows");
+    for (size_t k = 0; k < n; k++)
+        PP_CHECK_EQ(unpack(k), PP_EINVAL);
+    PP_CHECK_EQ(unpack(n + 1), PP_EINVAL);
+    blob[PP_TUNNEL_RECORD_FIXED] = 0; /* without a route it would be version 1 */
+    PP_CHECK_EQ(unpack(n), PP_EINVAL);
+    pack(&in);
+    blob[PP_TUNNEL_RECORD_FIXED + 9] = 1; /* a head of 16 MiB */
+    PP_CHECK_EQ(unpack(n), PP_EINVAL);
 }
 
 PP_TEST_MAIN()

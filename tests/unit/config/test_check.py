@@ -329,8 +329,8 @@ TCP = 'bind: "127.0.0.1:1", protocol: tcp'
             "listeners.db.upstream: routes say where the requests of an http listener go",
         ),
         (
-            '{bind: "127.0.0.1:1", timeouts: {keepalive: 1s}}',
-            "listeners.db.timeouts.keepalive: only tunnels have this",
+            f"{{{TCP}, upstream: app, timeouts: {{tunnel_idle: 1s}}}}",
+            "db.timeouts.tunnel_idle: a tcp listener",
         ),
     ],
 )
