@@ -15,6 +15,9 @@ PP_STATIC_ASSERT(sizeof(struct pp_dgram_path) == 40, "no padding: compared and h
 /* Room for the address a datagram came to (in6_pktinfo is the larger) and the drop counter. */
 #define CONTROL_BYTES (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint32_t)))
 
+/* Datagrams that a socket may have left over to be worth another use. */
+#define LEFT_OVER 16
+
 union name {
     struct sockaddr sa;
     struct sockaddr_in in;
@@ -131,6 +134,26 @@ int pp_dgram_connect(const struct pp_sock_dest *dest, int *fd)
     int rc = errno == EAGAIN ? PP_EUNREACH : pp_fd_error(errno); /* EAGAIN: no free local port */
     pp_fd_close(fd);
     return rc;
+}
+
+int pp_dgram_disconnect(int fd)
+{
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    return connect(fd, &nobody, sizeof(nobody)) == 0 ? PP_OK : PP_EIO;
+}
+
+int pp_dgram_reconnect(int fd, const struct pp_sock_dest *dest)
+{
+    char byte;
+    int i = 0;
+    /* Errors are left over as well, and reading takes them away. */
+    while (i < LEFT_OVER && (recv(fd, &byte, 1, 0) >= 0 || errno != EAGAIN))
+        i++;
+    if (i == LEFT_OVER)
+        return PP_EIO;
+    if (connect(fd, (const struct sockaddr *)&dest->ss, dest->len) == 0)
+        return PP_OK;
+    return errno == EAGAIN ? PP_EUNREACH : pp_fd_error(errno);
 }
 
 /* ---- receiving ---- */

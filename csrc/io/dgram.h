@@ -59,6 +59,15 @@ int pp_dgram_listen(struct pp_dgram_socket *s, int fd) PP_MUST_USE;
  * PP_EIO with *fd = -1. A unix address is PP_EIO. */
 int pp_dgram_connect(const struct pp_sock_dest *dest, int *fd) PP_MUST_USE;
 
+/* Let <fd> speak with nobody: it loses its port, and nothing can reach it any more. PP_OK or
+ * PP_EIO.
+ */
+int pp_dgram_disconnect(int fd) PP_MUST_USE;
+/* Let a disconnected <fd> speak with <dest> only, from a new port. What still lies in it is thrown
+ * away. Results as of pp_dgram_connect, but <fd> stays the caller's; PP_EIO also for an address of
+ * another family. */
+int pp_dgram_reconnect(int fd, const struct pp_sock_dest *dest) PP_MUST_USE;
+
 /* Fill the batch with what waits in the listening socket <s>. *lost gets the datagrams that the
  * kernel has dropped since the last call. PP_OK (a full batch: there may be more) or PP_EAGAIN. */
 int pp_dgram_receive(struct pp_dgram_batch *b, struct pp_dgram_socket *s, uint32_t *lost)

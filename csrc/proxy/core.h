@@ -70,6 +70,8 @@ struct pp_core {
         struct pp_timer timer;
     } leaving;
     struct pp_gather gather;
+    struct pp_list udp_spare; /* sessions that have ended, with their sockets (udp.h) */
+    uint32_t n_udp_spare;
     struct pp_udp_replies {           /* datagrams on their way to clients (udp.h) */
         struct pp_dgram_batch *batch; /* NULL: there was no UDP listener yet */
         struct pp_udp *owner;         /* by whose socket they leave; NULL: none are collected */

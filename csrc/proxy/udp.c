@@ -37,7 +37,10 @@ static void free_now(struct pp_deferred *deferred)
     struct pp_door *door = s->udp->door;
     if (s->ep != NULL)
         pp_cluster_unref(s->ep->cluster);
-    pp_slab_put(&core->udp_slab, s);
+    if (s->spare)
+        pp_list_attach(&core->udp_spare, &s->link); /* last ended, first used: still warm */
+    else
+        pp_slab_put(&core->udp_slab, s);
     pp_down_leave_door(door); /* freed at the end of the turn too, if this was the last */
 }
 
@@ -70,6 +73,67 @@ static void close_socket(struct pp_udp_flow *s)
     pp_fd_close(&fd);
 }
 
+/* ---- sockets for the next ones ---- */
+
+/* Let another session use the socket, if all is well. */
+static bool keep_socket(struct pp_udp_flow *s)
+{
+    struct pp_core *core = pp_udp_core(s);
+    if (s->io.fd < 0 || pp_fault_is_set(&s->fault) || s->udp->door->l.fd < 0 ||
+        core->n_udp_spare >= PP_UDP_SPARE || pp_dgram_disconnect(s->io.fd) != PP_OK)
+        return false;
+    core->n_udp_spare++;
+    return true;
+}
+
+static void free_spare(struct pp_deferred *deferred)
+{
+    struct pp_udp_flow *s = PP_CONTAINER_OF(deferred, struct pp_udp_flow, deferred);
+    pp_slab_put(&pp_udp_core(s)->udp_slab, s);
+}
+
+void pp_udp_on_spare(struct pp_udp_flow *s)
+{
+    if (pp_list_is_empty(&s->link))
+        return;
+    pp_list_detach(&s->link);
+    pp_udp_core(s)->n_udp_spare--;
+    close_socket(s);
+    s->deferred.fn = free_spare;
+    pp_loop_defer_free(&pp_udp_core(s)->loop, &s->deferred);
+}
+
+void pp_udp_drop_spare(struct pp_core *core)
+{
+    while (!pp_list_is_empty(&core->udp_spare)) {
+        struct pp_udp_flow *s = PP_CONTAINER_OF(core->udp_spare.next, struct pp_udp_flow, link);
+        pp_list_detach(&s->link);
+        core->n_udp_spare--;
+        close_socket(s);
+        pp_slab_put(&core->udp_slab, s);
+    }
+}
+
+/* Memory for a session, with a socket when one is spare; NULL: none. */
+static struct pp_udp_flow *get_flow(struct pp_core *core)
+{
+    struct pp_io io = {.fd = -1};
+    struct pp_udp_flow *s;
+    if (pp_list_is_empty(&core->udp_spare)) {
+        s = pp_slab_get(&core->udp_slab);
+    } else {
+        s = PP_CONTAINER_OF(core->udp_spare.next, struct pp_udp_flow, link);
+        pp_list_detach(&s->link);
+        core->n_udp_spare--;
+        io = s->io;
+    }
+    if (s == NULL)
+        return NULL;
+    memset(s, 0, offsetof(struct pp_udp_flow, kept));
+    s->io = io;
+    return s;
+}
+
 void pp_udp_end(struct pp_udp_flow *s, struct pp_fault fault)
 {
     struct pp_udp *u = s->udp;
@@ -77,7 +141,9 @@ void pp_udp_end(struct pp_udp_flow *s, struct pp_fault fault)
         return;
     s->state = PP_UDP_CLOSED;
     s->fault = fault;
-    close_socket(s);
+    s->spare = keep_socket(s);
+    if (!s->spare)
+        close_socket(s);
     pp_udp_table_take(&u->table, &s->node);
     pp_list_detach(&s->link);
     count_active(s, -1); /* the endpoint stays: the log line names it */
@@ -151,6 +217,9 @@ static int connect_to(struct pp_udp_flow *s, struct pp_endpoint *ep)
     s->sent_us = core->loop.now_us;
     PP_COUNT(&core->metrics, ep->cluster->record, UPSTREAM, CONNECTS, 1);
     PP_COUNT(&core->metrics, ep->record, ENDPOINT, REQUESTS, 1);
+    if (s->io.fd >= 0 && pp_dgram_reconnect(s->io.fd, &ep->dest) == PP_OK)
+        return PP_OK;
+    close_socket(s); /* none, or of another family */
     int rc = pp_dgram_connect(&ep->dest, &fd);
     if (rc == PP_OK)
         rc = pp_loop_add_level(&core->loop, &s->io, fd, pp_udp_on_answers);
@@ -199,18 +268,17 @@ static struct pp_udp_flow *new_flow(struct pp_udp *u, const struct pp_dgram_path
                                     uint64_t hash)
 {
     struct pp_core *core = u->door->core;
-    struct pp_udp_flow *s = pp_slab_get(&core->udp_slab);
+    struct pp_udp_flow *s = get_flow(core);
     if (s == NULL)
         return NULL;
-    memset(s, 0, offsetof(struct pp_udp_flow, kept));
+    s->udp = u;
     s->node.path = *path;
     s->node.hash = hash;
     if (pp_udp_table_put(&u->table, &s->node) != PP_OK) {
+        close_socket(s);
         pp_slab_put(&core->udp_slab, s);
         return NULL;
     }
-    s->udp = u;
-    s->io.fd = -1;
     s->group = u->door->conf->cluster;
     s->id = ++core->next_exchange;
     s->start_us = core->loop.now_us;

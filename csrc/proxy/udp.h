@@ -23,6 +23,11 @@
  * end of the turn, with one system call too. Descriptors of sessions are watched level-triggered,
  * because nearly always one read is all.
  *
+ * Where each question is a session, making and closing sockets would be a third of the work. So a
+ * session that ends well is kept with its socket, which is disconnected: it has no port and nothing
+ * reaches it. The next session connects it again, from a new port, so that neither late answers of
+ * one client reach another, nor ports can be guessed.
+ *
  * Closed, a listener is not read any more, but answers that are on their way go out by it for
  * PP_UDP_LINGER_MS. Another process that serves the same socket gets the clients' datagrams from
  * then on, as new sessions. No longer, because the kernel goes on giving datagrams to a socket that
@@ -39,6 +44,7 @@
 #define PP_UDP_KEPT 512       /* a request that may be sent again: a DNS query has less */
 #define PP_UDP_ROUNDS 8       /* batches read in one turn: then others have their turn */
 #define PP_UDP_EXPIRE 256     /* idle sessions ended in one turn */
+#define PP_UDP_SPARE 256      /* sockets kept for the next sessions */
 #define PP_UDP_LINGER_MS 3000 /* closed: how long answers are waited for */
 
 enum pp_udp_state { PP_UDP_OPEN = 0, PP_UDP_CLOSED = 1 };
@@ -57,7 +63,7 @@ struct pp_udp {
 struct pp_udp_flow {
     struct pp_udp_node node; /* its client, in the table */
     struct pp_io io;         /* the connected socket */
-    struct pp_list link;     /* in udp->flows */
+    struct pp_list link;     /* in udp->flows; later perhaps in core->udp_spare */
     struct pp_udp *udp;
     struct pp_endpoint *ep;         /* holds a reference to its cluster; NULL: none chosen yet */
     const struct pp_cluster *group; /* the listener's when it was last looked at */
@@ -72,6 +78,7 @@ struct pp_udp_flow {
     uint16_t n_kept;
     uint8_t state; /* enum pp_udp_state */
     uint8_t attempts;
+    bool spare; /* CLOSED, with a socket that another session may use */
     char kept[PP_UDP_KEPT];
 };
 
@@ -103,6 +110,11 @@ bool pp_udp_give_up(struct pp_udp_flow *s, int rc);
 bool pp_udp_connect(struct pp_udp_flow *s);
 /* End <s> because of <fault>: counted, logged, freed at the end of the turn. Fine when closed. */
 void pp_udp_end(struct pp_udp_flow *s, struct pp_fault fault);
+/* Close the sockets that are kept for the next sessions. Any time between turns, and in frees. */
+void pp_udp_drop_spare(struct pp_core *core);
+/* <s> is spare and something is in its socket all the same: do not use it again. Ignored before the
+ * end of the turn in which <s> has ended. */
+void pp_udp_on_spare(struct pp_udp_flow *s);
 /* When <s> ends unless something comes; UINT64_MAX: never. */
 uint64_t pp_udp_due(const struct pp_udp_flow *s);
 /* It has come to that. */

@@ -83,6 +83,7 @@ void pp_udp_free(struct pp_door *door)
         return;
     PP_ASSERT(pp_list_is_empty(&u->flows));
     pp_udp_flush(door->core);
+    pp_udp_drop_spare(door->core); /* some were this door's */
     pp_loop_stop(&door->core->loop, &u->timer);
     pp_fd_close(&u->socket.fd);
     pp_udp_table_fini(&u->table);

@@ -158,6 +158,10 @@ static void note_answer(struct pp_udp_flow *s, unsigned n, size_t bytes)
 void pp_udp_on_answers(struct pp_io *io, uint32_t events)
 {
     struct pp_udp_flow *s = PP_CONTAINER_OF(io, struct pp_udp_flow, io);
+    if (s->state == PP_UDP_CLOSED) {
+        pp_udp_on_spare(s);
+        return;
+    }
     struct pp_dgram_batch *b = replies_of(s->udp);
     unsigned from = pp_dgram_count(b);
     size_t bytes = 0;

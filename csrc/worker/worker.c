@@ -122,6 +122,7 @@ void pp_worker_fini(struct pp_worker *w)
     if (core->snapshot != NULL)
         close_pools(core, core->snapshot);
     pp_loop_leave(&core->loop);
+    pp_udp_drop_spare(core);
     pp_core_fini(core);
 }
 

@@ -72,9 +72,11 @@ class DatagramOrigin:
         self.close()
 
 
-def client(port: int, host: str = "127.0.0.1") -> socket.socket:
-    """A socket that speaks with that port only."""
+def client(port: int, host: str = "127.0.0.1", source: str = "") -> socket.socket:
+    """A socket that speaks with that port only; from <source>, or from where the kernel likes."""
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    if source:
+        sock.bind((source, 0))
     sock.connect((host, port))
     sock.settimeout(GUARD_SECONDS)
     return sock

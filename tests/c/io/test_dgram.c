@@ -263,6 +263,47 @@ PP_TEST_CASE(connected_sockets_send_runs_and_take_answers)
     pp_dgram_batch_free(b);
 }
 
+PP_TEST_CASE(a_socket_can_be_used_again_from_a_new_port)
+{
+    union name origin_at, six_at, first, second, none;
+    char text[64];
+    int fd;
+    socklen_t len = sizeof first;
+    PP_REQUIRE(start());
+    int origin = open_at("127.0.0.1", &origin_at), six = open_at("[::1]", &six_at);
+    struct pp_sock_dest dest = dest_of(&origin_at), other = dest_of(&six_at);
+    PP_CHECK_EQ(pp_dgram_connect(&dest, &fd), PP_OK);
+    PP_CHECK_EQ(pp_dgram_send(fd, "one", 3), PP_OK);
+    await(origin);
+    PP_CHECK_EQ(recvfrom(origin, text, sizeof text, 0, &first.sa, &len), 3);
+    send_to(origin, &first, "left over", 9);
+    await(fd);
+    PP_CHECK_EQ(pp_dgram_disconnect(fd), PP_OK);
+    len = sizeof none;
+    PP_CHECK_EQ(getsockname(fd, &none.sa, &len), 0);
+    PP_CHECK_EQ(none.in.sin_port, 0);
+    send_to(origin, &first, "late", 4);
+    PP_CHECK_EQ(pp_dgram_reconnect(fd, &dest), PP_OK);
+    PP_CHECK_EQ(pp_dgram_append(b, fd), PP_EAGAIN);
+    PP_CHECK_EQ(pp_dgram_send(fd, "two", 3), PP_OK);
+    await(origin);
+    len = sizeof second;
+    PP_CHECK_EQ(recvfrom(origin, text, sizeof text, 0, &second.sa, &len), 3);
+    PP_CHECK(second.in.sin_port != 0);
+    send_to(origin, &second, "answer", 6);
+    await(fd);
+    PP_CHECK_EQ(pp_dgram_append(b, fd), PP_OK);
+    PP_CHECK_EQ(pp_dgram_count(b), 1);
+    PP_CHECK_EQ(pp_dgram_slot(b, 0)->n, 6);
+    PP_CHECK_EQ(pp_dgram_disconnect(fd), PP_OK);
+    PP_CHECK_EQ(pp_dgram_reconnect(fd, &other), PP_EIO);
+    PP_CHECK_EQ(pp_dgram_disconnect(-1), PP_EIO);
+    close(fd);
+    close(origin);
+    close(six);
+    pp_dgram_batch_free(b);
+}
+
 PP_TEST_CASE(a_closed_port_is_refused)
 {
     union name at;

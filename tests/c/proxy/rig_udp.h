@@ -87,7 +87,7 @@ static inline void udp_stop(int c)
     pp_worker_close_flows(&r.w);
     rig_settle(&r);
     PP_CHECK_EQ(r.w.core.n_udp, 0);
-    PP_CHECK_EQ(r.w.core.udp_slab.n_live, 0);
+    PP_CHECK_EQ(r.w.core.udp_slab.n_live, r.w.core.n_udp_spare);
     PP_CHECK_EQ(RIG_COUNT(&r, LISTENER, ACTIVE), 0);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, ACTIVE), 0);
     PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, ACTIVE), 0);

@@ -48,13 +48,92 @@ PP_TEST_CASE(a_flow_ends_after_its_answers)
     }
     rig_settle(&r);
     PP_CHECK_EQ(r.w.core.n_udp, 0);
-    PP_CHECK_EQ(r.w.core.udp_slab.n_live, 0);
+    PP_CHECK_EQ(r.w.core.udp_slab.n_live, 1);
+    PP_CHECK_EQ(r.w.core.n_udp_spare, 1);
     /* What comes now is from nobody that was asked. */
     udp_answer(0, "too late", &from);
     rig_settle(&r);
     rig_expect_quiet(&r, c);
     PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, FAILURES), 0);
     udp_stop(c);
+}
+
+/* The socket is used again, but nothing of the session before is left in it or can reach it. */
+PP_TEST_CASE(the_next_session_takes_the_socket_and_nothing_else)
+{
+    struct rig_conf conf = udp_defaults();
+    conf.listener.responses = 1;
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = udp_client(), d = udp_client();
+    for (int i = 0; i < 20; i++) {
+        udp_send(c, "c?");
+        struct sockaddr_in from = udp_expect(r.origin[0], "c?");
+        udp_answer(0, "for c", &from);
+        udp_answer(0, "twice", &from); /* perhaps in time for the batch of the first */
+        udp_expect(c, "for c");
+        rig_settle(&r);
+        udp_answer(0, "late", &from);
+        struct sockaddr_in other = udp_talk(d, 0, "d?", "for d");
+        rig_settle(&r);
+        rig_expect_quiet(&r, d);
+        PP_CHECK_EQ(r.w.core.n_udp, 0);
+        PP_CHECK_EQ(r.w.core.n_udp_spare, 1);
+        (void)other;
+        char rest[16];
+        while (recv(c, rest, sizeof rest, 0) > 0)
+            continue;
+    }
+    PP_CHECK_EQ(RIG_COUNT(&r, LISTENER, CONNECTIONS), 40);
+    close(d);
+    udp_stop(c);
+}
+
+PP_TEST_CASE(a_spare_socket_that_something_reaches_is_closed)
+{
+    struct rig_conf conf = udp_defaults();
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    conf.listener.responses = 1;
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = udp_client();
+    udp_talk(c, 0, "q", "a");
+    rig_settle(&r);
+    PP_REQUIRE(r.w.core.n_udp_spare == 1);
+    struct pp_udp_flow *s = PP_CONTAINER_OF(r.w.core.udp_spare.next, struct pp_udp_flow, link);
+    /* As if it had a port still. */
+    PP_CHECK_EQ(bind(s->io.fd, (struct sockaddr *)&at, sizeof at), 0);
+    getsockname(s->io.fd, (struct sockaddr *)&at, &len);
+    udp_answer(0, "stray", &at);
+    rig_settle(&r);
+    PP_CHECK_EQ(r.w.core.n_udp_spare, 0);
+    PP_CHECK_EQ(r.w.core.udp_slab.n_live, 0);
+    udp_talk(c, 0, "q", "a");
+    udp_stop(c);
+}
+
+PP_TEST_CASE(only_so_many_sockets_are_kept)
+{
+    enum { CLIENTS = PP_UDP_SPARE + 20 };
+    struct rig_conf conf = udp_defaults();
+    static struct sockaddr_in from[CLIENTS];
+    int c[CLIENTS];
+    conf.listener.responses = 1;
+    PP_REQUIRE(rig_start(&r, &conf));
+    for (int i = 0; i < CLIENTS; i++) {
+        c[i] = udp_client();
+        udp_send(c[i], "q");
+        from[i] = udp_expect(r.origin[0], "q");
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        udp_answer(0, "a", &from[i]);
+    for (int i = 0; i < CLIENTS; i++) {
+        udp_expect(c[i], "a");
+        close(c[i]);
+    }
+    rig_settle(&r);
+    PP_CHECK_EQ(r.w.core.n_udp, 0);
+    PP_CHECK_EQ(r.w.core.n_udp_spare, PP_UDP_SPARE);
+    udp_stop(-1);
 }
 
 PP_TEST_CASE(silence_ends_a_flow_and_every_datagram_puts_that_off)
