@@ -6,6 +6,7 @@
 #include "io/tls_conf.h"
 
 #define NAME_BYTES 256
+#define TWO_SHARES "*X25519MLKEM768:*X25519:P-256:P-384"
 
 struct pp_tls_client {
     struct pp_tls_lib *lib;
@@ -34,11 +35,21 @@ static int load_trust(struct pp_tls_client *c, const struct pp_tls_client_params
     return PP_OK;
 }
 
+/* A key share for the post-quantum group and one for the classic: a server that does not know the
+ * first can go on at once, instead of asking for another hello. */
+static void offer_both(const struct pp_tls_client *c)
+{
+    if (c->lib->api.SSL_CTX_set1_curves_list(c->setup, TWO_SHARES) != 1)
+        c->lib->api.ERR_clear_error(); /* an older library: its defaults stay */
+}
+
 static int configure(struct pp_tls_client *c, const struct pp_tls_client_params *p,
                      struct pp_tls_why *why)
 {
     const struct pp_tls_api *api = &c->lib->api;
     int rc = pp_tls_lib_apply(c->lib, c->setup, &p->settings, why);
+    if (rc == PP_OK && p->settings.groups.n == 0)
+        offer_both(c);
     if (rc == PP_OK && p->chain.n > 0)
         rc = pp_tls_lib_use_pair(c->lib, c->setup, p->chain, p->key, why);
     if (rc == PP_OK && p->verify) {

@@ -312,6 +312,10 @@ static void put_tls(struct line *l, const struct pp_client_tls *ct, enum variabl
 
 static void put_op(struct line *l, const struct pp_exchange *x, const struct op *op)
 {
+    if (op->v >= VAR_TLS_VERSION && op->v <= VAR_TLS_CLIENT) {
+        put_tls(l, x->tls, op->v);
+        return;
+    }
     switch (op->v) {
     case TEXT:
         put(l, op->text.p, op->text.n);
@@ -330,15 +334,6 @@ static void put_op(struct line *l, const struct pp_exchange *x, const struct op 
         break;
     case VAR_LISTENER:
         put_string(l, x->listener->name);
-        break;
-    case VAR_TLS_VERSION:
-    case VAR_TLS_CIPHER:
-    case VAR_TLS_GROUP:
-    case VAR_TLS_SNI:
-    case VAR_TLS_ALPN:
-    case VAR_TLS_RESUMED:
-    case VAR_TLS_CLIENT:
-        put_tls(l, x->tls, op->v);
         break;
     case VAR_ROUTE:
         put_string(l, x->route->name);

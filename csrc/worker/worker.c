@@ -353,11 +353,14 @@ int pp_worker_take(struct pp_worker *w, const struct pp_moved *m)
     struct pp_door *door = door_of(w, m->listener, &rc);
     if (door == NULL) {
         pp_fd_close(&fd);
+    } else if (door->conf->tls != NULL) { /* it began in the clear: under another configuration */
+        pp_fd_close(&fd);
+        rc = PP_ENOENT;
     } else {
         rc = pp_move_take(door, m);
-        if (rc != PP_OK && door->n_open == 0 && door->l.fd < 0)
-            on_empty(door);
     }
+    if (rc != PP_OK && door != NULL && door->n_open == 0 && door->l.fd < 0)
+        on_empty(door);
     pp_loop_leave(&w->core.loop);
     return rc;
 }

@@ -1,6 +1,8 @@
 // libs: nghttp2 ssl crypto
 #include "worker/builder_tls.c"
 
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "io/tls_test.h"
 #include "pp_test.h"
@@ -97,6 +99,10 @@ PP_TEST_CASE(certificates_are_replaced_in_the_installed_snapshot)
     PP_CHECK(sn->listener[0]->tls == fresh);
     PP_CHECK_EQ(pp_worker_replace_tls(&w, PP_SPAN("plain"), fresh), PP_ENOENT);
     PP_CHECK_EQ(pp_worker_replace_tls(&w, PP_SPAN("nope"), fresh), PP_ENOENT);
+    /* A connection that began in the clear elsewhere does not fit here. */
+    struct pp_moved m = {.fd = dup(0), .listener = PP_SPAN("web")};
+    PP_CHECK_EQ(pp_worker_take(&w, &m), PP_ENOENT);
+    PP_CHECK_EQ(w.core.n_down, 0);
     pp_snapshot_unref(sn);
     pp_worker_fini(&w);
     pp_tls_conf_unref(fresh);
