@@ -1,9 +1,9 @@
 """Build the two extensions of pyproxy; everything else about the package is in pyproject.toml.
 
-``_wire`` links the pure C folders, ``_engine`` all of them. Each C source becomes one object under
-``build/obj/<variant>/``, shared by both extensions and compiled again only when it, a header it
-includes, or the command line has changed. Setuptools alone would compile everything again at every
-change, and twice.
+``_wire`` links the pure C folders, ``_engine`` all of them and the system's libnghttp2. Each C
+source becomes one object under ``build/obj/<variant>/``, shared by both extensions and compiled
+again only when it, a header it includes, or the command line has changed. Setuptools alone would
+compile everything again at every change, and twice.
 
 Environment:
   PYPROXY_DEBUG=1      -O1 and PP_DEBUG: the C assertions abort.
@@ -40,6 +40,9 @@ ALL = (*PURE, "io", "proxy", "worker")
 
 # Extension name -> the csrc folders it links.
 EXTENSIONS = {"_wire": PURE, "_engine": ALL}
+# The HTTP/2 codec is pure, but it needs a library that no process without connections should load.
+LEFT_OUT = {"_wire": ("wire/http2_codec",)}
+LIBRARIES = {"_engine": ["nghttp2"]}
 
 BASE_FLAGS = [
     *("-std=gnu11", "-D_GNU_SOURCE", "-g", "-fPIC", "-fvisibility=hidden", "-fno-plt", "-pthread"),
@@ -174,11 +177,28 @@ def object_step(source: Path, variant: Variant, flags: list[str], folder: Path) 
     return Step(ROOT / output, command, [ROOT / source])
 
 
-def core_steps(variant: Variant, folders: Iterable[str]) -> list[Step]:
-    """The steps for every C source of the given csrc folders."""
+def need_header(name: str, package: str) -> None:
+    """End with a message that helps, unless the compiler finds the header <name>."""
+    command = [*compiler(), *extra_flags("CFLAGS"), "-E", "-x", "c", "-o", os.devnull, "-"]
+    source = f"#include <{name}>\n"
+    done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(
+            f"pyproxy needs the C header {name}, which is not installed.\n"
+            f"It is in the package {package} (Debian, Ubuntu): apt-get install {package}\n"
+            "When it is in a place of its own, say so in CFLAGS=-I... and LDFLAGS=-L..."
+        )
+
+
+def core_steps(
+    variant: Variant, folders: Iterable[str], left_out: tuple[str, ...] = ()
+) -> list[Step]:
+    """The steps for every C source of the given csrc folders, but for those <left_out>."""
     steps = []
     for folder in folders:
         for source in sorted((ROOT / "csrc" / folder).glob("*.c")):
+            if f"{folder}/{source.stem}".startswith(left_out or ("/",)):
+                continue
             where = Path("build", "obj", variant.name, folder)
             steps.append(object_step(source.relative_to(ROOT), variant, WARNINGS, where))
     return steps
@@ -198,6 +218,7 @@ class BuildExtensions(build_ext):
         from Cython.Build import cythonize
 
         variant = chosen_variant()
+        need_header("nghttp2/nghttp2.h", "libnghttp2-dev")
         cythonize(
             [Extension(ext.name, ext.sources) for ext in self.extensions],
             build_dir="build/cython",
@@ -208,7 +229,8 @@ class BuildExtensions(build_ext):
         # One extension after the other: a mistake in proxy/ does not keep _wire from being built.
         for ext in self.extensions:
             generated = self.generated_step(ext, variant)
-            core = core_steps(variant, EXTENSIONS[ext.name.rpartition(".")[2]])
+            name = ext.name.rpartition(".")[2]
+            core = core_steps(variant, EXTENSIONS[name], LEFT_OUT.get(name, ()))
             run_steps([*core, generated], "compile")
             run_steps([self.link_step(ext, variant, [generated, *core])], "link")
 
@@ -233,6 +255,7 @@ class BuildExtensions(build_ext):
             *variant.link_flags,
             *extra_flags("LDFLAGS"),
             *ext.extra_link_args,
+            *(f"-l{library}" for library in ext.libraries),
         ]
         return Step(output, command, [step.output for step in objects])
 
@@ -262,7 +285,10 @@ def extensions() -> list[Extension]:
         if (ROOT / source).exists():
             patterns = [f"csrc/{folder}/*.[ch]" for folder in folders]
             depends = [str(path.relative_to(ROOT)) for p in patterns for path in ROOT.glob(p)]
-            found.append(Extension(f"pyproxy.{name}", [source], depends=sorted(depends)))
+            libraries = LIBRARIES.get(name, [])
+            found.append(
+                Extension(f"pyproxy.{name}", [source], depends=sorted(depends), libraries=libraries)
+            )
     return found
 
 

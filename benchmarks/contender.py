@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import proc
+from benchmarks.certificate import Pair
 from benchmarks.errors import Unavailable
 from benchmarks.machine import PROXY_CPU
 
@@ -29,7 +30,9 @@ class Setup:
 
     `flavour` is one of: plain, log (access log on, to `folder`/access.log), filter (read request
     header x-user, set request header x-bench-user to it, set response header x-bench to 1), routes
-    (the `route_paths`, all to the origin; none of them is a catch-all).
+    (the `route_paths`, all to the origin; none of them is a catch-all), tls (HTTP/1.1 and HTTP/2
+    over TLS with the certificate `pair`), h2c (cleartext HTTP/2 on both sides), websocket, tcp, udp
+    (one answer to each datagram).
     """
 
     folder: Path
@@ -38,6 +41,7 @@ class Setup:
     flavour: str = "plain"
     routes: int = 1
     workers: int = 1
+    pair: Pair | None = None
 
     def write(self, name: str, text: str) -> Path:
         """Write a file of the configuration; returns its path."""
@@ -114,7 +118,7 @@ class Contender(ABC):
         command = list(self.command(setup))
         running = self.spawn(setup, command, cpus)
         try:
-            wait_for_port(running)
+            wait_for_port(running, datagrams=setup.flavour == "udp")
         except Unavailable:
             running.stop()
             raise
@@ -136,15 +140,19 @@ class Contender(ABC):
         return Running(self.name, process, setup.port, log)
 
 
-def wait_for_port(running: Running) -> None:
+def wait_for_port(running: Running, *, datagrams: bool = False) -> None:
     """Return when the proxy accepts connections. Unavailable when it ends or takes too long."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         code = running.process.poll()
         if code is not None:
             raise Unavailable(f"{running.name} ended at once (status {code}): {tail(running.log)}")
-        with suppress(OSError), socket.create_connection(("127.0.0.1", running.port), 1):
-            return
+        if datagrams:
+            if proc.takes_datagrams(running.port):
+                return
+        else:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", running.port), 1):
+                return
         time.sleep(0.02)
     raise Unavailable(f"{running.name} does not listen: {tail(running.log)}")
 

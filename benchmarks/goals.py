@@ -134,6 +134,16 @@ def lost_beyond_hands(result: Result) -> Spread | None:
     return exactly(beyond)
 
 
+def own(scenario: str, key: str) -> Callable[[Result], Spread | None]:
+    """One of pyproxy's own figures of a scenario."""
+
+    def find(result: Result) -> Spread | None:
+        found = dig(result, "scenarios", scenario, "figures", "pyproxy", key)
+        return Spread.from_json(found) if found else None
+
+    return find
+
+
 SMALL = "small keep-alive, 64 clients: CPU per request"
 GOALS = (
     Goal(f"{SMALL} ÷ bare relay's", 1.15, "", ratio("small-64", "relay")),
@@ -202,6 +212,63 @@ GOALS = (
         "",
         lost_beyond_hands,
     ),
+    Goal(
+        "TLS 1.3 keep-alive, 64 clients: CPU per request ÷ nginx's",
+        0.90,
+        "",
+        ratio("tls-64", "nginx"),
+    ),
+    Goal(
+        "TLS 1.3 keep-alive, 64 clients: CPU per request ÷ HAProxy's",
+        0.90,
+        "",
+        ratio("tls-64", "haproxy"),
+    ),
+    Goal("full TLS 1.3 handshake, X25519: CPU ÷ nginx's", 0.85, "", ratio("handshake", "nginx")),
+    Goal(
+        "full TLS 1.3 handshake, X25519MLKEM768: CPU ÷ nginx's with X25519",
+        1.05,
+        "",
+        ratio("handshake-today", "nginx"),
+    ),
+    Goal(
+        "resumed TLS 1.3 handshake, 2 workers: CPU ÷ nginx's", 0.9, "", ratio("resumption", "nginx")
+    ),
+    Goal(
+        "resumed TLS 1.3 handshakes, 2 workers: share that was resumed",
+        0.99,
+        "",
+        own("resumption", "resumed_share"),
+        at_least=True,
+    ),
+    Goal(
+        "HTTP/2 over TLS, 16 × 32 streams: CPU per request ÷ nginx's",
+        0.70,
+        "",
+        ratio("http2", "nginx"),
+    ),
+    Goal(
+        "HTTP/2 over TLS, 16 × 32 streams: CPU per request ÷ Envoy's",
+        0.35,
+        "",
+        ratio("http2", "envoy"),
+    ),
+    Goal(
+        "HTTP/2 over TLS, 16 × 32 streams: CPU per request ÷ h2o's", 1.0, "", ratio("http2", "h2o")
+    ),
+    Goal(
+        "gRPC unary, HTTP/2 on both sides: CPU per call ÷ Envoy's", 0.40, "", ratio("grpc", "envoy")
+    ),
+    Goal("WebSocket echo, 1 KiB: CPU per message ÷ nginx's", 0.85, "", ratio("websocket", "nginx")),
+    Goal(
+        "WebSocket echo, 1 KiB: CPU per message ÷ HAProxy's",
+        0.85,
+        "",
+        ratio("websocket", "haproxy"),
+    ),
+    Goal("TCP proxy: CPU per GiB ÷ HAProxy's", 0.9, "", ratio("tcp", "haproxy")),
+    Goal("DNS over UDP: CPU per question ÷ nginx's", 0.8, "", ratio("udp", "nginx")),
+    Goal("TLS, 1 MiB responses: CPU per request ÷ nginx's", 1.0, "", ratio("tls-1m", "nginx")),
 )
 
 

@@ -89,7 +89,9 @@ def venv(folder: Path, *requirements: str) -> Path:
     return python
 
 
-def build_c(source: Path, program: Path, *, flags: Sequence[str] = ()) -> Path:
+def build_c(
+    source: Path, program: Path, *, flags: Sequence[str] = (), libraries: Sequence[str] = ()
+) -> Path:
     """Compile one C program when its source, or a header beside that, is newer than it.
 
     Unavailable without a compiler.
@@ -113,6 +115,7 @@ def build_c(source: Path, program: Path, *, flags: Sequence[str] = ()) -> Path:
         "-o",
         str(program),
         str(source),
+        *libraries,
     ]
     run(command, f"{source.name} does not compile")
     return program

@@ -22,6 +22,7 @@ COLOURS = {
     "haproxy": "#d98324",
     "envoy": "#a55bc4",
     "pingora": "#c9485b",
+    "h2o": "#2a9aa8",
 }
 STYLE = """
   text { font-family: system-ui, sans-serif; font-size: 12px; fill: #1f2933; }
@@ -62,7 +63,7 @@ def bars(part: Mapping[str, Any], top: float) -> tuple[list[str], float]:
         text = middle + 4
         low, high = (LEFT + cpu[end] * scale for end in ("low", "high"))
         across = f'x1="{low:.1f}" x2="{high:.1f}"'
-        rate = f'<tspan class="quiet">{f["rps"]["median"]:,.0f}/s</tspan>'
+        rate = f'<tspan class="quiet">{number(f["rps"]["median"])}/s</tspan>'
         fill = colour(slot)
         found += [
             f'<text x="{LEFT - 8}" y="{text:.1f}" text-anchor="end">{escape(label(slot))}</text>',
@@ -80,7 +81,9 @@ def draw(result: Result) -> str:
     y = 58.0
     body: list[str] = []
     for part in result.get("scenarios", {}).values():
-        body.append(f'<text class="title" x="16" y="{y + 18:.1f}">{escape(part["title"])}</text>')
+        unit = part.get("unit", "request")
+        title = part["title"] if unit == "request" else f"{part['title']} (per {unit})"
+        body.append(f'<text class="title" x="16" y="{y + 18:.1f}">{escape(title)}</text>')
         drawn, y = bars(part, y + TITLE - 16)
         body += drawn
         y += 12

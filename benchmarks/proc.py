@@ -63,6 +63,12 @@ def parse_tcp(text: str) -> Iterator[tuple[int, int, int]]:
             yield int(fields[1].rpartition(":")[2], 16), int(fields[3], 16), int(fields[9])
 
 
+def takes_datagrams(port: int) -> bool:
+    """Somebody has bound that UDP port."""
+    bound = (parse_tcp((PROC / "net" / name).read_text()) for name in ("udp", "udp6"))
+    return any(local == port for rows in bound for local, _, _ in rows)
+
+
 def descendants(parents: Mapping[int, int], root: int) -> list[int]:
     """`root` and everything below it, given each process's parent; root first."""
     children: dict[int, list[int]] = {}

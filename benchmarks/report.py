@@ -16,6 +16,7 @@ LABELS = {
     "haproxy": "HAProxy",
     "envoy": "Envoy",
     "pingora": "Pingora",
+    "h2o": "h2o",
 }
 MIB = 1 << 20
 
@@ -70,7 +71,8 @@ def middle(figures: Mapping[str, Any], key: str) -> str:
 
 def scenario_table(part: Mapping[str, Any], *, markdown: bool) -> str:
     """One load scenario."""
-    head = ["", "CPU µs/request", "user", "system", "requests/s", "CPU busy", "p50 µs", "p99 µs",
+    unit = part.get("unit", "request")
+    head = ["", f"CPU µs/{unit}", "user", "system", f"{unit}s/s", "CPU busy", "p50 µs", "p99 µs",
             "p99.9 µs", "failed", "pyproxy ÷ this"]  # fmt: skip
     rows = []
     for slot in part["slots"]:
@@ -81,7 +83,7 @@ def scenario_table(part: Mapping[str, Any], *, markdown: bool) -> str:
         busy = f"{f['busy']['median'] * 100:.0f} %"
         rows.append([
             label(slot), spread(f.get("cpu_us")), middle(f, "user_us"), middle(f, "system_us"),
-            f"{f['rps']['median']:,.0f}", busy, middle(f, "p50_us"), middle(f, "p99_us"),
+            middle(f, "rps"), busy, middle(f, "p50_us"), middle(f, "p99_us"),
             middle(f, "p999_us"), middle(f, "failed"), spread(ratios.get("cpu_us")),
         ])  # fmt: skip
     lines = [table(head, rows, markdown=markdown)] if rows else ["nothing was measured"]
@@ -89,6 +91,10 @@ def scenario_table(part: Mapping[str, Any], *, markdown: bool) -> str:
     if part.get("rate"):
         rate = f"open loop, {part['rate']:,.0f} requests/s for everybody"
         notes.append(f"{rate}; latency counts from when a request was due")
+    shares = {label(s): f.get("resumed_share") for s, f in part["figures"].items()}
+    if any(share and share["median"] for share in shares.values()):
+        words = (f"{name} {s['median'] * 100:.1f} %" for name, s in shares.items() if s)
+        notes.append(f"sessions that were resumed: {', '.join(words)}")
     if "cpu_us" in part.get("noise", {}):
         apart = part["noise"]["cpu_us"] * 100
         notes.append(f"A/A noise (pyproxy against itself, worst round): {apart:.1f} %")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -10,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import echo, proc, tools
+from benchmarks import certificate, echo, proc, tools
 from benchmarks.contender import Contender, Running, Setup, free_ports, route_paths
+from benchmarks.drives import DRIVES, Drive, fields
 from benchmarks.errors import Unavailable
 from benchmarks.machine import BUILD
 from benchmarks.scenario import AGAIN, Scenario, Slot, slots, turn
@@ -24,7 +24,7 @@ LEAST_LOGGED = 0.9
 SUBJECT = "pyproxy"
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
 FIGURES = (
-    "cpu_us", "user_us", "system_us", "rps", "busy", "failed",
+    "cpu_us", "user_us", "system_us", "rps", "busy", "failed", "resumed_share",
     *(f"{p}_us" for p in PERCENTILES),
 )  # fmt: skip
 
@@ -47,6 +47,7 @@ class Stage:
     work: dict[str, tools.Work] = field(default_factory=dict)
     order: list[Slot] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    drive: Drive = field(kw_only=True)
 
 
 def run(
@@ -62,7 +63,8 @@ def run(
             measured: dict[str, dict[str, float]] = {}
             for slot in turn(stage.order, number):
                 seconds = settings.seconds * scenario.seconds
-                sample = measure(stage.running[slot.key], stage.work[slot.key], seconds)
+                running, work = stage.running[slot.key], stage.work[slot.key]
+                sample = measure(stage.drive, running, work, seconds)
                 if sample is not None:
                     measured[slot.key] = sample
             rounds.append(measured)
@@ -71,6 +73,7 @@ def run(
             check_logs(stage, contenders, rounds)
     return {
         "title": scenario.title,
+        "unit": scenario.unit,
         "slots": [s.key for s in stage.order if not s.again],
         "left_out": stage.left_out,
         "rate": next(iter(stage.work.values())).rate if stage.work else 0.0,
@@ -85,11 +88,12 @@ def prepare(
     """Start the origin and everybody; check each one's answers. Who fails is left out, with why."""
     folder = BUILD / "run" / scenario.name
     shutil.rmtree(folder, ignore_errors=True)
-    stage = Stage()
+    stage = Stage(drive=DRIVES[scenario.load](scenario))
     order = slots(scenario, contenders, SUBJECT)
     ports = free_ports(len(order) + 1)
-    origin = tools.start_origin(ports[0], folder / "origin")
+    origin = stage.drive.origin(ports[0], folder / "origin")
     ends.callback(origin.stop)
+    pair = certificate.pair(folder / "certificate") if scenario.flavour == "tls" else None
     for slot, port in zip(order, ports[1:], strict=True):
         if slot.again:
             twin = slot.key.removesuffix(AGAIN)
@@ -104,6 +108,8 @@ def prepare(
             origin=ports[0],
             flavour=scenario.flavour,
             routes=slot.routes,
+            workers=scenario.workers,
+            pair=pair,
         )
         work = work_of(scenario, slot, folder)
         try:
@@ -112,7 +118,7 @@ def prepare(
                 echo.require(found, scenario.reaches)
             running = contenders[slot.contender].start(setup)
             ends.callback(running.stop)
-            check(port, scenario, work)
+            stage.drive.check(port, work)
         except Unavailable as exc:
             stage.left_out[slot.key] = str(exc)
             say(f"{scenario.name}: {slot.key} is left out: {exc}")
@@ -142,31 +148,6 @@ def work_of(scenario: Scenario, slot: Slot, folder: Path) -> tools.Work:
     )
 
 
-def check(port: int, scenario: Scenario, work: tools.Work) -> None:
-    """Ask twice on one connection, as the load will. Unavailable when an answer is wrong."""
-    path = work.paths.read_text().split("\n")[0] if work.paths else tools.origin_path(work.size)
-    headers = {"Host": "bench.example", **fields(scenario)}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        for _ in range(2):
-            body = b"u" * scenario.upload if scenario.upload else None
-            connection.request("POST" if body else "GET", path, body, headers)
-            answer = connection.getresponse()
-            got = answer.read()
-            if answer.status != 200:
-                raise Unavailable(f"answers {answer.status} instead of 200")
-            if len(got) != work.size:
-                raise Unavailable(f"answers {len(got)} bytes instead of {work.size}")
-            for line in scenario.answer:
-                name, _, value = line.partition(": ")
-                if answer.getheader(name) != value:
-                    raise Unavailable(f"answers without {line!r}")
-    except (OSError, http.client.HTTPException) as exc:
-        raise Unavailable(f"does not answer: {exc!r}") from exc
-    finally:
-        connection.close()
-
-
 def check_logs(
     stage: Stage,
     contenders: Mapping[str, Contender],
@@ -192,18 +173,13 @@ def count_lines(path: Path) -> int:
         return 0
 
 
-def fields(scenario: Scenario) -> dict[str, str]:
-    """The header fields that a scenario's requests carry besides Host."""
-    pairs = (line.partition(": ") for line in scenario.headers)
-    return {name: value for name, _, value in pairs}
-
-
 def set_rate(stage: Stage, scenario: Scenario, say: Say) -> None:
     """Give every slot the same open-loop rate; leave out those that it would overload."""
     saturation = {}
     for slot in stage.order:
         if not slot.again:
-            report = tools.load(stage.running[slot.key].port, stage.work[slot.key], SATURATION_S)
+            running, work = stage.running[slot.key], stage.work[slot.key]
+            report = stage.drive.load(running.port, work, SATURATION_S)
             saturation[slot.key] = report["requests"] / report["seconds"]
     if not saturation:
         return
@@ -218,12 +194,18 @@ def set_rate(stage: Stage, scenario: Scenario, say: Say) -> None:
         stage.work[slot.key] = replace(stage.work[slot.key], rate=rate)
 
 
-def measure(running: Running, work: tools.Work, seconds: float) -> dict[str, float] | None:
+def measure(
+    drive: Drive, running: Running, work: tools.Work, seconds: float
+) -> dict[str, float] | None:
     """Warm up, then load one proxy alone; None when not one request succeeded."""
-    tools.load(running.port, work, WARM_UP_S)
-    before = proc.cpu(running.pids())
-    report = tools.load(running.port, work, seconds)
-    total, user, system = proc.cpu(running.pids()).since(before)
+    drive.load(running.port, work, WARM_UP_S)
+    clocks: list[proc.Cpu] = []
+    report = drive.load(
+        running.port, work, seconds, lambda: clocks.append(proc.cpu(running.pids()))
+    )
+    if not clocks:
+        return None
+    total, user, system = proc.cpu(running.pids()).since(clocks[0])
     requests = report["requests"]
     if not requests:
         return None
@@ -236,9 +218,11 @@ def measure(running: Running, work: tools.Work, seconds: float) -> dict[str, flo
         "user_us": user * 1e6 / requests,
         "system_us": system * 1e6 / requests,
     }
-    for name in PERCENTILES:
-        sample[f"{name}_us"] = report["latency_us"][name]
-        sample[f"service_{name}_us"] = report["service_us"][name]
+    for clock, before_name in (("latency_us", ""), ("service_us", "service_")):
+        for name, value in report.get(clock, {}).items():
+            sample[f"{before_name}{name}_us"] = value
+    if "resumed" in report:
+        sample["resumed_share"] = report["resumed"] / requests
     return sample
 
 
@@ -269,4 +253,4 @@ def progress(
 ) -> str:
     """One line about a finished round."""
     shown = "  ".join(f"{key} {sample['cpu_us']:.1f}" for key, sample in measured.items())
-    return f"{scenario.name}: round {number + 1} of {rounds}: CPU µs/request: {shown}"
+    return f"{scenario.name}: round {number + 1} of {rounds}: CPU µs/{scenario.unit}: {shown}"

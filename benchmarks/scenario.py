@@ -32,6 +32,10 @@ class Scenario:
     seconds: float = 1.0
     rate_of: str = ""
     rate_share: float = 0.5
+    load: str = "http1"
+    unit: str = "request"
+    streams: int = 1
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)

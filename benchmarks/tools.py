@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ PROGRAMS = BUILD / "bin"
 LOAD_PATIENCE_S = 120.0
 
 
-def program(name: str) -> Path:
+def program(name: str, libraries: Sequence[str] = ()) -> Path:
     """The compiled program `name`; built when its source or a header is newer."""
-    return install.build_c(MACRO / f"{name}.c", PROGRAMS / name)
+    return install.build_c(MACRO / f"{name}.c", PROGRAMS / name, libraries=libraries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,16 @@ def load(port: int, work: Work, seconds: float) -> dict[str, Any]:
 
 def start_origin(port: int, folder: Path, *, pinned: bool = True) -> Running:
     """Start the origin, <pinned> to the load's core. It answers /bytes/N with N bytes."""
+    pin = ["taskset", "-c", str(LOAD_CPU)] if pinned else []
+    return start_server([*pin, str(program("origin")), str(port)], port, folder)
+
+
+def start_server(
+    command: Sequence[str], port: int, folder: Path, *, datagrams: bool = False
+) -> Running:
+    """Start what the proxies forward to; return when it serves <port>."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "origin.txt"
-    pin = ["taskset", "-c", str(LOAD_CPU)] if pinned else []
-    command = [*pin, str(program("origin")), str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", *command],
@@ -114,7 +121,7 @@ def start_origin(port: int, folder: Path, *, pinned: bool = True) -> Running:
         )
     running = Running("origin", process, port, log)
     try:
-        wait_for_port(running)
+        wait_for_port(running, datagrams=datagrams)
     except Unavailable:
         running.stop()
         raise

@@ -6,7 +6,17 @@ from typing import Any, TypeVar, final, overload
 
 from typing_extensions import Buffer
 
+from pyproxy.filters.announced import ProxyProtocol
+
 _T = TypeVar("_T")
+
+def load_tls(address_of: Callable[[str], int]) -> None:
+    """Use the TLS library whose functions `address_of(name)` finds (0: it has none of that name;
+    `pyproxy.tls.api` has the one for `cryptography`), and make the context with the ticket keys.
+
+    Once per process, before it forks those that shall resume each other's sessions; later calls do
+    nothing. OSError: a function is missing.
+    """
 
 @final
 class Snapshot:
@@ -54,17 +64,63 @@ class SnapshotBuilder:
         via: str = "pyproxy",
         upstream: int = -1,
         keepalive_s: int = 0,
+        http2: dict[str, int] | None = ...,
+        udp: bool = False,
+        max_sessions: int = 0,
+        responses: int = 0,
         tunnel_idle_ms: int = 3_600_000,
     ) -> int:
         """`max_connections` is per worker.
 
+        `http2` has the limits of HTTP/2 (`max_streams`, `stream_window`, `connection_window`,
+        `table_bytes`), those left out at their defaults; None: HTTP/1 only.
+
         `upstream`, the id of one that was added before, makes it a listener of plain TCP: its
         connections are tunnelled there, end after `idle_timeout_ms` without a byte either way, and
-        both ends get keepalive probes after `keepalive_s` (0: none). Tunnels that began as requests
+        both ends get keepalive probes after `keepalive_s` (0: none). With `udp` it takes datagrams
+        instead: at most `max_sessions` sessions (0: no limit), each of which ends after so many
+        `responses` to each datagram of its client (0: any number). Tunnels that began as requests
         end after `tunnel_idle_ms` (0: never).
 
         `via` is the pseudonym of RFC 9110 section 7.6.3; empty: no Via. `server_header` replaces
         the origin's Server field when it is not empty.
+        """
+    def add_proxies(
+        self, listener: int, ranges: Sequence[str], *, others_direct: bool = False
+    ) -> None:
+        """Connections from these networks (or "unix") begin with a PROXY protocol header.
+
+        Those from elsewhere are refused, or with `others_direct` served without one.
+        """
+    def add_server_name(self, listener: int, name: str, upstream: int) -> None:
+        """TLS connections for this server name ("a.example", "*.a.example") go to the upstream.
+
+        The listener is then one of plain TCP.
+        """
+    def set_listener_tls(
+        self,
+        listener: int,
+        certificates: Sequence[tuple[Sequence[str], Sequence[tuple[bytes, bytes, bytes]]]],
+        *,
+        min_version: str = "1.2",
+        max_version: str = "1.3",
+        ciphers: str = "",
+        ciphersuites: str = "",
+        groups: str = "",
+        alpn: Sequence[str] = ("http/1.1",),
+        client_auth: str = "none",
+        client_ca: bytes = b"",
+        key_log: str = "",
+    ) -> None:
+        """Speak TLS on a listener.
+
+        Each of `certificates` is (names, pairs): host names or wildcards ("*.a.example"), and key
+        pairs of different types for them, (chain PEM, key PEM, OCSP response in DER or b""). The
+        first serves what no name matches; of two with the same name the first counts. "" stands
+        for the defaults of io/tls_lib.c. `client_auth`: "none", "optional", "required"; it needs
+        `client_ca` (PEM). `key_log` is a file for debugging (SSLKEYLOGFILE).
+
+        `load_tls` comes before.
         """
     def add_upstream(
         self,
@@ -83,11 +139,52 @@ class SnapshotBuilder:
         retries: int = 1,
         max_head_bytes: int = 61440,
         max_fields: int = 200,
-    ) -> int: ...
-    def add_endpoint(self, upstream: int, address: str, *, weight: int = 1, name: str = "") -> int:
+        protocol: str = "auto",
+        http2_max_streams: int = 100,
+        http2_window_bytes: int = 262_144,
+        proxy_protocol: int = 0,
+    ) -> int:
+        """`protocol` is auto, h1, h2 or h2c; ValueError for another word.
+
+        `proxy_protocol`: version of the header that new connections begin with; 0: none.
+        """
+    def set_upstream_tls(
+        self,
+        upstream: int,
+        *,
+        server_name: str = "",
+        verify: bool = True,
+        ca: bytes = b"",
+        ca_dir: str = "",
+        chain: bytes = b"",
+        key: bytes = b"",
+        min_version: str = "1.2",
+        max_version: str = "1.3",
+        ciphers: str = "",
+        ciphersuites: str = "",
+        groups: str = "",
+        alpn: Sequence[str] = (),
+        key_log: str = "",
+    ) -> None:
+        """Speak TLS to an upstream's endpoints.
+
+        Their certificates must be signed by one of `ca` (PEM) or of the hashed directory `ca_dir`,
+        and made for `server_name`, or for each endpoint's own; unless `verify` is off. `chain` and
+        `key` (PEM) are our own certificate. The rest is as in `set_listener_tls`.
+        """
+    def add_endpoint(
+        self,
+        upstream: int,
+        address: str,
+        *,
+        weight: int = 1,
+        name: str = "",
+        server_name: str = "",
+    ) -> int:
         """`address` is numeric: "127.0.0.1:80", "[::1]:80" or "unix:/path".
 
-        `name` labels its metrics.
+        `name` labels its metrics. `server_name` is the host name that it was found by: its
+        certificate must be for that, or, when it is empty, for the IP address.
         """
     def add_filter(
         self,
@@ -218,6 +315,8 @@ class Exchange:
     @property
     def client_port(self) -> int: ...
     @property
+    def proxy_protocol(self) -> ProxyProtocol | None: ...
+    @property
     def listener(self) -> str: ...
     @property
     def route(self) -> str: ...
@@ -326,6 +425,11 @@ class Engine:
         """Abort every exchange, and close every connection that is no tunnel."""
     def close_tunnels(self) -> None:
         """Abort every tunnel."""
+    def close_sessions(self) -> None:
+        """End every UDP session."""
+    @property
+    def sessions(self) -> int:
+        """Sessions of UDP listeners."""
     @property
     def tunnels(self) -> int:
         """Tunnels of TCP listeners, those included that are still connecting."""
@@ -333,6 +437,26 @@ class Engine:
     def connections(self) -> int: ...
     @property
     def exchanges(self) -> int: ...
+    def replace_listener_tls(
+        self,
+        listener: str,
+        certificates: Sequence[tuple[Sequence[str], Sequence[tuple[bytes, bytes, bytes]]]],
+        *,
+        min_version: str = "1.2",
+        max_version: str = "1.3",
+        ciphers: str = "",
+        ciphersuites: str = "",
+        groups: str = "",
+        alpn: Sequence[str] = ("http/1.1",),
+        client_auth: str = "none",
+        client_ca: bytes = b"",
+        key_log: str = "",
+    ) -> None:
+        """As `SnapshotBuilder.set_listener_tls`, for a TLS listener of the installed snapshot: its
+        next connections use it, those that are open go on as they are.
+
+        `KeyError`: no such listener, or it is a plain one.
+        """
     def reopen_logs(self) -> None: ...
     def flush_logs(self) -> None: ...
     def close(self) -> None:

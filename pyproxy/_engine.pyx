@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import select
+import socket
 import time
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -12,14 +13,17 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeLatin1
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
 from pyproxy._capi.base cimport (PP_EINVAL, PP_ENOENT, PP_ENOMEM, PP_ID_NONE, PP_OK, pp_bool,
                                  pp_err_text, pp_span)
+from pyproxy._capi.io cimport *
 from pyproxy._capi.proxy cimport *
 from pyproxy._capi.route cimport PP_ROUTER_ANY_METHOD, pp_router_capture_name, pp_router_methods
-from pyproxy._capi.wire cimport pp_http_tok_method
+from pyproxy._capi.wire cimport (PP_PROXYPROTO_IP4, PP_PROXYPROTO_NONE, PP_PROXYPROTO_UNIX,
+                                 pp_http_tok_method, pp_proxyproto, pp_proxyproto_end,
+                                 pp_proxyproto_next, pp_proxyproto_tlv)
 from pyproxy._capi.worker cimport *
 
 from pyproxy.filters.base import Reply
@@ -31,7 +35,11 @@ cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *o)
 
 cdef object logger = logging.getLogger("pyproxy.filters")
+cdef dict NO_WORDS = {}
 cdef pp_hook_ops hook_ops
+
+# In the order of enum pp_cluster_protocol.
+cdef tuple UPSTREAM_PROTOCOLS = ("auto", "h1", "h2", "h2c")
 
 # Views of ended exchanges that are kept for the next ones.
 cdef int KEEP_VIEWS = 64
@@ -46,6 +54,21 @@ class ExchangeOver(RuntimeError):
 
 cdef inline object text_of(pp_span s):
     return PyUnicode_DecodeLatin1(s.p, <Py_ssize_t>s.n, NULL) if s.n > 0 else ""
+
+
+cdef inline object bytes_of(pp_span s):
+    return PyBytes_FromStringAndSize(s.p, <Py_ssize_t>s.n)
+
+
+cdef object end_of(const pp_proxyproto *h, const pp_proxyproto_end *end):
+    """One end of an announced connection: (IP address, port), path, or None."""
+    if h.family == PP_PROXYPROTO_UNIX:
+        return bytes_of(end.path)
+    if h.family == PP_PROXYPROTO_NONE:
+        return None
+    size = 4 if h.family == PP_PROXYPROTO_IP4 else 16
+    packed = PyBytes_FromStringAndSize(<const char *>end.ip, size)
+    return socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, packed), end.port
 
 
 cdef inline object pair_of(const pp_http_field *f):
@@ -348,7 +371,10 @@ cdef class Request(_Part):
 
     @property
     def version(self):
-        return "1.0" if self._live().request.minor == 0 else "1.1"
+        m = &self._live().request
+        if m.major == 2:
+            return "2"
+        return "1.0" if m.minor == 0 else "1.1"
 
 
 cdef class Response(_Part):
@@ -421,6 +447,23 @@ cdef class Exchange(_Part):
     @property
     def client_port(self):
         return self._live().client.port
+
+    @property
+    def proxy_protocol(self):
+        """What the PROXY protocol header of the client's connection said; None: none came."""
+        cdef pp_exchange *x = self._live()
+        if x.announced == NULL or x.announced.header.version == 0:
+            return None
+        from pyproxy.filters.announced import ProxyProtocol
+
+        cdef pp_proxyproto *h = &x.announced.header
+        cdef pp_span rest = h.tlvs
+        cdef pp_proxyproto_tlv tlv
+        tlvs = []
+        while pp_proxyproto_next(&rest, &tlv):
+            tlvs.append((tlv.type, bytes_of(tlv.value)))
+        ends = end_of(h, &h.source), end_of(h, &h.destination)
+        return ProxyProtocol(h.version, *ends, tuple(tlvs))
 
     @property
     def listener(self):
@@ -601,6 +644,92 @@ cdef class _Waiting:
         pp_hook_resume(x, self._which, verdict, piece)
 
 
+# ---- TLS
+
+
+# The library of this process, and of those that are forked from it; NULL before load_tls.
+cdef pp_tls_lib *tls_lib = NULL
+
+cdef dict TLS_VERSIONS = {"1.2": PP_TLS_VERSION_1_2, "1.3": PP_TLS_VERSION_1_3}
+cdef dict TLS_CLIENT_AUTH = {"none": PP_TLS_CLIENT_NONE, "optional": PP_TLS_CLIENT_OPTIONAL,
+                             "required": PP_TLS_CLIENT_REQUIRED}
+
+
+def load_tls(address_of):
+    """Take the TLS library's functions; see the type stub."""
+    global tls_lib
+    cdef uintptr_t address[256]
+    cdef const char *name
+    cdef const char *missing
+    cdef pp_bool optional
+    cdef unsigned n = 0
+    if tls_lib != NULL:
+        return
+    while n < 256:
+        name = pp_tls_lib_name(n, &optional)
+        if name == NULL:
+            break
+        address[n] = address_of(name.decode())
+        n += 1
+    cdef int rc = pp_tls_lib_new(address, &tls_lib, &missing)
+    if rc == PP_EINVAL:
+        what = "refuses our settings" if missing == NULL else f"lacks {missing.decode()}"
+        raise OSError(f"the TLS library {what}")
+    check(rc)
+
+
+cdef int check_tls(int rc, const pp_tls_why *why, str where) except -1:
+    if rc == PP_EINVAL:
+        raise ValueError(where + (<const char *>why.text).decode("utf-8", "replace"))
+    return check(rc)
+
+
+cdef object alpn_list(alpn):
+    """The protocols as TLS sends them: each with its length before it."""
+    return b"".join(bytes((len(one),)) + one.encode("ascii") for one in alpn)
+
+
+cdef object fill_settings(pp_tls_settings *s, options):
+    """Take over versions, ciphers and groups; keep what is returned as long as <s>."""
+    if tls_lib == NULL:
+        raise RuntimeError("the TLS library is not loaded: load_tls comes first")
+    s.min_version = TLS_VERSIONS[options["min_version"]]
+    s.max_version = TLS_VERSIONS[options["max_version"]]
+    return (borrow(options["ciphers"], &s.ciphers), borrow(options["ciphersuites"], &s.ciphersuites),
+            borrow(options["groups"], &s.groups))
+
+
+cdef pp_tls_conf *make_tls(str scope, certificates, dict options) except NULL:
+    """The TLS of a listener; the caller has the reference."""
+    cdef pp_tls_conf_params params
+    cdef pp_tls_conf *conf = NULL
+    cdef pp_tls_why why
+    cdef pp_span a, b, c
+    memset(&params, 0, sizeof(params))
+    keep = [fill_settings(&params.settings, options), borrow(scope, &params.scope),
+            borrow(options["client_ca"], &params.client_ca),
+            borrow(alpn_list(options["alpn"]), &params.alpn),
+            borrow(os.fsencode(options["key_log"]), &params.key_log)]
+    params.client_auth = TLS_CLIENT_AUTH[options["client_auth"]]
+    if not certificates:
+        raise ValueError("no certificate")
+    check_tls(pp_tls_conf_new(tls_lib, &params, &why, &conf), &why, "")
+    try:
+        for number, (names, pairs) in enumerate(certificates, 1):
+            where = f"certificate {number}" + (f" ({names[0]}): " if names else ": ")
+            check_tls(pp_tls_conf_add(conf, &why), &why, "")
+            for name in names:
+                keep = borrow(name, &a)
+                check_tls(pp_tls_conf_name(conf, a, &why), &why, where)
+            for chain, key, ocsp in pairs:
+                keep = borrow(chain, &a), borrow(key, &b), borrow(ocsp, &c)
+                check_tls(pp_tls_conf_pair(conf, a, b, c, &why), &why, where)
+    except BaseException:
+        pp_tls_conf_unref(conf)
+        raise
+    return conf
+
+
 # ---- building a snapshot
 
 
@@ -621,6 +750,7 @@ cdef class SnapshotBuilder:
 
     cdef pp_builder *_p
     cdef list _callables
+    cdef uint32_t _listeners
     cdef uint32_t _upstreams
     cdef bint _has_fallback
 
@@ -661,8 +791,11 @@ cdef class SnapshotBuilder:
                      uint64_t send_timeout_ms=60000, uint32_t max_requests=0,
                      uint64_t max_age_ms=3600000, uint32_t max_connections=0,
                      str server_header="", str via="pyproxy", int upstream=-1,
-                     uint32_t keepalive_s=0, uint64_t tunnel_idle_ms=3600000):
+                     uint32_t keepalive_s=0, dict http2=NO_WORDS, bint udp=False,
+                     uint32_t max_sessions=0, uint32_t responses=0,
+                     uint64_t tunnel_idle_ms=3600000):
         cdef pp_listener_conf_s conf
+        cdef pp_http2_limits h2
         cdef pp_span n, v, s, r
         cdef uint32_t id
         memset(&conf, 0, sizeof(conf))
@@ -679,17 +812,60 @@ cdef class SnapshotBuilder:
         conf.max_age_ms = max_age_ms
         conf.max_connections = max_connections
         conf.keepalive_s = keepalive_s
+        conf.udp = udp
+        conf.max_flows = max_sessions
+        conf.responses = responses
         conf.tunnel_idle_ms = tunnel_idle_ms
         conf.access_log = PP_ID_NONE if access_log < 0 else <uint32_t>access_log
         keep = borrow(name, &n), borrow(via, &v), borrow(server_header, &s)
         self._check(pp_builder_add_listener(self._draft(), n, &conf, v, s, &id))
+        limits = http2 or {}
+        memset(&h2, 0, sizeof(h2))
+        h2.max_streams = limits.get("max_streams", 0)
+        h2.stream_window = limits.get("stream_window", 0)
+        h2.connection_window = limits.get("connection_window", 0)
+        h2.table_bytes = limits.get("table_bytes", 0)
+        pp_builder_set_http2(self._draft(), id, http2 is not None, &h2)
         for one in trusted_proxies:
             keep = borrow(one, &r)
             self._check(pp_builder_add_trusted(self._draft(), id, r))
         if upstream >= 0:
             self._check_upstream(<uint32_t>upstream)
             self._check(pp_builder_set_tunnel(self._draft(), id, <uint32_t>upstream))
+        self._listeners += 1
         return id
+
+    def add_proxies(self, uint32_t listener, ranges not None, *, bint others_direct=False):
+        cdef pp_span r
+        self._check_listener(listener)
+        for one in ranges:
+            keep = borrow(one, &r)
+            self._check(pp_builder_add_proxy(self._draft(), listener, r, others_direct))
+
+    def add_server_name(self, uint32_t listener, str name not None, uint32_t upstream):
+        cdef pp_span n
+        self._check_listener(listener)
+        self._check_upstream(upstream)
+        keep = borrow(name, &n)
+        self._check(pp_builder_add_server_name(self._draft(), listener, n, upstream))
+
+    cdef int _check_listener(self, uint32_t listener) except -1:
+        if listener >= self._listeners:
+            raise IndexError(f"no such listener: {listener}")
+        return 0
+    def set_listener_tls(self, uint32_t listener, certificates, *, str min_version="1.2",
+                         str max_version="1.3", str ciphers="", str ciphersuites="",
+                         str groups="", alpn=("http/1.1",), str client_auth="none",
+                         bytes client_ca=b"", str key_log=""):
+        self._check_listener(listener)
+        cdef pp_tls_conf *conf = make_tls(
+            text_of(pp_builder_listener(self._draft(), listener).name), certificates,
+            dict(min_version=min_version, max_version=max_version, ciphers=ciphers,
+                 ciphersuites=ciphersuites, groups=groups, alpn=alpn, client_auth=client_auth,
+                 client_ca=client_ca, key_log=key_log))
+        cdef int rc = pp_builder_set_tls(self._draft(), listener, conf)
+        pp_tls_conf_unref(conf)
+        self._check(rc)
 
     def add_upstream(self, str name not None, *, str balance="round_robin",
                      uint64_t connect_timeout_ms=5000, uint64_t send_timeout_ms=60000,
@@ -697,7 +873,9 @@ cdef class SnapshotBuilder:
                      uint64_t total_timeout_ms=0, uint32_t max_idle=128,
                      uint64_t idle_timeout_ms=60000, uint64_t max_age_ms=3600000,
                      uint32_t max_requests=0, uint32_t retries=1, uint32_t max_head_bytes=61440,
-                     uint32_t max_fields=200):
+                     uint32_t max_fields=200, str protocol not None="auto",
+                     uint32_t http2_max_streams=100, uint32_t http2_window_bytes=262144,
+                     int proxy_protocol=0):
         cdef pp_cluster_conf_s conf
         cdef pp_span n, b
         cdef uint32_t id
@@ -712,22 +890,51 @@ cdef class SnapshotBuilder:
         conf.max_age_ms = max_age_ms
         conf.max_requests = max_requests
         conf.retries = retries
+        conf.proxy_protocol = proxy_protocol
         conf.limits.head_bytes = max_head_bytes
         conf.limits.line_bytes = max_head_bytes
         conf.limits.target_bytes = max_head_bytes
         conf.limits.fields = max_fields
+        conf.http2.protocol = <uint8_t>UPSTREAM_PROTOCOLS.index(protocol)
+        conf.http2.max_streams = http2_max_streams
+        conf.http2.window_bytes = http2_window_bytes
         keep = borrow(name, &n), borrow(balance, &b)
         self._check(pp_builder_add_upstream(self._draft(), n, b, &conf, &id))
         self._upstreams += 1
         return id
 
+    def set_upstream_tls(self, uint32_t upstream, *, str server_name="", bint verify=True,
+                         bytes ca=b"", str ca_dir="", bytes chain=b"", bytes key=b"",
+                         str min_version="1.2", str max_version="1.3", str ciphers="",
+                         str ciphersuites="", str groups="", alpn=(), str key_log=""):
+        cdef pp_tls_client_params params
+        cdef pp_tls_client *client = NULL
+        cdef pp_tls_why why
+        self._check_upstream(upstream)
+        memset(&params, 0, sizeof(params))
+        options = dict(min_version=min_version, max_version=max_version, ciphers=ciphers,
+                       ciphersuites=ciphersuites, groups=groups)
+        keep = [fill_settings(&params.settings, options), borrow(server_name, &params.name),
+                borrow(ca, &params.ca), borrow(os.fsencode(ca_dir), &params.ca_dir),
+                borrow(chain, &params.chain), borrow(key, &params.key),
+                borrow(alpn_list(alpn), &params.alpn),
+                borrow(os.fsencode(key_log), &params.key_log)]
+        params.verify = verify
+        check_tls(pp_tls_client_new(tls_lib, &params, &why, &client), &why, "")
+        cdef int rc = pp_builder_set_upstream_tls(self._draft(), upstream, client)
+        pp_tls_client_unref(client)
+        self._check(rc)
+
     def add_endpoint(self, uint32_t upstream, str address not None, *, uint32_t weight=1,
-                     str name not None=""):
-        cdef pp_span a, n
+                     str name not None="", str server_name not None=""):
+        cdef pp_span a, n, h
         cdef uint32_t id
         self._check_upstream(upstream)
         keep = borrow(address, &a), borrow(name, &n)
         self._check(pp_builder_add_endpoint(self._draft(), upstream, a, n, weight, &id))
+        if server_name:
+            keep = borrow(server_name, &h)
+            self._check(pp_builder_set_host(self._draft(), upstream, h))
         return id
 
     cdef int _check_upstream(self, uint32_t upstream) except -1:
@@ -1016,17 +1223,43 @@ cdef class Engine:
         self._ensure_open()
         pp_worker_close_tunnels(&self._w)
 
+    def close_sessions(self):
+        self._ensure_open()
+        pp_worker_close_flows(&self._w)
+
+    @property
+    def sessions(self):
+        return self._w.core.n_udp if self._open else 0
+
     @property
     def tunnels(self):
         return self._w.core.n_tunnel if self._open else 0
 
     @property
     def connections(self):
-        return self._w.core.n_down if self._open else 0
+        return self._w.core.n_down + self._w.core.n_greet if self._open else 0
 
     @property
     def exchanges(self):
         return self._w.core.n_exchange if self._open else 0
+
+    def replace_listener_tls(self, str listener not None, certificates, *, str min_version="1.2",
+                             str max_version="1.3", str ciphers="", str ciphersuites="",
+                             str groups="", alpn=("http/1.1",), str client_auth="none",
+                             bytes client_ca=b"", str key_log=""):
+        cdef pp_span name
+        self._ensure_open()
+        keep = borrow(listener, &name)
+        cdef pp_tls_conf *conf = make_tls(
+            listener, certificates,
+            dict(min_version=min_version, max_version=max_version, ciphers=ciphers,
+                 ciphersuites=ciphersuites, groups=groups, alpn=alpn, client_auth=client_auth,
+                 client_ca=client_ca, key_log=key_log))
+        cdef int rc = pp_worker_replace_tls(&self._w, name, conf)
+        pp_tls_conf_unref(conf)
+        if rc == PP_ENOENT:
+            raise KeyError(listener)
+        check(rc)
 
     def reopen_logs(self):
         self._ensure_open()

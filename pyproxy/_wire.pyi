@@ -150,6 +150,18 @@ def parse_authority(authority: str | bytes) -> tuple[str, int]:
 def split_target(url: str | bytes) -> tuple[str, str, str, str | None]:
     """(scheme, authority, path, query) of an absolute URL; query None: no '?'. Raises WireError."""
 
+def decode_proxy_header(
+    data: bytes,
+) -> tuple[int, int, int, bool, tuple[bytes, int], tuple[bytes, int], bytes]:
+    """Read the PROXY protocol header that `data` begins with. Raises WireError (`more`: not whole).
+
+    (length, version, family, local, source, destination, TLVs): the family is 4, 6, 1 for unix
+    sockets, or 0 when no addresses are announced; an end is (packed address or path, port)."""
+
+def decode_client_hello(data: bytes) -> tuple[str, list[bytes]]:
+    """(server name, ALPN protocols) of a TLS ClientHello, "" and [] when it has none. Raises
+    WireError (`more`: not whole)."""
+
 @final
 class StatSegment:
     """The shared counter segment over a writable buffer, e.g. a mapped memfd.

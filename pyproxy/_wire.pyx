@@ -125,6 +125,15 @@ from pyproxy._capi.wire cimport (
     pp_http_tok_is_token,
     pp_http_tok_method,
     pp_http_tok_method_text,
+    pp_clienthello,
+    pp_clienthello_decode,
+    pp_clienthello_next_protocol,
+    PP_PROXYPROTO_IP4,
+    PP_PROXYPROTO_IP6,
+    PP_PROXYPROTO_UNIX,
+    pp_proxyproto,
+    pp_proxyproto_decode,
+    pp_proxyproto_end,
     pp_uri_authority,
     pp_uri_authority_parse,
     pp_uri_normal_path,
@@ -718,6 +727,39 @@ def split_target(url):
         raise WireError(rc)
     query = None if out.query.p == NULL else _as_str(out.query)
     return _as_str(out.scheme), _as_str(out.authority), _as_str(out.path), query
+
+
+cdef _proxy_end(const pp_proxyproto *h, const pp_proxyproto_end *end):
+    if h.family == PP_PROXYPROTO_UNIX:
+        return PyBytes_FromStringAndSize(end.path.p, <Py_ssize_t>end.path.n), 0
+    size = {PP_PROXYPROTO_IP4: 4, PP_PROXYPROTO_IP6: 16}.get(h.family, 0)
+    return PyBytes_FromStringAndSize(<const char *>end.ip, size), end.port
+
+
+def decode_proxy_header(bytes data not None):
+    """Read a PROXY protocol header. Raises WireError."""
+    cdef pp_proxyproto h
+    cdef size_t used
+    rc = pp_proxyproto_decode(_span(data), &h, &used)
+    if rc != PP_OK:
+        raise WireError(rc)
+    source, destination = _proxy_end(&h, &h.source), _proxy_end(&h, &h.destination)
+    tlvs = PyBytes_FromStringAndSize(h.tlvs.p, <Py_ssize_t>h.tlvs.n)
+    return used, h.version, h.family, h.local, source, destination, tlvs
+
+
+def decode_client_hello(bytes data not None):
+    """(server name, ALPN protocols) of a TLS ClientHello. Raises WireError."""
+    cdef pp_clienthello hello
+    cdef pp_span protocol
+    cdef bytes copy = PyBytes_FromStringAndSize(PyBytes_AS_STRING(data), len(data))
+    rc = pp_clienthello_decode(PyBytes_AS_STRING(copy), len(copy), &hello)
+    if rc != PP_OK:
+        raise WireError(rc)
+    protocols = []
+    while pp_clienthello_next_protocol(&hello.alpn, &protocol):
+        protocols.append(protocol.p[:protocol.n])
+    return _as_str(hello.server_name), protocols
 
 
 cdef dict _METRIC_KINDS = {

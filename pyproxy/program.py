@@ -13,7 +13,7 @@ proxy.run()
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyproxy.filters.base import PHASES, Filter, bound_phases
@@ -29,8 +29,9 @@ class Proxy:
     """A proxy with one listener and one route, made of functions and filters.
 
     `listen` is one address or several ("127.0.0.1:8080", "[::1]:8080", "unix:/run/x.sock");
-    `upstream` the endpoints that requests go to unless `upstream_peer` names another; `options` are
-    further top-level fields of the configuration file (`admin`, `access_log`, `user`, ...).
+    `upstream` the endpoints that requests go to unless `upstream_peer` names another; `tls` that
+    section of a listener, such as `{"cert": "a.crt", "key": "a.key"}`; `options` are further
+    top-level fields of the configuration file (`admin`, `access_log`, `user`, ...).
 
     Every phase is a decorator: `@proxy.request`, `@proxy.upstream_peer`, `@proxy.response` and so
     on register a function with the arguments of the filter method of that name. Functions and
@@ -43,11 +44,13 @@ class Proxy:
         *,
         upstream: str | Sequence[str] = (),
         workers: int | str = 1,
+        tls: str | Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         self._listen = [listen] if isinstance(listen, str) else list(listen)
         self._upstream = [upstream] if isinstance(upstream, str) else list(upstream)
         self._workers = workers
+        self._tls = tls
         self._options = options
         self._filters: list[tuple[str, dict[str, Callable[..., Any]], object]] = []
 
@@ -75,7 +78,7 @@ class Proxy:
         route: dict[str, Any] = {"name": "all", "match": {"path": "/*"}, "max_body": "unlimited"}
         mapping: dict[str, Any] = {
             "workers": self._workers,
-            "listeners": {"main": {"bind": self._listen}},
+            "listeners": {"main": {"bind": self._listen, "tls": self._tls}},
             "routes": [route],
             **self._options,
         }

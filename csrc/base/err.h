@@ -78,7 +78,28 @@
     X(PP_EURI_SLASH, -83, "encoded_slash", "an encoded slash or backslash in the path")            \
     X(PP_EURI_DOTS, -84, "path_above_root", "dot segments climb above the root")                   \
     X(PP_EURI_AUTHORITY, -85, "bad_authority", "the authority is not host[:port]")                 \
-    X(PP_EURI_SCHEME, -86, "bad_scheme", "a scheme other than http or https")
+    X(PP_EURI_SCHEME, -86, "bad_scheme", "a scheme other than http or https")                      \
+    /* TLS handshakes */                                                                           \
+    X(PP_ETLS_HANDSHAKE, -96, "tls_handshake", "the TLS handshake failed")                         \
+    X(PP_ETLS_HTTP, -97, "http_to_tls", "plain HTTP was sent to a port of TLS")                    \
+    X(PP_ETLS_CERTIFICATE, -98, "bad_certificate", "the peer's certificate is not acceptable")     \
+    X(PP_ETLS_EXPIRED, -99, "certificate_expired", "the peer's certificate is not valid now")      \
+    X(PP_ETLS_NAME, -100, "certificate_name", "the peer's certificate is for another name")        \
+    X(PP_ETLS_CA, -101, "certificate_unknown_ca", "the peer's certificate is of an unknown CA")    \
+    /* wire verdicts: the beginning of a connection (PROXY protocol, RFC 8446 section 4.1.2) */    \
+    X(PP_EPROXY_NONE, -112, "no_proxy_header", "no PROXY protocol header")                         \
+    X(PP_EPROXY_LINE, -113, "bad_proxy_line", "a malformed PROXY protocol line (version 1)")       \
+    X(PP_EPROXY_BYTES, -114, "proxy_header_too_large", "a PROXY protocol header over its limit")   \
+    X(PP_EPROXY_COMMAND, -115, "bad_proxy_command",                                                \
+      "a version, command or address family that the PROXY protocol does not have")                \
+    X(PP_EPROXY_ADDRESS, -116, "bad_proxy_address", "malformed addresses in a PROXY header")       \
+    X(PP_EPROXY_TLV, -117, "bad_proxy_tlv", "a malformed type-length-value of a PROXY header")     \
+    X(PP_EPROXY_CHECKSUM, -118, "bad_proxy_checksum", "the checksum of a PROXY header is wrong")   \
+    X(PP_EPROXY_SOURCE, -119, "untrusted_proxy", "a connection from an address that is no proxy")  \
+    X(PP_ETLS_NONE, -120, "no_tls", "no TLS handshake")                                            \
+    X(PP_ETLS_HELLO, -121, "bad_client_hello", "a malformed ClientHello")                          \
+    X(PP_ETLS_HELLO_BYTES, -122, "client_hello_too_large", "a ClientHello over its limit")         \
+    X(PP_ETLS_SERVER_NAME, -123, "bad_server_name", "a server name that is no host name")
 
 enum pp_err {
 #define PP_ERR_ENUM(code, number, name, text) code = (number),

@@ -35,10 +35,12 @@
       "Allocations that failed at run time.")                                                      \
     X(WORKER, EXPECT_FAILED, "expectations_failed_total", COUNTER, "",                             \
       "Internal expectations that did not hold (bugs).")                                           \
-    X(LISTENER, CONNECTIONS, "connections_total", COUNTER, "", "Client connections accepted.")     \
-    X(LISTENER, ACTIVE, "connections_active", GAUGE, "", "Client connections open.")               \
+    X(LISTENER, CONNECTIONS, "connections_total", COUNTER, "",                                     \
+      "Client connections accepted; of UDP: sessions begun.")                                      \
+    X(LISTENER, ACTIVE, "connections_active", GAUGE, "",                                           \
+      "Client connections open; of UDP: sessions.")                                                \
     X(LISTENER, REJECTED, "connections_rejected_total", COUNTER, "",                               \
-      "Connections closed at the connection limit.")                                               \
+      "Connections closed at the connection limit; UDP sessions that made room for others.")       \
     X(LISTENER, BAD_REQUESTS, "bad_requests_total", COUNTER, "",                                   \
       "Requests refused by the parser or its rules.")                                              \
     X(LISTENER, TIMEOUTS, "client_timeouts_total", COUNTER, "",                                    \
@@ -48,6 +50,56 @@
     X(LISTENER, MOVED_IN, "connections_moved_total", COUNTER, "direction=\"in\"",                  \
       "Open client connections that one worker handed to another.")                                \
     X(LISTENER, MOVED_OUT, "connections_moved_total", COUNTER, "direction=\"out\"", "")            \
+    X(LISTENER, REFUSED_SOURCE, "connections_refused_total", COUNTER,                              \
+      "reason=\"untrusted_proxy\"",                                                                \
+      "Connections closed before they began, because of what they began with.")                    \
+    X(LISTENER, REFUSED_HEADER, "connections_refused_total", COUNTER, "reason=\"proxy_header\"",   \
+      "")                                                                                          \
+    X(LISTENER, REFUSED_HELLO, "connections_refused_total", COUNTER, "reason=\"client_hello\"",    \
+      "")                                                                                          \
+    X(LISTENER, REFUSED_NAME, "connections_refused_total", COUNTER, "reason=\"server_name\"", "")  \
+    X(LISTENER, TLS_FULL, "tls_handshakes_total", COUNTER, "kind=\"full\"",                        \
+      "TLS handshakes with clients that succeeded.")                                               \
+    X(LISTENER, TLS_RESUMED, "tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")              \
+    X(LISTENER, TLS_FAILURES, "tls_handshake_failures_total", COUNTER, "",                         \
+      "TLS handshakes with clients that failed.")                                                  \
+    X(LISTENER, HTTP2_CONNECTIONS, "http2_connections_total", COUNTER, "",                         \
+      "Client connections that spoke HTTP/2.")                                                     \
+    X(LISTENER, HTTP2_STREAMS, "http2_streams_total", COUNTER, "", "Streams that clients opened.") \
+    X(LISTENER, HTTP2_RESETS_IN, "http2_resets_total", COUNTER, "by=\"client\"",                   \
+      "Streams that were reset.")                                                                  \
+    X(LISTENER, HTTP2_RESETS_OUT, "http2_resets_total", COUNTER, "by=\"proxy\"", "")               \
+    X(LISTENER, HTTP2_GOAWAYS, "http2_goaways_total", COUNTER, "",                                 \
+      "Connections that were told to go away in order.")                                           \
+    X(LISTENER, HTTP2_ERRORS, "http2_errors_total", COUNTER, "",                                   \
+      "Connections ended for a mistake of the client's.")                                          \
+    X(LISTENER, HTTP2_FLOOD_RAPID_RESET, "http2_floods_total", COUNTER, "kind=\"rapid_reset\"",    \
+      "Connections ended for a flood, by its kind.")                                               \
+    X(LISTENER, HTTP2_FLOOD_MADE_RESET, "http2_floods_total", COUNTER, "kind=\"made_you_reset\"",  \
+      "")                                                                                          \
+    X(LISTENER, HTTP2_FLOOD_CONTINUATION, "http2_floods_total", COUNTER, "kind=\"continuation\"",  \
+      "")                                                                                          \
+    X(LISTENER, HTTP2_FLOOD_SETTINGS, "http2_floods_total", COUNTER, "kind=\"settings\"", "")      \
+    X(LISTENER, HTTP2_FLOOD_PING, "http2_floods_total", COUNTER, "kind=\"ping\"", "")              \
+    X(LISTENER, HTTP2_FLOOD_EMPTY, "http2_floods_total", COUNTER, "kind=\"empty_frames\"", "")     \
+    X(LISTENER, HTTP2_FLOOD_HEADER_LIST, "http2_floods_total", COUNTER, "kind=\"header_list\"",    \
+      "")                                                                                          \
+    X(LISTENER, HTTP2_FLOOD_PRIORITY, "http2_floods_total", COUNTER, "kind=\"priority\"", "")      \
+    X(LISTENER, HTTP2_FLOOD_UNKNOWN, "http2_floods_total", COUNTER, "kind=\"unknown_frames\"", "") \
+    X(LISTENER, HTTP2_FLOOD_WINDOW_UPDATE, "http2_floods_total", COUNTER,                          \
+      "kind=\"window_update\"", "")                                                                \
+    X(LISTENER, HTTP2_FLOOD_TINY_WINDOW, "http2_floods_total", COUNTER, "kind=\"tiny_window\"",    \
+      "")                                                                                          \
+    X(LISTENER, HTTP2_FLOOD_OUTPUT, "http2_floods_total", COUNTER, "kind=\"unread_replies\"", "")  \
+    X(LISTENER, UDP_IN, "udp_datagrams_total", COUNTER, "direction=\"in\"",                        \
+      "Datagrams from (in) and to (out) clients.")                                                 \
+    X(LISTENER, UDP_OUT, "udp_datagrams_total", COUNTER, "direction=\"out\"", "")                  \
+    X(LISTENER, UDP_OVERFLOW, "udp_dropped_total", COUNTER, "cause=\"overflow\"",                  \
+      "Datagrams dropped: no room in the socket (overflow), not whole (truncated), not taken by "  \
+      "the kernel (unsent), no descriptor or memory for a session (no_room).")                     \
+    X(LISTENER, UDP_TRUNCATED, "udp_dropped_total", COUNTER, "cause=\"truncated\"", "")            \
+    X(LISTENER, UDP_UNSENT, "udp_dropped_total", COUNTER, "cause=\"unsent\"", "")                  \
+    X(LISTENER, UDP_NO_ROOM, "udp_dropped_total", COUNTER, "cause=\"no_room\"", "")                \
     X(ROUTE, STATUS_1XX, "requests_total", COUNTER, "code=\"1xx\"", "Requests, by final status.")  \
     X(ROUTE, STATUS_2XX, "requests_total", COUNTER, "code=\"2xx\"", "")                            \
     X(ROUTE, STATUS_3XX, "requests_total", COUNTER, "code=\"3xx\"", "")                            \
@@ -73,9 +125,16 @@
       "Upstream deadlines that passed.")                                                           \
     X(UPSTREAM, RESETS, "upstream_resets_total", COUNTER, "",                                      \
       "Connections that broke during an exchange.")                                                \
+    X(UPSTREAM, REFUSED, "upstream_refused_total", COUNTER, "",                                    \
+      "Requests that an endpoint sent back unread (HTTP/2).")                                      \
     X(UPSTREAM, RETRIES, "upstream_retries_total", COUNTER, "", "Exchanges tried again.")          \
     X(UPSTREAM, NO_ENDPOINT, "upstream_no_endpoint_total", COUNTER, "",                            \
       "Exchanges for which no endpoint was usable.")                                               \
+    X(UPSTREAM, TLS_FULL, "upstream_tls_handshakes_total", COUNTER, "kind=\"full\"",               \
+      "TLS handshakes with endpoints that succeeded.")                                             \
+    X(UPSTREAM, TLS_RESUMED, "upstream_tls_handshakes_total", COUNTER, "kind=\"resumed\"", "")     \
+    X(UPSTREAM, TLS_FAILURES, "upstream_tls_handshake_failures_total", COUNTER, "",                \
+      "TLS handshakes with endpoints that failed.")                                                \
     X(UPSTREAM, ACTIVE, "upstream_connections_active", GAUGE, "",                                  \
       "Connections open to endpoints.")                                                            \
     X(UPSTREAM, IDLE, "upstream_connections_idle", GAUGE, "", "Connections waiting in the pool.")  \
@@ -101,7 +160,11 @@
     X(SUPERVISOR, WORKER_RESTARTS, "worker_restarts_total", COUNTER, "",                           \
       "Worker processes that died and were replaced.")                                             \
     X(SUPERVISOR, RECORDS_REFUSED, "metric_records_refused_total", COUNTER, "",                    \
-      "Things that share the `-` record because the counter segment is full.")
+      "Things that share the `-` record because the counter segment is full.")                     \
+    X(SUPERVISOR, CERTIFICATE_RELOADS, "certificate_reloads_total", COUNTER, "",                   \
+      "Times that certificates changed on disk and were put in force.")                            \
+    X(SUPERVISOR, CERTIFICATE_FAILURES, "certificate_reload_failures_total", COUNTER, "",          \
+      "Times that certificates changed on disk and were refused.")
 
 enum pp_metric_kind {
 #define PP_METRIC_KIND_ENUM(kind, label) PP_METRIC_##kind,

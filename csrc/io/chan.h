@@ -1,4 +1,4 @@
-/* Byte channel: one ops table hides plain TCP, unix sockets and (later) TLS.
+/* Byte channel: one ops table hides plain TCP, unix sockets and TLS (io/chan_tls.h).
  *
  * Readiness contract (edge-triggered): <readable> and <writable> are what is known, not a promise.
  * The event handler sets them from epoll; read and write clear them. The owner goes on reading
@@ -33,11 +33,16 @@ struct pp_chan_ops {
     void (*shutdown)(struct pp_chan *ch);
     /* Release now; idempotent. <abort>: with RST. */
     void (*close)(struct pp_chan *ch, bool abort);
+    /* After an event was noted; NULL unless <tls>. */
+    void (*note)(struct pp_chan *ch, uint32_t events);
 };
+
+struct pp_tls;
 
 struct pp_chan {
     struct pp_io io; /* io.fn is the owner's handler; it calls pp_chan_note first */
     const struct pp_chan_ops *ops;
+    struct pp_tls *tls; /* owned; NULL: plain */
     struct pp_loop *loop;
     bool readable, writable;
     bool rdhup;  /* the peer ended its sending side or the connection broke: keep reading to see */
@@ -71,6 +76,8 @@ static inline void pp_chan_note(struct pp_chan *ch, uint32_t events)
         ch->rdhup = true;
     if (events & (EPOLLHUP | EPOLLERR))
         ch->broken = true;
+    if (PP_UNLIKELY(ch->tls != NULL))
+        ch->ops->note(ch, events);
 }
 
 static inline bool pp_chan_is_open(const struct pp_chan *ch)

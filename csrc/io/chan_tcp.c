@@ -123,6 +123,7 @@ int pp_chan_move(struct pp_chan *from, struct pp_chan *to, pp_io_fn fn)
 int pp_chan_tcp_open(struct pp_chan *ch, struct pp_loop *lp, int fd, pp_io_fn fn, bool readable)
 {
     ch->ops = &pp_chan_tcp_ops;
+    ch->tls = NULL;
     ch->loop = lp;
     ch->readable = ch->writable = readable;
     ch->rdhup = ch->broken = false;

@@ -260,6 +260,51 @@ int pp_sock_connect_result(int fd)
     return err == 0 ? PP_EAGAIN : pp_fd_error(err);
 }
 
+/* ---- the first bytes ---- */
+
+int pp_sock_peek(int fd, void *dst, size_t cap, size_t *n)
+{
+    ssize_t r = recv(fd, dst, cap, MSG_PEEK);
+
+    *n = r > 0 ? (size_t)r : 0;
+    if (r > 0)
+        return PP_OK;
+    return r == 0 ? PP_EEOF : pp_fd_error(errno);
+}
+
+int pp_sock_skip(int fd, size_t n)
+{
+    char dropped[4096];
+
+    while (n > 0) {
+        ssize_t r = recv(fd, dropped, n < sizeof dropped ? n : sizeof dropped, 0);
+        if (r <= 0)
+            return PP_EIO;
+        n -= (size_t)r;
+    }
+    return PP_OK;
+}
+
+int pp_sock_send_first(int fd, const void *p, size_t n)
+{
+    ssize_t r = send(fd, p, n, MSG_NOSIGNAL);
+
+    if (r == (ssize_t)n)
+        return PP_OK;
+    return r < 0 && pp_fd_error(errno) == PP_ERESET ? PP_ERESET : PP_EIO;
+}
+
+void pp_sock_local(int fd, struct pp_sock_addr *a)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof ss;
+
+    memset(&ss, 0, sizeof ss);
+    if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+        ss.ss_family = AF_UNSPEC;
+    pp_sock_addr_from(a, &ss);
+}
+
 /* ---- options ---- */
 
 int pp_sock_keepalive(int fd, int idle_s, int interval_s, int count)
@@ -284,13 +329,8 @@ void pp_sock_set_abort(int fd)
 
 uint16_t pp_sock_port(int fd)
 {
-    struct sockaddr_storage ss;
-    socklen_t len = sizeof ss;
     struct pp_sock_addr a;
 
-    memset(&ss, 0, sizeof ss);
-    if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
-        return 0;
-    pp_sock_addr_from(&a, &ss);
+    pp_sock_local(fd, &a);
     return a.port;
 }

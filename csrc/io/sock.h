@@ -41,6 +41,16 @@ int pp_sock_dest_parse(struct pp_span text, struct pp_sock_dest *out) PP_MUST_US
 int pp_sock_connect(const struct pp_sock_dest *dest, int *fd) PP_MUST_USE;
 /* Outcome of the connect of <fd> that was in progress: PP_OK, PP_EAGAIN (still) or the error. */
 int pp_sock_connect_result(int fd);
+/* Copy what waits in <fd>, up to <cap> bytes, and leave it there. PP_OK with *n > 0; PP_EAGAIN;
+ * PP_EEOF: nothing is there and nothing comes; PP_ERESET, PP_EIO. */
+int pp_sock_peek(int fd, void *dst, size_t cap, size_t *n) PP_MUST_USE;
+/* Take <n> bytes that pp_sock_peek has shown. PP_OK or PP_EIO. */
+int pp_sock_skip(int fd, size_t n) PP_MUST_USE;
+/* Send <n> bytes (a few hundred) as the first ones of a connection: its buffer is empty, so they
+ * are taken as a whole. PP_OK; PP_ERESET, or PP_EIO when they were not. */
+int pp_sock_send_first(int fd, const void *p, size_t n) PP_MUST_USE;
+/* Our own address of the connection <fd>; family 0 when it has none. */
+void pp_sock_local(int fd, struct pp_sock_addr *a);
 /* TCP keepalive probes for <fd>: <idle_s> and <interval_s> in seconds, <count> unanswered ones end
  * the connection. PP_OK or PP_EIO (not a TCP socket, out of range). */
 int pp_sock_keepalive(int fd, int idle_s, int interval_s, int count);

@@ -229,7 +229,9 @@ static void put_request(struct line *l, const struct pp_exchange *x, enum variab
         put_string(l, m->query);
         break;
     case VAR_PROTOCOL:
-        put_string(l, m->minor == 0 ? PP_SPAN("HTTP/1.0") : PP_SPAN("HTTP/1.1"));
+        put_string(l, m->major == 2           ? PP_SPAN("HTTP/2.0")
+                      : pp_http_msg_is_1_0(m) ? PP_SPAN("HTTP/1.0")
+                                              : PP_SPAN("HTTP/1.1"));
         break;
     case VAR_CLIENT_ADDRESS:
         put_client(l, &x->client);
@@ -330,7 +332,7 @@ static void put_tunnel(struct line *l, const struct pp_accesslog_tunnel *t, enum
         put_u64(l, t->client.port);
         break;
     case VAR_PROTOCOL:
-        put_string(l, PP_SPAN("TCP"));
+        put_string(l, t->protocol.n > 0 ? t->protocol : PP_SPAN("TCP"));
         break;
     case VAR_REQUEST_BYTES:
         put_u64(l, t->received);
@@ -349,6 +351,9 @@ static void put_tunnel(struct line *l, const struct pp_accesslog_tunnel *t, enum
         break;
     case VAR_CONNECT:
         put_span_of_time(l, t->connect_us, t->connected_us);
+        break;
+    case VAR_FIRST_BYTE:
+        put_span_of_time(l, t->sent_us, t->first_byte_us);
         break;
     default: /* of a request or a response */
         put_absent(l);

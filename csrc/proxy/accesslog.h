@@ -35,14 +35,17 @@ int pp_accesslog_compile(struct pp_arena *arena, struct pp_span text, bool json,
  * when neither has one. */
 void pp_accesslog_write(const struct pp_exchange *x);
 
-/* What the line of a tunnel is filled from. Of the variables, those of requests and responses are
- * absent, but: request.bytes (from the client), response.bytes (to the client), request.protocol
- * ("TCP"). */
+/* What the line of a tunnel, or of a UDP session, is filled from. Of the variables, those of
+ * requests and responses are absent, but: request.bytes (from the client), response.bytes (to the
+ * client), request.protocol
+ * ("TCP" or "UDP"), and of UDP upstream.first_byte_ms. */
 struct pp_accesslog_tunnel {
     struct pp_sock_addr client;
+    struct pp_span protocol; /* empty: TCP */
     struct pp_span listener, upstream, endpoint;
     uint64_t received, sent;                     /* bytes from and to the client */
     uint64_t start_us, connect_us, connected_us; /* 0: did not come to that */
+    uint64_t sent_us, first_byte_us;             /* of UDP: the first datagram each way */
     unsigned attempts;
     struct pp_fault fault;
     uint64_t id;

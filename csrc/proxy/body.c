@@ -42,13 +42,14 @@ static int hold_piece(struct pp_flow *flow, struct pp_span piece)
     return PP_OK;
 }
 
-/* Do filters want to see the trailers before they go out? Only a chunked response carries any. */
+/* Do filters want to see the trailers before they go out? Over HTTP/1, only a chunked response
+ * carries any. */
 static bool has_trailer_phase(const struct pp_exchange *x, enum pp_dir dir)
 {
     const struct pp_flow *flow = &x->flow[dir];
     return dir == PP_DIR_RESPONSE && pp_phase_is_bound(x, PP_PHASE_RESPONSE_TRAILERS) &&
            flow->trailers != NULL && flow->trailers->n_field > 0 &&
-           flow->framing.body == PP_HTTP_BODY_CHUNKED;
+           (flow->framing.body == PP_HTTP_BODY_CHUNKED || x->request.major == 2);
 }
 
 int pp_body_deliver(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, bool last)
@@ -76,6 +77,15 @@ int pp_body_deliver(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece
     return rc;
 }
 
+bool pp_body_is_awaited(const struct pp_exchange *x)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    if (x->request.body == PP_HTTP_BODY_NONE || flow->source_ended || flow->sink_broken)
+        return false;
+    return x->state == PP_EXCHANGE_COLLECT || (flow->head_sent && x->state <= PP_EXCHANGE_BODY) ||
+           x->state == PP_EXCHANGE_AWAIT;
+}
+
 static struct pp_fault source_fault(enum pp_dir dir, int rc)
 {
     enum pp_side side = pp_body_source(dir);
@@ -97,6 +107,8 @@ struct pp_fault pp_body_sink_fault(enum pp_dir dir, int rc)
 {
     if (rc == PP_ENOMEM)
         return pp_fault_make(PP_FAULT_NO_MEMORY, pp_body_sink(dir), false, rc);
+    if (rc == PP_EREFUSED) /* nothing was sent: the endpoint takes no further stream */
+        return pp_fault_make(PP_FAULT_UPSTREAM_REFUSED, pp_body_sink(dir), true, rc);
     return pp_fault_make(dir == PP_DIR_RESPONSE ? PP_FAULT_CLIENT_ABORT : PP_FAULT_UPSTREAM_RESET,
                          pp_body_sink(dir), false, rc);
 }
@@ -268,13 +280,13 @@ static struct pp_chan *splice_target(const struct pp_exchange *x, enum pp_dir di
     return x->ops[pp_body_sink(dir)]->plain_channel(x);
 }
 
-/* Room in the sink, or no sink needed. */
-static bool has_room(const struct pp_exchange *x, enum pp_dir dir)
+/* Bytes for which there is room in the sink; any number when no sink is needed. */
+static size_t room_for(const struct pp_exchange *x, enum pp_dir dir)
 {
     if (x->flow[dir].hold > 0)
-        return true;
+        return SIZE_MAX;
     const struct pp_side_ops *sink = x->ops[pp_body_sink(dir)];
-    return sink != NULL && sink->can_take(x);
+    return sink != NULL ? sink->room(x) : 0;
 }
 
 /* Move bytes inside the kernel to <out>. True: go on pumping (copying what is left); false: wait or
@@ -286,7 +298,7 @@ static bool splice_some(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *sr
     if (x->core->gather.owner != NULL) {
         if (!flush_sink(x, dir))
             return false;
-        if (!has_room(x, dir))
+        if (room_for(x, dir) == 0)
             return false;
     }
     if (flow->pipe == NULL)
@@ -331,11 +343,11 @@ static bool splice_some(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *sr
     return false;
 }
 
-/* One read into scratch memory. False: stop pumping. */
-static bool read_bulk(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src)
+/* One read into scratch memory, of no more than the sink has <room> for. False: stop pumping. */
+static bool read_bulk(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src, size_t room)
 {
     struct pp_flow *flow = &x->flow[dir];
-    size_t n, cap = PP_CORE_BULK_BYTES;
+    size_t n, cap = PP_MIN(room, (size_t)PP_CORE_BULK_BYTES);
     if (dir == PP_DIR_REQUEST && flow->decoder.kind == PP_HTTP_BODY_LENGTH)
         cap = (size_t)PP_MIN(
             cap,
@@ -360,7 +372,8 @@ static void pump(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src)
      * this readiness is left for the next turn. */
     for (int round = 0; more; round++) {
         struct pp_chan *out;
-        if (flow->source_ended || flow->parked || !has_room(x, dir))
+        size_t room;
+        if (flow->source_ended || flow->parked || (room = room_for(x, dir)) == 0)
             return;
         if (round == PP_BODY_ROUNDS) {
             x->ops[pp_body_source(dir)]->yield(x);
@@ -371,9 +384,10 @@ static void pump(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src)
         else if (!src->ch.readable && !pp_body_is_piped(x, dir))
             return;
         else if ((out = splice_target(x, dir, src)) != NULL)
-            more = splice_some(x, dir, src, out) && (flow->pipe != NULL || read_bulk(x, dir, src));
+            more = splice_some(x, dir, src, out) &&
+                   (flow->pipe != NULL || read_bulk(x, dir, src, room));
         else if (flow->pipe == NULL)
-            more = read_bulk(x, dir, src);
+            more = read_bulk(x, dir, src, room);
         else
             return;
     }
@@ -384,6 +398,48 @@ void pp_body_pump(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src)
     pump(x, dir, src);
     if (x->core->gather.owner != NULL && pp_exchange_is_attached(x, pp_body_sink(dir)))
         (void)flush_sink(x, dir);
+}
+
+/* The end of what a source has pushed. */
+static int push_end(struct pp_exchange *x, enum pp_dir dir, bool last, bool more)
+{
+    const struct pp_flow *flow = &x->flow[dir];
+    /* What a filter gives on is its own until it is called again, and may not wait for that. */
+    if (more && !last && !flow->filtered)
+        return PP_OK;
+    if (!flush_sink(x, dir))
+        return PP_EEND;
+    if (last)
+        end_source(x, dir);
+    return last ? PP_EEND : PP_OK;
+}
+
+int pp_body_push(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, bool last, bool more)
+{
+    struct pp_flow *flow = &x->flow[dir];
+    if (flow->source_ended || flow->parked || room_for(x, dir) == 0)
+        return PP_EAGAIN;
+    int rc = piece.n > flow->decoder.limit - flow->received ? PP_EHTTP_BODY_BYTES : PP_OK;
+    if (rc == PP_OK && flow->hold > 0 && piece.n > 0)
+        rc = hold_piece(flow, piece);
+    if (rc != PP_OK) {
+        if (flush_sink(x, dir))
+            x->events->failed(x, source_fault(dir, rc));
+        return PP_EEND;
+    }
+    flow->received += piece.n;
+    if (flow->hold == 0) {
+        if (!flow->filtered && piece.n > 0) {
+            rc = pp_body_deliver(x, dir, piece, false);
+            if (rc != PP_OK) {
+                not_delivered(x, dir, rc);
+                return PP_EEND;
+            }
+        }
+        if (!finish_batch(x, dir, piece, last))
+            return PP_EEND;
+    }
+    return push_end(x, dir, last, more);
 }
 
 bool pp_body_discard(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src)

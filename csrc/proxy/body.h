@@ -5,6 +5,8 @@
  *                    \________________ splice: long plain bodies never enter user space
  * ________________/
  *
+ * A source with frames of its own (HTTP/2) pushes decoded pieces into the same way instead.
+ *
  * Reading stops while the sink queues bytes that its peer has not taken, and goes on when it
  * reports `drained`. */
 #ifndef PP_PROXY_BODY_H
@@ -26,11 +28,27 @@ void pp_body_begin(struct pp_exchange *x, enum pp_dir dir, enum pp_http_body kin
  * replied). For holds, no sink is needed. */
 void pp_body_pump(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src);
 
+/* Take <piece> (may be empty) of a source that has frames of its own and decoded it (HTTP/2 DATA):
+ * counted, limited, held or filtered, given to the sink. <last>: the body ends with it; trailers
+ * are in flow->trailers by then. <more>: another push for this exchange follows before anything
+ * else happens, so the sink need not be flushed yet. <piece> is borrowed until a push without
+ * <more>.
+ *
+ * PP_OK: taken, and the source may go on. PP_EAGAIN: not now, and nothing was taken (the sink has
+ * no room, a filter is at work on the piece before): the source is asked to pump when that has
+ * changed. PP_EEND: taken, and nothing more is wanted at present: the body has ended, was refused
+ * or parked, or the exchange is over. */
+int pp_body_push(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, bool last, bool more)
+    PP_MUST_USE;
+
 /* The filters of <dir> have finished with a piece: pass it on, and its end (trailer filters run
  * before that). PP_OK; PP_EAGAIN: an async trailer filter has parked the end; PP_EINVAL: one has
  * refused it (x->fault says why); or the sink's error. */
 int pp_body_deliver(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, bool last)
     PP_MUST_USE;
+
+/* Does anybody want to read the request's body now, or when there is room again? */
+bool pp_body_is_awaited(const struct pp_exchange *x);
 
 /* What a sink's error <rc> means for the exchange. */
 struct pp_fault pp_body_sink_fault(enum pp_dir dir, int rc);

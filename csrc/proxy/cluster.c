@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "io/tls_client.h"
 
 struct pp_cluster_conf pp_cluster_default_conf(void)
 {
@@ -14,6 +15,7 @@ struct pp_cluster_conf pp_cluster_default_conf(void)
         .max_age_ms = 3600000,
         .max_idle = 128,
         .retries = 1,
+        .http2 = {.protocol = PP_CLUSTER_AUTO, .max_streams = 100, .window_bytes = 262144},
         .limits = {.head_bytes = 61440, .line_bytes = 61440, .target_bytes = 61440, .fields = 200}};
     return conf;
 }
@@ -25,12 +27,15 @@ struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_c
     if (cl == NULL)
         return NULL;
     cl->conf = *conf;
+    if (conf->tls != NULL)
+        cl->conf.tls = pp_tls_client_ref(conf->tls);
     cl->refs = 1;
     cl->n = n;
     for (uint32_t i = 0; i < n; i++) {
         cl->endpoint[i].cluster = cl;
         cl->endpoint[i].index = i;
         pp_list_init(&cl->endpoint[i].idle);
+        pp_list_init(&cl->endpoint[i].multi);
     }
     char *text = pp_mem_dup(name.p, name.n);
     cl->name = pp_span(text, name.n);
@@ -41,6 +46,30 @@ struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_c
         return NULL;
     }
     return cl;
+}
+
+/* "[::1%eth0]:80" -> "::1", "127.0.0.1:80" -> "127.0.0.1"; of a unix socket nothing. */
+static struct pp_span host_of(struct pp_span address)
+{
+    if (pp_span_starts_with(address, PP_SPAN("unix:")))
+        return PP_SPAN_NONE;
+    if (address.n > 0 && address.p[0] == '[') {
+        struct pp_span ip = pp_span(address.p + 1, address.n - 1);
+        ip.n = pp_span_find(ip, ']');
+        ip.n = pp_span_find(ip, '%');
+        return ip;
+    }
+    return pp_span(address.p, pp_span_find(address, ':'));
+}
+
+int pp_cluster_set_host(struct pp_cluster *cl, uint32_t i, struct pp_span host)
+{
+    char *text = pp_mem_dup(host.p, host.n);
+    if (text == NULL)
+        return PP_ENOMEM;
+    pp_mem_free((void *)(uintptr_t)cl->endpoint[i].host.p);
+    cl->endpoint[i].host = pp_span(text, host.n);
+    return PP_OK;
 }
 
 int pp_cluster_set_endpoint(struct pp_cluster *cl, uint32_t i, struct pp_span address,
@@ -57,7 +86,7 @@ int pp_cluster_set_endpoint(struct pp_cluster *cl, uint32_t i, struct pp_span ad
         return PP_ENOMEM;
     ep->name = pp_span(text, name.n);
     ep->weight = weight == 0 ? 1 : weight;
-    return PP_OK;
+    return cl->conf.tls != NULL ? pp_cluster_set_host(cl, i, host_of(address)) : PP_OK;
 }
 
 void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core)
@@ -75,10 +104,15 @@ void pp_cluster_unref(struct pp_cluster *cl)
         return;
     for (uint32_t i = 0; i < cl->n; i++) {
         PP_ASSERT(pp_list_is_empty(&cl->endpoint[i].idle));
+        PP_ASSERT(pp_list_is_empty(&cl->endpoint[i].multi));
         pp_mem_free((void *)(uintptr_t)cl->endpoint[i].name.p);
+        pp_mem_free((void *)(uintptr_t)cl->endpoint[i].host.p);
+        pp_tls_client_free_ticket(cl->conf.tls, cl->endpoint[i].ticket);
     }
+    pp_tls_client_unref(cl->conf.tls);
     if (cl->balance != NULL)
         cl->balance->ops->free(cl->balance);
+    pp_http2_codec_kind_free(cl->http2);
     pp_mem_free(cl->view);
     pp_mem_free((void *)(uintptr_t)cl->name.p);
     pp_mem_free(cl);
@@ -125,24 +159,41 @@ static bool drop_one_address(struct pp_core *core)
     return false;
 }
 
+#define ADDRESS_BYTES 128 /* none that can be parsed is longer, but a unix path */
+
+/* Connections are shared by whoever comes with the same address and the same TLS identity, which
+ * lives as long as the cluster. */
+static struct pp_span address_key(struct pp_span address, const struct pp_cluster_conf *conf,
+                                  char *mem)
+{
+    if (conf == NULL || conf->tls == NULL || address.n > ADDRESS_BYTES)
+        return address;
+    memcpy(mem, address.p, address.n);
+    memcpy(mem + address.n, &conf->tls, sizeof(conf->tls));
+    return pp_span(mem, address.n + sizeof(conf->tls));
+}
+
 struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span address,
                                          const struct pp_cluster_conf *conf, int *rc)
 {
-    struct pp_cluster *cl = pp_map_get(&core->addresses, address);
+    char key_mem[ADDRESS_BYTES + sizeof(conf->tls)];
+    struct pp_span key = address_key(address, conf, key_mem);
+    struct pp_cluster *cl = pp_map_get(&core->addresses, key);
     if (cl != NULL)
         return cl;
     if (core->addresses.n >= PP_CLUSTER_ADDRESSES && !drop_one_address(core)) {
         *rc = PP_ELIMIT;
         return NULL;
     }
-    struct pp_cluster_conf none = pp_cluster_default_conf();
+    struct pp_cluster_conf own = conf != NULL ? *conf : pp_cluster_default_conf();
     *rc = PP_ENOMEM;
-    cl = pp_cluster_new(address, conf != NULL ? conf : &none, &pp_balance_rr_ops, 1);
+    own.proxy_protocol = 0; /* said of an upstream's endpoints; the address may be anybody's */
+    cl = pp_cluster_new(address, &own, &pp_balance_rr_ops, 1);
     if (cl == NULL)
         return NULL;
     *rc = pp_cluster_set_endpoint(cl, 0, address, PP_SPAN_NONE, 1);
     if (*rc == PP_OK)
-        *rc = pp_map_put(&core->addresses, address, cl);
+        *rc = pp_map_put(&core->addresses, key, cl);
     if (*rc != PP_OK) {
         pp_cluster_unref(cl);
         return NULL;

@@ -16,10 +16,13 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     if (rc != PP_OK)
         return rc;
     pp_slab_init(&core->down_slab, sizes->down, KEEP_OBJECTS);
+    pp_slab_init(&core->stream_slab, sizes->stream, KEEP_OBJECTS);
     pp_slab_init(&core->exchange_slab, sizes->exchange, KEEP_OBJECTS);
     pp_slab_init(&core->head_slab, PP_CORE_HEAD_BYTES, KEEP_OBJECTS);
     pp_slab_init(&core->up_slab, sizes->up, KEEP_OBJECTS);
+    pp_slab_init(&core->up_stream_slab, sizes->up_stream, KEEP_OBJECTS);
     pp_slab_init(&core->tunnel_slab, sizes->tunnel, KEEP_OBJECTS);
+    pp_slab_init(&core->udp_slab, sizes->udp, KEEP_OBJECTS);
     pp_slab_init(&core->input_slab, PP_CORE_INPUT_BYTES, KEEP_INPUTS);
     pp_buf_slab_init(&core->chunk_slab, KEEP_CHUNKS);
     pp_splice_pool_init(&core->splice);
@@ -32,9 +35,12 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     pp_list_init(&core->leaving.queue);
     pp_timer_init(&core->leaving.timer, NULL);
     pp_list_init(&core->tunnels);
+    pp_list_init(&core->greets);
+    pp_list_init(&core->h2_kinds);
     core->scratch = pp_mem_alloc(PP_CORE_SCRATCH_BYTES);
     core->bulk = pp_mem_alloc(PP_CORE_BULK_BYTES);
-    rc = core->scratch == NULL || core->bulk == NULL ? PP_ENOMEM : PP_OK;
+    core->feed = pp_mem_alloc(PP_CORE_FEED_BYTES);
+    rc = core->scratch == NULL || core->bulk == NULL || core->feed == NULL ? PP_ENOMEM : PP_OK;
     if (rc == PP_OK)
         rc = pp_metrics_init(&core->metrics, stats, stats_size, slot);
     if (rc != PP_OK)
@@ -49,15 +55,21 @@ void pp_core_fini(struct pp_core *core)
     pp_map_fini(&core->addresses);
     pp_splice_pool_fini(&core->splice);
     pp_slab_fini(&core->down_slab);
+    pp_slab_fini(&core->stream_slab);
     pp_slab_fini(&core->exchange_slab);
     pp_slab_fini(&core->up_slab);
+    pp_slab_fini(&core->up_stream_slab);
     pp_slab_fini(&core->tunnel_slab);
+    pp_slab_fini(&core->udp_slab);
     pp_slab_fini(&core->head_slab);
     pp_slab_fini(&core->input_slab);
     pp_slab_fini(&core->chunk_slab);
     pp_metrics_fini(&core->metrics);
+    pp_dgram_batch_free(core->replies.batch);
+    core->replies.batch = NULL;
     pp_mem_free(core->scratch);
     pp_mem_free(core->bulk);
-    core->scratch = core->bulk = NULL;
+    pp_mem_free(core->feed);
+    core->scratch = core->bulk = core->feed = NULL;
     pp_loop_fini(&core->loop);
 }

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "base/rng.h"
+#include "io/dgram.h"
 #include "io/loop.h"
 #include "io/splice.h"
 #include "proxy/metrics.h"
@@ -21,11 +22,15 @@
           */
 #define PP_CORE_INPUT_BYTES 16384 /* first input buffer of an endpoint: head and a small body */
 #define PP_CORE_BULK_BYTES (128 * 1024) /* one read of a body in progress */
+/* One read of an HTTP/2 connection. Apart from <bulk>, because exchanges go on, and bodies are
+ * read, while it is decoded. */
+#define PP_CORE_FEED_BYTES (64 * 1024)
 #define PP_CORE_SCRATCH_BYTES                                                                      \
     (192 * 1024)          /* message heads being written: above every head limit times two */
 #define PP_CORE_GATHER 64 /* iovecs of one write */
 
 struct pp_hook_ops; /* proxy/hook.h */
+struct pp_udp;      /* proxy/udp.h */
 
 /* Bytes about to be written to one connection, collected for one system call. */
 struct pp_h1;
@@ -39,8 +44,8 @@ struct pp_gather {
 
 struct pp_core {
     struct pp_loop loop;
-    struct pp_slab down_slab, exchange_slab, up_slab, tunnel_slab, head_slab, input_slab,
-        chunk_slab;
+    struct pp_slab down_slab, stream_slab, exchange_slab, up_slab, up_stream_slab, tunnel_slab,
+        udp_slab, head_slab, input_slab, chunk_slab;
     struct pp_splice_pool splice;
     struct pp_metrics metrics;
     struct pp_rng rng;
@@ -52,7 +57,9 @@ struct pp_core {
     struct pp_list in_use;   /* installed snapshots, old ones too: their logs are open */
     struct pp_list downs;    /* every client connection that speaks HTTP */
     struct pp_list tunnels;  /* every tunnel, connecting ones too */
-    uint32_t n_down, n_exchange, n_tunnel;
+    struct pp_list greets;   /* every connection that has not begun (proxy/greet.h) */
+    struct pp_list h2_kinds; /* what HTTP/2 connections share (proxy/down_h2.c) */
+    uint32_t n_down, n_exchange, n_tunnel, n_greet, n_udp;
     uint64_t next_exchange;
     bool draining;
     struct pp_leaving { /* connections that end or move before their client wants (move.h) */
@@ -64,13 +71,20 @@ struct pp_core {
         struct pp_timer timer;
     } leaving;
     struct pp_gather gather;
+    struct pp_udp_replies {           /* datagrams on their way to clients (udp.h) */
+        struct pp_dgram_batch *batch; /* NULL: there was no UDP listener yet */
+        struct pp_udp *owner;         /* by whose socket they leave; NULL: none are collected */
+        struct pp_deferred flush;
+        bool due; /* <flush> is deferred */
+    } replies;
     char *scratch; /* PP_CORE_SCRATCH_BYTES */
     char *bulk;    /* PP_CORE_BULK_BYTES */
+    char *feed;    /* PP_CORE_FEED_BYTES */
 };
 
 /* Bytes of the objects that the slabs hold: their types are defined further up. */
 struct pp_core_sizes {
-    uint32_t down, exchange, up, tunnel;
+    uint32_t down, stream, exchange, up, up_stream, tunnel, udp;
 };
 
 /* PP_OK or the error, with nothing left behind. <stats> as in pp_metrics_init. */

@@ -17,6 +17,8 @@ static void count(struct pp_down *d, unsigned word, int n)
 static void free_now(struct pp_deferred *deferred)
 {
     struct pp_down *d = PP_CONTAINER_OF(deferred, struct pp_down, deferred);
+    pp_announced_unref(d->announced);
+    pp_client_tls_unref(d->tls);
     pp_slab_put(&d->h.core->down_slab, d);
 }
 
@@ -47,21 +49,36 @@ void pp_down_close(struct pp_down *d, bool abort)
     if (d->state == PP_DOWN_CLOSED)
         return;
     d->gone = true;
-    if (d->x != NULL) {
-        /* The end of the exchange comes back here through its finish(). */
-        d->x->events->failed(d->x,
-                             pp_fault_make(PP_FAULT_CLIENT_ABORT, PP_SIDE_DOWN, false, PP_ERESET));
+    /* The end of the last exchange comes back here through its finish(). */
+    if (d->proto->fail(d, pp_fault_make(PP_FAULT_CLIENT_ABORT, PP_SIDE_DOWN, false, PP_ERESET)))
         return;
-    }
     d->state = PP_DOWN_CLOSED;
     pp_list_detach(&d->link);
     core->n_down--;
     count(d, PP_METRIC_WORD(LISTENER, ACTIVE), -1);
     pp_loop_stop(&core->loop, &d->timer);
+    if (d->proto->release != NULL)
+        d->proto->release(d);
     pp_h1_close(&d->h, abort);
     d->deferred.fn = free_now;
     pp_loop_defer_free(&core->loop, &d->deferred);
     pp_down_leave_door(d->door); /* freed at the end of the turn too, if it was the last */
+}
+
+struct pp_exchange *pp_down_exchange(struct pp_down *d, const struct pp_side_ops *ops, void *side)
+{
+    struct pp_exchange *x = pp_exchange_new(d->h.core, d->door->conf, &pp_drive_events);
+    if (x == NULL)
+        return NULL;
+    x->side[PP_SIDE_DOWN] = side;
+    x->ops[PP_SIDE_DOWN] = ops;
+    x->client = d->client;
+    x->announced = pp_announced_ref(d->announced);
+    x->client_fd = d->h.ch.io.fd;
+    x->tls = pp_client_tls_ref(d->tls);
+    if (d->door->home != NULL)
+        x->home = pp_snapshot_acquire(d->door->home);
+    return x;
 }
 
 void pp_down_expect(struct pp_down *d, enum pp_down_wait wait, uint64_t ms)
@@ -116,39 +133,49 @@ void pp_down_end(struct pp_down *d)
     }
 }
 
-static struct pp_fault timeout_fault(enum pp_fault_code code)
+/* The last bytes, before the end. */
+static void go_on_flushing(struct pp_down *d)
 {
-    return pp_fault_make(code, PP_SIDE_DOWN, false, PP_ETIMEDOUT);
+    size_t sent;
+    int rc = pp_h1_flush(&d->h, &sent);
+    count(d, PP_METRIC_WORD(LISTENER, BYTES_OUT), (int)sent);
+    if (rc != PP_OK)
+        pp_down_close(d, false);
+    else if (sent > 0)
+        pp_down_end(d);
 }
 
-/* The body is late: silent for too long, or slower than the minimum on average. */
-static bool body_is_late(const struct pp_down *d, uint64_t now)
+bool pp_down_is_body_late(const struct pp_listener_conf *conf, const struct pp_down_clock *clock,
+                          uint64_t now_ms)
 {
-    const struct pp_listener_conf *conf = d->door->conf;
-    if (conf->body_timeout_ms > 0 && now - d->body_seen_ms >= conf->body_timeout_ms)
+    if (conf->body_timeout_ms > 0 && now_ms - clock->seen_ms >= conf->body_timeout_ms)
         return true;
-    uint64_t ms = now - d->body_from_ms;
+    uint64_t ms = now_ms - clock->from_ms;
     return conf->body_min_rate > 0 && ms >= PP_DOWN_RATE_CHECK_MS &&
-           d->body_bytes * 1000 < conf->body_min_rate * ms;
+           clock->bytes * 1000 < conf->body_min_rate * ms;
+}
+
+uint64_t pp_down_body_check_ms(const struct pp_listener_conf *conf)
+{
+    uint64_t ms = conf->body_timeout_ms;
+    if (conf->body_min_rate > 0 && (ms == 0 || ms > PP_DOWN_RATE_CHECK_MS))
+        ms = PP_DOWN_RATE_CHECK_MS;
+    return ms;
 }
 
 void pp_down_expect_body(struct pp_down *d, bool fresh)
 {
     if (fresh) {
-        d->body_from_ms = d->body_seen_ms = d->h.core->loop.now_ms;
-        d->body_bytes = 0;
+        d->body.from_ms = d->body.seen_ms = d->h.core->loop.now_ms;
+        d->body.bytes = 0;
     }
-    const struct pp_listener_conf *conf = d->door->conf;
-    uint64_t ms = conf->body_timeout_ms;
-    if (conf->body_min_rate > 0 && (ms == 0 || ms > PP_DOWN_RATE_CHECK_MS))
-        ms = PP_DOWN_RATE_CHECK_MS;
-    pp_down_expect(d, PP_DOWN_WAIT_BODY, ms);
+    pp_down_expect(d, PP_DOWN_WAIT_BODY, pp_down_body_check_ms(d->door->conf));
 }
 
 static void on_deadline(struct pp_down *d)
 {
-    uint64_t now = d->h.core->loop.now_ms;
-    if (d->wait == PP_DOWN_WAIT_BODY && !body_is_late(d, now)) {
+    if (d->wait == PP_DOWN_WAIT_BODY &&
+        !pp_down_is_body_late(d->door->conf, &d->body, d->h.core->loop.now_ms)) {
         pp_down_expect_body(d, false);
         return;
     }
@@ -159,18 +186,10 @@ static void on_deadline(struct pp_down *d)
     d->deadline_ms = UINT64_MAX;
     if (d->wait != PP_DOWN_WAIT_IDLE && d->wait != PP_DOWN_WAIT_LINGER)
         count(d, PP_METRIC_WORD(LISTENER, TIMEOUTS), 1);
-    if (d->x == NULL) {
-        pp_down_close(d, d->wait == PP_DOWN_WAIT_SEND);
-        return;
-    }
-    enum pp_fault_code code = d->wait == PP_DOWN_WAIT_HEAD   ? PP_FAULT_HEADER_TIMEOUT
-                              : d->wait == PP_DOWN_WAIT_BODY ? PP_FAULT_BODY_TIMEOUT
-                                                             : PP_FAULT_SEND_TIMEOUT;
-    d->unread = true;
-    if (d->wait == PP_DOWN_WAIT_HEAD)
-        d->x->events->bad_request(d->x, timeout_fault(code));
+    if (d->state < PP_DOWN_FLUSH)
+        d->proto->on_late(d);
     else
-        d->x->events->failed(d->x, timeout_fault(code));
+        pp_down_close(d, d->wait == PP_DOWN_WAIT_SEND);
 }
 
 static void on_timer(struct pp_timer *t)
@@ -181,7 +200,8 @@ static void on_timer(struct pp_timer *t)
         d->again = false;
         if (d->deadline_ms != UINT64_MAX)
             pp_loop_start(lp, t, d->deadline_ms);
-        pp_down_h1_on_readable(d);
+        if (d->state < PP_DOWN_FLUSH)
+            d->proto->on_readable(d);
     } else if (d->deadline_ms == UINT64_MAX) {
         return;
     } else if (lp->now_ms < d->deadline_ms) {
@@ -201,20 +221,18 @@ static void on_event(struct pp_io *io, uint32_t events)
         read_linger(d);
         return;
     }
-    /* A client that goes away while it waits for its answer: nothing is left to do for it. While it
-     * is still sending, the end of its bytes is for the reader to find. */
-    if (d->x != NULL &&
-        (d->h.ch.broken ||
-         ((events & EPOLLRDHUP) != 0 && d->x->state > PP_EXCHANGE_HEAD &&
-          (d->x->request.body == PP_HTTP_BODY_NONE || d->x->flow[PP_DIR_REQUEST].source_ended)))) {
+    if (d->h.ch.rdhup && d->proto->is_left(d)) {
         pp_down_close(d, false);
         return;
     }
-    if (was_full && d->h.ch.writable)
-        pp_down_h1_on_writable(d);
-    if (d->h.ch.readable &&
-        (d->state == PP_DOWN_IDLE || d->state == PP_DOWN_HEAD || d->state == PP_DOWN_EXCHANGE))
-        pp_down_h1_on_readable(d);
+    if (was_full && d->h.ch.writable) {
+        if (d->state == PP_DOWN_FLUSH)
+            go_on_flushing(d);
+        else
+            d->proto->on_writable(d);
+    }
+    if (d->h.ch.readable && d->state < PP_DOWN_FLUSH)
+        d->proto->on_readable(d);
 }
 
 int pp_down_open(struct pp_door *door, int fd, struct pp_down **out)
@@ -236,7 +254,15 @@ int pp_down_open(struct pp_door *door, int fd, struct pp_down **out)
     d->h.core = core;
     d->h.first = &core->head_slab;
     d->h.ch.writable = true;
+    d->proto = &pp_down_h1_proto;
     d->door = door;
+    rc = pp_down_tls_open(d);
+    if (rc != PP_OK) {
+        pp_h1_close(&d->h, true);
+        pp_slab_put(&core->down_slab, d);
+        PP_COUNT(&core->metrics, door->conf->record, LISTENER, REJECTED, 1);
+        return rc;
+    }
     d->born_ms = core->loop.now_ms;
     d->deadline_ms = UINT64_MAX;
     pp_timer_init(&d->timer, on_timer);
@@ -248,25 +274,43 @@ int pp_down_open(struct pp_door *door, int fd, struct pp_down **out)
     return PP_OK;
 }
 
+static void admit(struct pp_down *d, const struct pp_arrival *arrival)
+{
+    uint64_t ms = d->door->conf->header_timeout_ms;
+    d->client = arrival->client;
+    d->announced = arrival->announced;
+    d->born_ms -= arrival->waited_ms;
+    if (ms > 0)
+        ms = ms > arrival->waited_ms ? ms - arrival->waited_ms : 1;
+    pp_down_expect(d, PP_DOWN_WAIT_HEAD, ms);
+    pp_move_new(d);
+}
+
+void pp_down_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival)
+{
+    struct pp_down *d;
+    if (pp_down_open(door, fd, &d) == PP_OK)
+        admit(d, arrival);
+    else
+        pp_announced_unref(arrival->announced);
+}
+
 void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
 {
-    struct pp_door *door = l->owner;
+    struct pp_arrival arrival = {.announced = NULL};
     struct pp_down *d;
-    if (pp_down_open(door, fd, &d) != PP_OK)
+    if (pp_down_open(l->owner, fd, &d) != PP_OK)
         return;
-    pp_sock_addr_from(&d->client, from);
+    pp_sock_addr_from(&arrival.client, from);
     count(d, PP_METRIC_WORD(LISTENER, CONNECTIONS), 1);
-    pp_down_expect(d, PP_DOWN_WAIT_HEAD, door->conf->header_timeout_ms);
-    pp_move_new(d);
+    admit(d, &arrival);
 }
 
 /* Close it now; a log filter may hold it a little longer. */
 static void cut_off(struct pp_down *d)
 {
     d->gone = true;
-    if (d->x != NULL)
-        d->x->events->failed(d->x, pp_fault_make(PP_FAULT_SHUTDOWN, PP_SIDE_DOWN, false, PP_OK));
-    else
+    if (!d->proto->fail(d, pp_fault_make(PP_FAULT_SHUTDOWN, PP_SIDE_DOWN, false, PP_OK)))
         pp_down_close(d, true);
 }
 

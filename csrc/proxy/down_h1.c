@@ -1,7 +1,9 @@
 /* HTTP/1 towards a client: request heads come in one after the other, responses go out in that
  * order. */
 #include "base/check.h"
+#include "io/chan_tls.h"
 #include "proxy/accesslog.h"
+#include "proxy/down_h2.h"
 #include "proxy/move.h"
 #include "wire/http_rules.h"
 
@@ -43,7 +45,7 @@ static int send_head(struct pp_exchange *x)
         x->close_down = wants_close(d, x);
         x->status = x->response.status;
         fr->close = x->close_down;
-        fr->keep_alive = !fr->close && x->request.minor == 0;
+        fr->keep_alive = !fr->close && pp_http_msg_is_1_0(&x->request);
     }
     return pp_h1_add_response(&d->h, &x->response, fr);
 }
@@ -61,15 +63,6 @@ static int send_end(struct pp_exchange *x)
     return flow->framing.body == PP_HTTP_BODY_CHUNKED && !none
                ? pp_h1_add_last_chunk(&down_of(x)->h, flow->trailers)
                : PP_OK;
-}
-
-static bool reads_body(const struct pp_exchange *x)
-{
-    const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
-    if (x->request.body == PP_HTTP_BODY_NONE || flow->source_ended || flow->sink_broken)
-        return false;
-    return x->state == PP_EXCHANGE_COLLECT || (flow->head_sent && x->state <= PP_EXCHANGE_BODY) ||
-           x->state == PP_EXCHANGE_AWAIT;
 }
 
 /* Which deadline applies: the client must take what is queued; while it owes a body, it must send
@@ -94,9 +87,9 @@ static int flush(struct pp_exchange *x)
     return rc;
 }
 
-static bool can_take(const struct pp_exchange *x)
+static size_t room(const struct pp_exchange *x)
 {
-    return pp_h1_can_take(&down_of(x)->h);
+    return pp_h1_can_take(&down_of(x)->h) ? SIZE_MAX : 0;
 }
 
 /* The client waits for leave to send its body (RFC 9110 section 10.1.1): it gets it when somebody
@@ -106,7 +99,7 @@ static int send_continue(struct pp_exchange *x)
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct pp_down *d = down_of(x);
     x->continue_sent = true;
-    if (!x->request.expect_continue || x->request.minor == 0 || pp_h1_unread(&d->h) > 0 ||
+    if (!x->request.expect_continue || pp_h1_unread(&d->h) > 0 ||
         x->flow[PP_DIR_RESPONSE].head_sent)
         return PP_OK;
     int rc = pp_h1_add(&d->h, text, sizeof(text) - 1);
@@ -117,7 +110,7 @@ static void pump(struct pp_exchange *x)
 {
     struct pp_down *d = down_of(x);
     struct pp_loop *lp = &d->h.core->loop;
-    if (!reads_body(x))
+    if (!pp_body_is_awaited(x))
         return;
     if (!x->continue_sent) {
         /* What waits in the gather is of the other side: it leaves first. */
@@ -134,14 +127,14 @@ static void pump(struct pp_exchange *x)
     }
     uint64_t before = x->flow[PP_DIR_REQUEST].received;
     pp_body_pump(x, PP_DIR_REQUEST, &d->h);
-    if (d->x != x || !reads_body(x)) {
+    if (d->x != x || !pp_body_is_awaited(x)) {
         if (d->x == x && d->wait == PP_DOWN_WAIT_BODY)
             pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
         return;
     }
     bool stalled = x->flow[PP_DIR_REQUEST].parked ||
                    (x->flow[PP_DIR_REQUEST].hold == 0 && pp_exchange_is_attached(x, PP_SIDE_UP) &&
-                    !x->ops[PP_SIDE_UP]->can_take(x));
+                    x->ops[PP_SIDE_UP]->room(x) == 0);
     if (stalled) { /* not the client's fault: its clock stands still */
         if (d->wait == PP_DOWN_WAIT_BODY)
             pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
@@ -150,8 +143,8 @@ static void pump(struct pp_exchange *x)
     if (d->wait != PP_DOWN_WAIT_BODY) {
         pp_down_expect_body(d, true);
     } else if (x->flow[PP_DIR_REQUEST].received != before) {
-        d->body_seen_ms = lp->now_ms;
-        d->body_bytes += x->flow[PP_DIR_REQUEST].received - before;
+        d->body.seen_ms = lp->now_ms;
+        d->body.bytes += x->flow[PP_DIR_REQUEST].received - before;
     }
 }
 
@@ -254,7 +247,7 @@ const struct pp_side_ops pp_down_h1_ops = {
     .send_body = send_body,
     .send_end = send_end,
     .flush = flush,
-    .can_take = can_take,
+    .room = room,
     .pump = pump,
     .probe = probe,
     .yield = yield,
@@ -270,16 +263,11 @@ const struct pp_side_ops pp_down_h1_ops = {
 /* The first byte of a request is there. */
 static bool begin(struct pp_down *d)
 {
-    struct pp_exchange *x = pp_exchange_new(d->h.core, d->door->conf, &pp_drive_events);
+    struct pp_exchange *x = pp_down_exchange(d, &pp_down_h1_ops, d);
     if (x == NULL) {
         pp_down_close(d, false);
         return false;
     }
-    x->side[PP_SIDE_DOWN] = d;
-    x->ops[PP_SIDE_DOWN] = &pp_down_h1_ops;
-    x->client = d->client;
-    if (d->door->home != NULL)
-        x->home = pp_snapshot_acquire(d->door->home);
     d->x = x;
     pp_http1_head_init(&d->head, PP_HTTP1_REQUEST);
     /* The first request has had its time since the connection was accepted. */
@@ -347,6 +335,22 @@ static bool fill(struct pp_down *d)
     return false;
 }
 
+/* Nothing but maybe a part of the preface has come of this connection. */
+static bool may_be_h2(const struct pp_down *d)
+{
+    return d->n_request == 0 && d->x == NULL && !d->door->conf->no_http2;
+}
+
+/* Do the first bytes of a connection speak HTTP/2? As pp_down_h2_sniff; but a client of TLS has
+ * agreed on a protocol before, and then it is that one (RFC 7301 section 3.2). */
+static int find_h2(const struct pp_down *d)
+{
+    struct pp_span agreed = pp_chan_is_tls(&d->h.ch) ? pp_chan_tls_alpn(&d->h.ch) : PP_SPAN_NONE;
+    if (agreed.n > 0)
+        return pp_span_eq(agreed, PP_SPAN("h2")) ? PP_OK : PP_EINVAL;
+    return pp_down_h2_sniff(d->h.mem + d->h.rd, pp_h1_unread(&d->h));
+}
+
 /* Request after request, until the socket is dry or one of them takes longer. */
 static void read_requests(struct pp_down *d)
 {
@@ -357,6 +361,19 @@ static void read_requests(struct pp_down *d)
             return;
         if (pp_h1_unread(&d->h) == 0 && !fill(d))
             return;
+        if (PP_UNLIKELY(may_be_h2(d))) {
+            int rc = find_h2(d);
+            if (rc == PP_OK) {
+                pp_down_h2_begin(d);
+                return;
+            }
+            if (rc == PP_EMORE) {
+                d->state = PP_DOWN_HEAD;
+                if (!fill(d))
+                    return;
+                continue;
+            }
+        }
         if (d->x == NULL) {
             if (done++ == REQUESTS_IN_A_ROW) {
                 pp_down_again(d);
@@ -375,7 +392,19 @@ static void read_requests(struct pp_down *d)
     }
 }
 
-void pp_down_h1_on_readable(struct pp_down *d)
+/* A client that goes away while it waits for its answer: nothing is left to do for it. While it is
+ * still sending, the end of its bytes is for the reader to find. */
+static bool is_left(const struct pp_down *d)
+{
+    const struct pp_exchange *x = d->x;
+    if (x == NULL)
+        return false;
+    return d->h.ch.broken ||
+           (x->state > PP_EXCHANGE_HEAD &&
+            (x->request.body == PP_HTTP_BODY_NONE || x->flow[PP_DIR_REQUEST].source_ended));
+}
+
+static void on_readable(struct pp_down *d)
 {
     if (d->state == PP_DOWN_EXCHANGE) {
         if (d->x != NULL)
@@ -387,13 +416,12 @@ void pp_down_h1_on_readable(struct pp_down *d)
     d->in_read = false;
     /* The end of the client's bytes came together with its last request: no further event will
      * tell. */
-    if (d->x != NULL && d->h.ch.rdhup && d->x->state > PP_EXCHANGE_HEAD &&
-        (d->x->request.body == PP_HTTP_BODY_NONE || d->x->flow[PP_DIR_REQUEST].source_ended))
+    if (d->h.ch.rdhup && is_left(d))
         pp_down_close(d, false);
     pp_move_rest(d);
 }
 
-void pp_down_h1_on_writable(struct pp_down *d)
+static void on_writable(struct pp_down *d)
 {
     size_t sent;
     int rc = pp_h1_flush(&d->h, &sent);
@@ -406,9 +434,7 @@ void pp_down_h1_on_writable(struct pp_down *d)
         pp_down_expect(d, PP_DOWN_WAIT_SEND, d->door->conf->send_timeout_ms);
     if (!pp_h1_is_flushed(&d->h))
         return;
-    if (d->state == PP_DOWN_FLUSH) {
-        pp_down_end(d);
-    } else if (d->x != NULL) {
+    if (d->x != NULL) {
         settle_deadline(d);
         d->x->events->drained(d->x, PP_DIR_RESPONSE);
     } else if (d->state == PP_DOWN_IDLE) {
@@ -418,3 +444,39 @@ void pp_down_h1_on_writable(struct pp_down *d)
         pp_move_rest(d);
     }
 }
+
+static void on_late(struct pp_down *d)
+{
+    struct pp_exchange *x = d->x;
+    if (x == NULL) {
+        pp_down_close(d, d->wait == PP_DOWN_WAIT_SEND);
+        return;
+    }
+    enum pp_fault_code code = d->wait == PP_DOWN_WAIT_HEAD   ? PP_FAULT_HEADER_TIMEOUT
+                              : d->wait == PP_DOWN_WAIT_BODY ? PP_FAULT_BODY_TIMEOUT
+                                                             : PP_FAULT_SEND_TIMEOUT;
+    struct pp_fault f = pp_fault_make(code, PP_SIDE_DOWN, false, PP_ETIMEDOUT);
+    d->unread = true;
+    if (d->wait == PP_DOWN_WAIT_HEAD)
+        x->events->bad_request(x, f);
+    else
+        x->events->failed(x, f);
+}
+
+static bool fail(struct pp_down *d, struct pp_fault f)
+{
+    if (d->x == NULL)
+        return false;
+    d->x->events->failed(d->x, f);
+    return true;
+}
+
+const struct pp_down_proto pp_down_h1_proto = {
+    .name = "http/1",
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .on_late = on_late,
+    .is_left = is_left,
+    .fail = fail,
+    .moves = true,
+};

@@ -1,9 +1,9 @@
 #include "proxy/drive.h"
 
+#include "proxy/cluster.h"
 #include "proxy/hook.h"
 #include "proxy/reply.h"
 #include "proxy/step.h"
-#include "proxy/up.h"
 #include "proxy/upgrade.h"
 
 static void on_request(struct pp_exchange *x)
@@ -41,7 +41,8 @@ static void relay_interim(struct pp_exchange *x)
         return;
     }
     /* A client that does not read gets none: they would pile up here. */
-    if (x->response.status != 100 && x->request.minor > 0 && x->ops[PP_SIDE_DOWN]->can_take(x)) {
+    if (x->response.status != 100 && !pp_http_msg_is_1_0(&x->request) &&
+        x->ops[PP_SIDE_DOWN]->room(x) > 0) {
         struct pp_http1_framing none = {0};
         x->flow[PP_DIR_RESPONSE].framing = none;
         rc = x->ops[PP_SIDE_DOWN]->send_head(x);
@@ -133,13 +134,11 @@ static void on_failed(struct pp_exchange *x, struct pp_fault f)
         return;
     }
     bool connecting = x->state == PP_EXCHANGE_CONNECT;
-    struct pp_up *up = pp_exchange_is_attached(x, PP_SIDE_UP) ? pp_up_of(x) : NULL;
-    bool reused = up != NULL && up->reused, silent = up != NULL && up->silent;
     if (f.side == PP_SIDE_DOWN && !client_gone)
         x->close_down = true; /* the rest of the request cannot be trusted */
     if (client_gone || x->flow[PP_DIR_RESPONSE].head_sent || x->state == PP_EXCHANGE_REPLY) {
         pp_step_to_abort(x, f);
-    } else if (f.side == PP_SIDE_DOWN || up == NULL) {
+    } else if (f.side == PP_SIDE_DOWN || !pp_exchange_is_attached(x, PP_SIDE_UP)) {
         pp_step_to_error(x, f);
     } else {
         pp_step_detach_up(x, false);
@@ -148,7 +147,7 @@ static void on_failed(struct pp_exchange *x, struct pp_fault f)
             PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, CONNECT_FAILURES, 1);
             pp_exchange_enter(x, PP_EXCHANGE_CONNECT_FAILED);
         } else {
-            pp_step_retry(x, reused, silent);
+            pp_step_retry(x);
         }
     }
     pp_step_run(x);

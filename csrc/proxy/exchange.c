@@ -19,6 +19,7 @@ struct pp_exchange *pp_exchange_new(struct pp_core *core, const struct pp_listen
     pp_http_msg_init(&x->request, &x->arena);
     pp_http_msg_init(&x->response, &x->arena);
     x->core = core;
+    x->client_fd = -1;
     x->snapshot = pp_snapshot_acquire(core->snapshot);
     x->listener = listener;
     x->route = core->snapshot->route[0];
@@ -35,6 +36,8 @@ static void free_now(struct pp_deferred *deferred)
 {
     struct pp_exchange *x = PP_CONTAINER_OF(deferred, struct pp_exchange, deferred);
     struct pp_core *core = x->core;
+    pp_announced_unref(x->announced);
+    pp_client_tls_unref(x->tls);
     for (int dir = 0; dir < 2; dir++) {
         pp_mem_free(x->flow[dir].held);
         pp_splice_release(&core->splice, x->flow[dir].pipe);
@@ -171,6 +174,5 @@ int pp_exchange_set_path(struct pp_exchange *x, struct pp_span path)
 
 struct pp_span pp_exchange_scheme(const struct pp_exchange *x)
 {
-    (void)x; /* TLS listeners will say https here */
-    return PP_SPAN("http");
+    return x->tls != NULL ? PP_SPAN("https") : PP_SPAN("http");
 }

@@ -31,6 +31,8 @@
 
 #include "io/chan.h"
 #include "io/sock.h"
+#include "proxy/announced.h"
+#include "proxy/client_tls.h"
 #include "proxy/core.h"
 #include "proxy/fault.h"
 #include "wire/http1_body.h"
@@ -84,8 +86,9 @@ struct pp_side_ops {
     /* Collect the end of the body, with trailers where the framing can carry them. */
     int (*send_end)(struct pp_exchange *x);
     int (*flush)(struct pp_exchange *x);
-    /* May more be sent without queueing behind what the peer has not read? */
-    bool (*can_take)(const struct pp_exchange *x);
+    /* How many bytes may be sent without queueing behind what the peer has not read? 0: none now,
+     * SIZE_MAX: any number. More than that is taken, but has to be kept. */
+    size_t (*room)(const struct pp_exchange *x);
     /* As a source: go on reading body (the sink has room again, a filter has finished). */
     void (*pump)(struct pp_exchange *x);
     /* As a source: pump, although no event has told that there is anything to read. What a peer
@@ -106,7 +109,7 @@ struct pp_side_ops {
     /* Take what is buffered of a body nobody wants: true when it is complete by now, so the
      * connection can go on. */
     bool (*discard)(struct pp_exchange *x);
-    /* Leave the connection to <to>, with everything written (can_take), after what the exchange
+    /* Leave the connection to <to>, with everything written (room), after what the exchange
      * needs of its buffer was kept. Detaches, but for PP_ENOMEM, which changes nothing. PP_OK, or
      * PP_EIO: the connection is closed, or with <to> and its bytes are lost. NULL: not a connection
      * of this exchange alone. */
@@ -178,7 +181,7 @@ struct pp_exchange {
     const struct pp_route *route; /* the fallback route until routed */
     const struct pp_exchange_events *events;
     const struct pp_side_ops *ops[2]; /* by enum pp_side; NULL: detached */
-    void *side[2];                    /* struct pp_down *, struct pp_up * */
+    void *side[2];                    /* the sides' own: struct pp_down *, struct pp_up * */
 
     uint8_t state;      /* enum pp_exchange_state */
     uint8_t cursor;     /* filter of the current phase */
@@ -189,6 +192,8 @@ struct pp_exchange {
     bool continue_sent; /* 100 was sent to the client */
     bool close_down;    /* the client connection must close after this exchange */
     bool upstream_keep_alive; /* the endpoint's connection can be used again */
+    bool reused;              /* this attempt's connection has served others before */
+    bool silent;              /* no byte of a response has come on this attempt */
     bool aborted;             /* ended without a whole response */
     bool routed;
     bool path_set;        /* a filter has chosen <path> */
@@ -201,6 +206,7 @@ struct pp_exchange {
     bool restored;     /* it came from another worker, whose log filters have seen it */
     bool moved;        /* it goes on in another worker, which writes the log line */
     uint8_t attempts;
+    uint8_t replays;          /* of them, those that an endpoint had sent back unread */
     uint16_t n_interim;       /* interim responses of the endpoint */
     uint16_t status;          /* final status that the client got, 0: none */
     uint16_t upstream_status; /* as the endpoint sent it, 0: none */
@@ -214,8 +220,11 @@ struct pp_exchange {
     struct pp_deferred deferred;
 
     struct pp_sock_addr client;
-    struct pp_span host; /* lower case, without port */
-    struct pp_span path; /* normal form: what is routed, shown to filters and sent on */
+    struct pp_announced *announced; /* of the client's connection; NULL: nothing. A reference */
+    int client_fd; /* of that connection, while its side is attached: for its addresses; or -1 */
+    struct pp_client_tls *tls; /* what was agreed with the client; NULL: plain (client_tls.h) */
+    struct pp_span host;       /* lower case, without port */
+    struct pp_span path;       /* normal form: what is routed, shown to filters and sent on */
     struct pp_span
         target; /* request target for the endpoint: path and query, rewritten where configured */
     struct pp_span up_host;    /* Host for the endpoint */

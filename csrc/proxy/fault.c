@@ -35,12 +35,20 @@ static bool has_verdict(const struct pp_fault *f)
            f->detail <= PP_EHTTP_METHOD;
 }
 
+/* Why the handshake failed is worth a word of its own: certificate_expired and the like. */
+static bool has_reason(const struct pp_fault *f)
+{
+    return f->code == PP_FAULT_UPSTREAM_TLS && f->detail <= PP_ETLS_HANDSHAKE;
+}
+
 const char *pp_fault_word(const struct pp_fault *f)
 {
+    if (has_reason(f))
+        return pp_err_name(f->detail);
     return has_verdict(f) && f->side == PP_SIDE_DOWN ? pp_err_name(f->detail) : rows[f->code].word;
 }
 
 const char *pp_fault_text(const struct pp_fault *f)
 {
-    return has_verdict(f) ? pp_err_text(f->detail) : rows[f->code].text;
+    return has_verdict(f) || has_reason(f) ? pp_err_text(f->detail) : rows[f->code].text;
 }

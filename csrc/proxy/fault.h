@@ -24,7 +24,9 @@
     X(CONNECT_REFUSED, 502, "connect_refused", "the endpoint refused the connection")              \
     X(CONNECT_FAILED, 502, "connect_failed", "the endpoint could not be reached")                  \
     X(CONNECT_TIMEOUT, 504, "connect_timeout", "connecting to the endpoint took too long")         \
+    X(UPSTREAM_TLS, 502, "upstream_tls", "the TLS handshake with the endpoint failed")             \
     X(UPSTREAM_RESET, 502, "upstream_reset", "the endpoint broke the connection")                  \
+    X(UPSTREAM_REFUSED, 503, "upstream_refused", "the endpoint took no further request")           \
     X(UPSTREAM_BAD_RESPONSE, 502, "upstream_bad_response", "the endpoint's response is malformed") \
     X(UPSTREAM_BODY_TOO_LARGE, 502, "upstream_body_too_large",                                     \
       "the response is over a filter's limit")                                                     \
@@ -37,7 +39,8 @@
     X(HEAD_TOO_LARGE, 502, "head_too_large", "a message head grew over what can be sent")          \
     X(IDLE_TIMEOUT, 408, "idle_timeout", "no byte passed either way for too long")                 \
     X(NO_MEMORY, 503, "no_memory", "out of memory")                                                \
-    X(SHUTDOWN, 503, "shutdown", "the worker is stopping")
+    X(SHUTDOWN, 503, "shutdown", "the worker is stopping")                                         \
+    X(FLOW_LIMIT, 503, "session_limit", "the listener has more sessions than it may")
 
 enum pp_fault_code {
 #define PP_FAULT_ENUM(code, status, word, text) PP_FAULT_##code,

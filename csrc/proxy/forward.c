@@ -145,6 +145,21 @@ static int set_forwarded(struct pp_exchange *x)
     return rc;
 }
 
+/* The version is that of the message as it came (RFC 9110 section 7.6.3). */
+static int add_via(struct pp_exchange *x)
+{
+    struct pp_span via = x->listener->via;
+    if (x->request.major == 2) {
+        char *p = pp_arena_alloc(&x->arena, via.n);
+        if (p == NULL)
+            return PP_ENOMEM;
+        memcpy(p, via.p, via.n);
+        memcpy(p, "2.0", 3);
+        via.p = p;
+    }
+    return append_list(x, PP_NAME_VIA, PP_SPAN("Via"), via);
+}
+
 int pp_forward_request(struct pp_exchange *x)
 {
     if (x->forwarded)
@@ -155,7 +170,7 @@ int pp_forward_request(struct pp_exchange *x)
     if (rc == PP_OK)
         rc = set_forwarded(x);
     if (rc == PP_OK && x->listener->via.n > 0)
-        rc = append_list(x, PP_NAME_VIA, PP_SPAN("Via"), x->listener->via);
+        rc = add_via(x);
     x->forwarded = rc == PP_OK;
     return rc;
 }

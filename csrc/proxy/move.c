@@ -25,8 +25,8 @@ static bool can_go(const struct pp_down *d)
 
 bool pp_move_may_go(const struct pp_down *d)
 {
-    return d->h.core->leaving.fn != NULL && !d->stays && d->h.ch.ops == &pp_chan_tcp_ops &&
-           d->door->name.n <= PP_MOVED_LISTENER_MAX;
+    return d->h.core->leaving.fn != NULL && !d->stays && d->proto->moves &&
+           d->h.ch.ops == &pp_chan_tcp_ops && d->door->name.n <= PP_MOVED_LISTENER_MAX;
 }
 
 /* ---- offering ---- */
@@ -80,7 +80,7 @@ void pp_move_goodbye(struct pp_down *d)
 {
     pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
     d->h.ch.readable = true; /* look: its event may be on the way */
-    pp_down_h1_on_readable(d);
+    d->proto->on_readable(d);
     if (is_idle(d))
         pp_down_close(d, false);
 }
@@ -115,6 +115,11 @@ static bool look_at(struct pp_down *d)
             return true;
         }
         d->stays = true;
+    }
+    if (d->proto->drain != NULL) {
+        if (d->h.core->draining)
+            d->proto->drain(d);
+        return true;
     }
     if (is_idle(d) && ends_here(d))
         plan_goodbye(d);
@@ -226,7 +231,7 @@ static void go_on(struct pp_down *d, const struct pp_moved *m)
         pp_down_expect(d, PP_DOWN_WAIT_HEAD, head_ms);
     else
         pp_down_expect(d, PP_DOWN_WAIT_IDLE, rest_of(conf->idle_timeout_ms, m->waited_ms));
-    pp_down_h1_on_readable(d);
+    d->proto->on_readable(d);
     if (d->state == PP_DOWN_HEAD && m->unread.n > 0) /* moving does not set its clock back */
         pp_down_expect(d, PP_DOWN_WAIT_HEAD, head_ms);
 }

@@ -7,7 +7,7 @@ void pp_pool_init(struct pp_pooled *p, uint64_t now_ms)
     p->uses = 0;
 }
 
-static void count_idle(struct pp_endpoint *ep, int n)
+void pp_pool_count_idle(struct pp_endpoint *ep, int n)
 {
     struct pp_metrics *m = &ep->cluster->core->metrics;
     ep->n_idle += (uint32_t)n;
@@ -30,12 +30,12 @@ bool pp_pool_release(struct pp_endpoint *ep, struct pp_pooled *p, uint64_t now_m
         (conf->max_age_ms > 0 && now_ms - p->born_ms >= conf->max_age_ms))
         return false;
     pp_list_attach(&ep->idle, &p->link);
-    count_idle(ep, 1);
+    pp_pool_count_idle(ep, 1);
     return true;
 }
 
 void pp_pool_detach(struct pp_endpoint *ep, struct pp_pooled *p)
 {
     pp_list_detach(&p->link);
-    count_idle(ep, -1);
+    pp_pool_count_idle(ep, -1);
 }

@@ -19,6 +19,9 @@ struct pp_pooled *pp_pool_acquire(struct pp_endpoint *ep);
 /* Put a connection in, unless it is too old or used up or the pool is full: then false, and the
  * caller closes it. */
 bool pp_pool_release(struct pp_endpoint *ep, struct pp_pooled *p, uint64_t now_ms);
+/* <n> connections of <ep> more (or fewer) are idle: for those that wait elsewhere than in the pool.
+ */
+void pp_pool_count_idle(struct pp_endpoint *ep, int n);
 /* Take an idle connection out, because it died or expired. */
 void pp_pool_detach(struct pp_endpoint *ep, struct pp_pooled *p);
 

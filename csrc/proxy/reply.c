@@ -2,6 +2,7 @@
 
 #include "base/num.h"
 #include "proxy/forward.h"
+#include "proxy/grpc.h"
 
 /* A few pieces of text, one after the other, in the arena. */
 static int concat(struct pp_exchange *x, const struct pp_span *part, size_t n, struct pp_span *out)
@@ -96,6 +97,8 @@ int pp_reply_send(struct pp_exchange *x)
     struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
     const struct pp_side_ops *down = x->ops[PP_SIDE_DOWN];
     struct pp_http1_framing *fr = &flow->framing;
+    if (x->response.status >= 400 && pp_grpc_is_call(&x->request) && pp_grpc_reply(x) != PP_OK)
+        return PP_ENOMEM;
     memset(fr, 0, sizeof(*fr));
     if (!is_bodyless(x->response.status)) {
         fr->body = PP_HTTP_BODY_LENGTH;

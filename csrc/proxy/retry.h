@@ -6,10 +6,14 @@
 #include "proxy/cluster.h"
 #include "proxy/exchange.h"
 
+/* Attempts that an endpoint may send back unread (HTTP/2: REFUSED_STREAM, or above the last stream
+ * of a GOAWAY); they do not count among the retries that the configuration allows. */
+#define PP_RETRY_REPLAYS 4
+
 /* Yes, when attempts are left, no byte of the response has reached the client, no byte of the
- * request body is gone, and either the fault says that the request never reached the endpoint
- * (connect failures), or a reused connection died before its first response byte and the method is
- * idempotent. <reused>: the connection came from the pool; <silent>: no response byte arrived. */
-bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f, bool reused, bool silent);
+ * request body is gone, and either the fault says that the request was not looked at (connect
+ * failures, refused streams), or a reused connection died before its first response byte and the
+ * method is idempotent. */
+bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f);
 
 #endif

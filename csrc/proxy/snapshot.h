@@ -12,8 +12,10 @@
 #include "base/list.h"
 #include "proxy/template.h"
 #include "route/cidr.h"
+#include "route/names.h"
 #include "route/router.h"
 #include "wire/http1_head.h"
+#include "wire/http2_codec.h"
 
 /* Phases of an exchange in their order; X(PHASE, name). The names are those that filters are
  * written with. */
@@ -58,7 +60,21 @@ struct pp_chain {
     uint32_t buffer_response; /* the same for the response body */
 };
 
-struct pp_cluster; /* proxy/cluster.h */
+struct pp_cluster;  /* proxy/cluster.h */
+struct pp_tls_conf; /* io/tls_conf.h */
+
+/* What is read of a connection before it begins (proxy/greet.h). */
+struct pp_greet_conf {
+    bool header;        /* a PROXY protocol header, from <proxies> */
+    bool proxies_unix;  /* connections from unix sockets are such ones, too */
+    bool others_direct; /* connections from elsewhere are served without one, not refused */
+    bool server_name;   /* the server name of a TLS ClientHello chooses among <upstream> */
+    uint32_t n_proxies;
+    const struct pp_cidr *proxies;
+    uint32_t n_name;
+    const struct pp_names_row *name; /* sorted; the values are indices of <upstream> */
+    struct pp_cluster *const *upstream;
+};
 
 struct pp_listener_conf {
     struct pp_span name;
@@ -70,14 +86,22 @@ struct pp_listener_conf {
     uint32_t max_requests;    /* per connection; 0: no limit */
     uint32_t max_connections; /* per worker; 0: no limit */
     uint32_t n_trusted;
-    const struct pp_cidr *trusted; /* whose X-Forwarded-* fields are believed */
-    bool trust_unix;               /* connections from unix sockets are believed too */
-    struct pp_span via;            /* "1.1 name", empty: no Via */
-    struct pp_span server;         /* replaces Server in responses unless empty */
-    uint32_t access_log;           /* index into logs, PP_ID_NONE: none */
-    uint32_t record;               /* counters (proxy/metrics.h), set at install */
-    struct pp_cluster *cluster;    /* not NULL: plain TCP, tunnelled to this upstream */
-    uint32_t keepalive_s;          /* of both ends of a tunnel: probes after so long; 0: none */
+    const struct pp_cidr *trusted;     /* whose X-Forwarded-* fields are believed */
+    bool trust_unix;                   /* connections from unix sockets are believed too */
+    struct pp_span via;                /* "1.1 name", empty: no Via */
+    struct pp_span server;             /* replaces Server in responses unless empty */
+    uint32_t access_log;               /* index into logs, PP_ID_NONE: none */
+    uint32_t record;                   /* counters (proxy/metrics.h), set at install */
+    bool tcp;                          /* plain TCP: connections are tunnelled */
+    struct pp_cluster *cluster;        /* to this upstream; NULL: <greet> must name one */
+    const struct pp_greet_conf *greet; /* NULL: connections begin at once */
+    struct pp_tls_conf *tls;      /* of new connections, NULL: plain; a reference of the arena's */
+    bool no_http2;                /* clients that begin with its preface are refused */
+    struct pp_http2_limits http2; /* 0 in a member: its default */
+    uint32_t keepalive_s;         /* of both ends of a tunnel: probes after so long; 0: none */
+    bool udp;                     /* takes datagrams for <cluster> */
+    uint32_t max_flows;           /* of a UDP listener, per worker; 0: no limit */
+    uint32_t responses; /* to each datagram: then its session ends at once; 0: any number */
 };
 
 enum pp_route_action {

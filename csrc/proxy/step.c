@@ -70,16 +70,19 @@ bool pp_step_phase(struct pp_exchange *x, enum pp_phase phase, enum pp_exchange_
     return true;
 }
 
-bool pp_step_retry(struct pp_exchange *x, bool reused, bool silent)
+bool pp_step_retry(struct pp_exchange *x)
 {
     struct pp_fault f = x->last_fault;
+    struct pp_flow *request = &x->flow[PP_DIR_REQUEST];
     if (x->endpoint != NULL) {
         PP_COUNT(&x->core->metrics, x->endpoint->record, ENDPOINT, FAILURES, 1);
         if (x->endpoint->index < 64)
             x->tried |= UINT64_C(1) << x->endpoint->index;
     }
-    if (!pp_retry_may(x, &f, reused, silent))
+    if (!pp_retry_may(x, &f))
         return pp_step_to_error(x, f);
+    x->replays += f.code == PP_FAULT_UPSTREAM_REFUSED;
+    request->head_sent = request->sink_ended = request->sink_broken = false;
     PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, RETRIES, 1);
     pp_exchange_enter(x, PP_EXCHANGE_PEER);
     return true;

@@ -29,9 +29,9 @@ bool pp_step_to_error(struct pp_exchange *x, struct pp_fault f);
 bool pp_step_to_abort(struct pp_exchange *x, struct pp_fault f);
 /* A phase ended with PP_REPLY: by an answer, or by a fault (the filter raised). True. */
 bool pp_step_to_reply(struct pp_exchange *x);
-/* Another attempt, or the end. x->last_fault says what happened to a connection that was <reused>
- * and <silent> until then; it is detached. True. */
-bool pp_step_retry(struct pp_exchange *x, bool reused, bool silent);
+/* Another attempt, or the end. x->last_fault says what happened to the connection; it is detached.
+ * True. */
+bool pp_step_retry(struct pp_exchange *x);
 /* Give the endpoint's connection back, if there is one, and end body filters. */
 void pp_step_detach_up(struct pp_exchange *x, bool reusable);
 

@@ -1,5 +1,6 @@
 /* The steps of the request: from its head to its sending. */
 #include "proxy/forward.h"
+#include "proxy/grpc.h"
 #include "proxy/reply.h"
 #include "proxy/step.h"
 #include "proxy/up.h"
@@ -72,6 +73,11 @@ static void begin_route(struct pp_exchange *x)
     uint64_t total = x->route->total_timeout_ms;
     if (total == 0 && x->cluster != NULL)
         total = x->cluster->conf.total_timeout_ms;
+    if (pp_grpc_is_call(&x->request)) {
+        uint64_t wanted = pp_grpc_timeout_ms(&x->request);
+        if (wanted > 0)
+            total = total == 0 ? wanted : PP_MIN(total, wanted);
+    }
     if (total > 0) {
         pp_timer_init(&x->timer, on_total_timeout);
         pp_loop_start(&core->loop, &x->timer, core->loop.now_ms + total);
@@ -146,7 +152,7 @@ bool pp_step_request(struct pp_exchange *x)
         pp_exchange_enter(x, PP_EXCHANGE_REPLY);
         return true;
     }
-    if (pp_upgrade_offer(x) != PP_OK)
+    if (pp_up_can_tunnel(x->cluster) && pp_upgrade_offer(x) != PP_OK)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length, route->max_body,
                   route->chain.buffer_request);
@@ -248,7 +254,7 @@ bool pp_step_connect_failed(struct pp_exchange *x)
         return false;
     if (verdict == PP_REPLY)
         return pp_step_to_reply(x);
-    return pp_step_retry(x, false, true);
+    return pp_step_retry(x);
 }
 
 static void frame_request(struct pp_exchange *x)
@@ -274,12 +280,10 @@ static void frame_request(struct pp_exchange *x)
 
 static bool upstream_broke(struct pp_exchange *x, int rc)
 {
-    struct pp_up *up = pp_up_of(x);
-    bool reused = up->reused, silent = up->silent;
     x->last_fault = rc == PP_ELIMIT ? pp_step_fault(PP_FAULT_HEAD_TOO_LARGE, rc)
                                     : pp_body_sink_fault(PP_DIR_REQUEST, rc);
     pp_step_detach_up(x, false);
-    return pp_step_retry(x, reused, silent);
+    return pp_step_retry(x);
 }
 
 /* CONNECT: nothing goes to the endpoint, it is connected, and that is the answer. */

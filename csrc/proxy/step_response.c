@@ -30,7 +30,7 @@ static void frame_response(struct pp_exchange *x)
     } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->filtered) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = m->content_length;
-    } else if (x->request.minor == 0) {
+    } else if (pp_http_msg_is_1_0(&x->request)) {
         fr->body = PP_HTTP_BODY_CLOSE;
         x->close_down = true;
     } else {
@@ -188,7 +188,7 @@ static void count_end(struct pp_exchange *x)
 
 bool pp_step_tunnel(struct pp_exchange *x)
 {
-    if (x->tunnelled || !x->ops[PP_SIDE_DOWN]->can_take(x) || !x->ops[PP_SIDE_UP]->can_take(x))
+    if (x->tunnelled || x->ops[PP_SIDE_DOWN]->room(x) == 0 || x->ops[PP_SIDE_UP]->room(x) == 0)
         return false; /* `drained` will tell */
     if (pp_tunnel_begin(x) != PP_OK)
         return pp_step_to_abort(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));

@@ -19,6 +19,7 @@ static void free_now(struct pp_deferred *deferred)
     struct pp_core *core = t->core;
     if (t->ep != NULL)
         pp_cluster_unref(t->ep->cluster);
+    pp_announced_unref(t->announced);
     pp_slab_put(&core->tunnel_slab, t);
 }
 

@@ -25,6 +25,7 @@
 
 #include "io/chan.h"
 #include "io/listener.h"
+#include "proxy/announced.h"
 #include "proxy/cluster.h"
 #include "proxy/exchange.h"
 #include "proxy/h1.h"
@@ -76,6 +77,7 @@ struct pp_tunnel {
     struct pp_span head[2]; /* of <x>, written for another worker; empty before */
     struct pp_exchange *x;  /* that it is the end of, in state TUNNEL or LOG; NULL: none */
     struct pp_sock_addr client;
+    struct pp_announced *announced; /* what came before its first byte; NULL: nothing */
     struct pp_timer timer;
     uint64_t deadline_ms; /* of the connect; UINT64_MAX: none */
     uint64_t idle_ms;     /* without a byte either way it ends; 0: never */
@@ -130,6 +132,9 @@ void pp_tunnel_close_all(struct pp_core *core);
 /* Listener callback: a connection of <l>->owner, a struct pp_door whose listener has a cluster. It
  * is tunnelled to one of its endpoints; when none can be reached, the client is reset. */
 void pp_tunnel_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from);
+/* The same for a connection (owned from now on) that was accepted and counted before, to <cl>. */
+void pp_tunnel_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival,
+                     struct pp_cluster *cl);
 /* Make <t> one of <door>'s; when it has ended, it leaves. */
 void pp_tunnel_enter(struct pp_tunnel *t, struct pp_door *door);
 void pp_tunnel_leave(struct pp_tunnel *t);

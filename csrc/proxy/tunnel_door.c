@@ -56,7 +56,7 @@ static void on_ended(struct pp_tunnel *t)
 
 /* ---- connecting ---- */
 
-static void connect_next(struct pp_tunnel *t);
+static void connect_next(struct pp_tunnel *t, struct pp_cluster *cl);
 
 void pp_tunnel_keep_alive(const struct pp_tunnel *t)
 {
@@ -65,6 +65,17 @@ void pp_tunnel_keep_alive(const struct pp_tunnel *t)
         return;
     for (int side = 0; side < 2; side++) /* a unix socket refuses, and needs none */
         (void)pp_sock_keepalive(t->ch[side].io.fd, (int)s, PROBE_INTERVAL_S, PROBES);
+}
+
+/* The endpoint is told who the client is, before anything else. PP_OK, or why it could not be. */
+static int announce(const struct pp_tunnel *t)
+{
+    struct pp_sock_addr local;
+    unsigned version = t->ep->cluster->conf.proxy_protocol;
+    if (version == 0)
+        return PP_OK;
+    pp_sock_local(t->ch[PP_SIDE_DOWN].io.fd, &local);
+    return pp_announced_send(t->announced, version, &t->client, &local, t->ch[PP_SIDE_UP].io.fd);
 }
 
 static void connected(struct pp_tunnel *t)
@@ -117,13 +128,14 @@ static int connect_to(struct pp_tunnel *t, struct pp_endpoint *ep)
     if (rc != PP_OK && rc != PP_EAGAIN)
         return rc;
     int err = pp_tunnel_attach(t, PP_SIDE_UP, fd, rc == PP_OK);
-    return err != PP_OK ? err : rc;
+    if (err != PP_OK || rc != PP_OK)
+        return err != PP_OK ? err : rc;
+    return announce(t);
 }
 
-static void connect_next(struct pp_tunnel *t)
+/* To an endpoint of <cl>: the same one at every attempt, whatever is installed meanwhile. */
+static void connect_next(struct pp_tunnel *t, struct pp_cluster *cl)
 {
-    /* The cluster of the first attempt, whatever is installed meanwhile. */
-    struct pp_cluster *cl = t->ep != NULL ? t->ep->cluster : t->door->conf->cluster;
     for (;;) { /* as often as retries allow: give_up() counts */
         struct pp_endpoint *ep = pp_cluster_pick(cl, t->tried, 0);
         if (ep == NULL) {
@@ -150,16 +162,18 @@ static void on_connecting(struct pp_tunnel *t)
 {
     int rc = pp_sock_connect_result(t->ch[PP_SIDE_UP].io.fd);
     if (rc == PP_OK)
+        rc = announce(t);
+    if (rc == PP_OK)
         connected(t);
     else if (rc != PP_EAGAIN && give_up(t, rc))
-        connect_next(t);
+        connect_next(t, t->ep->cluster);
 }
 
 static void on_expired(struct pp_tunnel *t)
 {
     PP_COUNT(&t->core->metrics, t->ep->cluster->record, UPSTREAM, TIMEOUTS, 1);
     if (give_up(t, PP_ETIMEDOUT))
-        connect_next(t);
+        connect_next(t, t->ep->cluster);
 }
 
 const struct pp_tunnel_ops pp_tunnel_door_ops = {
@@ -167,22 +181,33 @@ const struct pp_tunnel_ops pp_tunnel_door_ops = {
 
 /* ---- accepting ---- */
 
-void pp_tunnel_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
+void pp_tunnel_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival,
+                     struct pp_cluster *cl)
 {
-    struct pp_door *door = l->owner;
     struct pp_core *core = door->core;
     struct pp_tunnel *t = pp_tunnel_new(core, &pp_tunnel_door_ops);
     if (t == NULL) {
+        pp_announced_unref(arrival->announced);
         pp_fd_close(&fd);
         PP_COUNT(&core->metrics, door->conf->record, LISTENER, REJECTED, 1);
         return;
     }
-    pp_sock_addr_from(&t->client, from);
+    t->client = arrival->client;
+    t->announced = arrival->announced;
+    t->start_us -= PP_MIN(arrival->waited_ms * 1000, t->start_us - 1);
     pp_tunnel_enter(t, door);
-    PP_COUNT(&core->metrics, door->conf->record, LISTENER, CONNECTIONS, 1);
     int rc = pp_tunnel_attach(t, PP_SIDE_DOWN, fd, true);
     if (rc != PP_OK)
         pp_tunnel_end(t, pp_fault_make(PP_FAULT_NO_MEMORY, PP_SIDE_DOWN, false, rc), true);
     else
-        connect_next(t);
+        connect_next(t, cl);
+}
+
+void pp_tunnel_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
+{
+    struct pp_door *door = l->owner;
+    struct pp_arrival arrival = {.announced = NULL};
+    pp_sock_addr_from(&arrival.client, from);
+    PP_COUNT(&door->core->metrics, door->conf->record, LISTENER, CONNECTIONS, 1);
+    pp_tunnel_admit(door, fd, &arrival, door->conf->cluster);
 }

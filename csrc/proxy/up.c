@@ -1,7 +1,10 @@
 #include "proxy/up.h"
 
 #include "base/check.h"
+#include "io/chan_tls.h"
+#include "io/fd.h"
 #include "io/sock.h"
+#include "proxy/up_h2.h"
 
 static void count(struct pp_up *up, int n)
 {
@@ -12,6 +15,8 @@ static void free_now(struct pp_deferred *deferred)
 {
     struct pp_up *up = PP_CONTAINER_OF(deferred, struct pp_up, deferred);
     struct pp_core *core = up->h.core;
+    if (up->proto->on_free != NULL)
+        up->proto->on_free(up);
     pp_cluster_unref(up->ep->cluster);
     pp_slab_put(&core->up_slab, up);
 }
@@ -21,8 +26,8 @@ void pp_up_close(struct pp_up *up)
     if (up->state == PP_UP_CLOSED)
         return;
     PP_ASSERT(up->x == NULL);
-    if (up->state == PP_UP_IDLE)
-        pp_pool_detach(up->ep, &up->pooled);
+    up->proto->on_close(up);
+    pp_up_tls_keep_ticket(up);
     up->state = PP_UP_CLOSED;
     count(up, -1);
     pp_loop_stop(&up->h.core->loop, &up->timer);
@@ -40,14 +45,21 @@ void pp_up_expect(struct pp_up *up, enum pp_fault_code why, uint64_t ms)
         pp_loop_no_later(lp, &up->timer, up->deadline_ms);
 }
 
+static bool is_open(const struct pp_up *up)
+{
+    return up->state == PP_UP_BUSY || up->state == PP_UP_IDLE;
+}
+
 static void on_timer(struct pp_timer *t)
 {
     struct pp_up *up = PP_CONTAINER_OF(t, struct pp_up, timer);
     struct pp_loop *lp = &up->h.core->loop;
     if (up->again) {
         up->again = false;
-        if (up->x != NULL) {
-            pp_up_h1_on_readable(up);
+        if (is_open(up)) {
+            if (up->deadline_ms != UINT64_MAX)
+                pp_loop_start(lp, t, up->deadline_ms);
+            up->proto->on_readable(up);
             return;
         }
     }
@@ -63,8 +75,13 @@ static void on_timer(struct pp_timer *t)
         return;
     }
     PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, TIMEOUTS, 1);
-    up->x->events->failed(up->x, pp_fault_make((enum pp_fault_code)up->why, PP_SIDE_UP,
-                                               up->why == PP_FAULT_CONNECT_TIMEOUT, PP_ETIMEDOUT));
+    bool connecting = up->state == PP_UP_CONNECTING || up->state == PP_UP_HANDSHAKE;
+    struct pp_fault f =
+        pp_fault_make((enum pp_fault_code)up->why, PP_SIDE_UP, connecting, PP_ETIMEDOUT);
+    if (connecting)
+        up->proto->on_failed(up, f);
+    else
+        up->proto->on_late(up, f);
 }
 
 static struct pp_fault connect_fault(int rc)
@@ -75,20 +92,49 @@ static struct pp_fault connect_fault(int rc)
     return pp_fault_make(code, PP_SIDE_UP, true, rc);
 }
 
-static void on_connecting(struct pp_up *up)
+/* The endpoint is told who the client is, before the first request. PP_OK, or why it could not be.
+ */
+static int announce(const struct pp_exchange *x, const struct pp_endpoint *ep, int fd)
 {
-    struct pp_exchange *x = up->x;
-    int rc = pp_sock_connect_result(up->h.ch.io.fd);
+    struct pp_sock_addr local;
+    unsigned version = ep->cluster->conf.proxy_protocol;
+    if (version == 0)
+        return PP_OK;
+    if (x == NULL) /* one of many clients: there is nobody to announce */
+        return PP_EINVAL;
+    pp_sock_local(x->client_fd, &local);
+    return pp_announced_send(x->announced, version, &x->client, &local, fd);
+}
+
+static void on_handshake(struct pp_up *up)
+{
+    struct pp_fault f;
+    int rc = pp_up_tls_handshake(up, &f);
     if (rc == PP_EAGAIN)
         return;
     if (rc != PP_OK) {
-        x->events->failed(x, connect_fault(rc));
+        up->proto->on_failed(up, f);
         return;
     }
     up->state = PP_UP_BUSY;
-    up->h.ch.writable = true;
     pp_up_expect(up, PP_FAULT_NONE, 0);
-    x->events->connected(x);
+    up->proto->on_connected(up);
+}
+
+static void on_connecting(struct pp_up *up)
+{
+    int rc = pp_sock_connect_result(up->h.ch.io.fd);
+    if (rc == PP_EAGAIN)
+        return;
+    if (rc == PP_OK)
+        rc = announce(up->x, up->ep, up->h.ch.io.fd);
+    if (rc != PP_OK) {
+        up->proto->on_failed(up, connect_fault(rc));
+        return;
+    }
+    up->state = PP_UP_HANDSHAKE;
+    up->h.ch.writable = true;
+    on_handshake(up);
 }
 
 static void on_event(struct pp_io *io, uint32_t events)
@@ -96,32 +142,49 @@ static void on_event(struct pp_io *io, uint32_t events)
     struct pp_up *up = PP_CONTAINER_OF(PP_CONTAINER_OF(io, struct pp_chan, io), struct pp_up, h.ch);
     bool was_full = !up->h.ch.writable;
     pp_chan_note(&up->h.ch, events);
-    if (up->state == PP_UP_BUSY) {
-        struct pp_exchange *x = up->x;
-        if (was_full && up->h.ch.writable)
-            pp_up_h1_on_writable(up);
-        if (up->x == x && up->state == PP_UP_BUSY && up->h.ch.readable)
-            pp_up_h1_on_readable(up);
-    } else if (up->state == PP_UP_CONNECTING) {
+    if (up->state == PP_UP_CONNECTING) {
         if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0)
             on_connecting(up);
-    } else if (up->state == PP_UP_IDLE && up->h.ch.readable) {
-        /* The endpoint closed it, or sent something nobody asked for: either way it is of no more
-         * use. */
-        pp_up_close(up);
+    } else if (up->state == PP_UP_HANDSHAKE) {
+        on_handshake(up);
+    } else if (is_open(up) && was_full && up->h.ch.writable) {
+        up->proto->on_writable(up);
     }
+    if (is_open(up) && up->h.ch.readable)
+        up->proto->on_readable(up);
 }
 
-static void lend(struct pp_up *up, struct pp_exchange *x)
+void pp_up_again(struct pp_up *up)
 {
-    up->x = x;
-    x->side[PP_SIDE_UP] = up;
-    x->ops[PP_SIDE_UP] = &pp_up_h1_ops;
-    up->silent = true;
-    up->pooled.uses++;
-    up->ep->active++;
-    PP_COUNT(&x->core->metrics, up->ep->record, ENDPOINT, REQUESTS, 1);
-    PP_COUNT(&x->core->metrics, up->ep->record, ENDPOINT, ACTIVE, 1);
+    /* A timer that is due fires at the end of this turn and before the next wait. */
+    struct pp_loop *lp = &up->h.core->loop;
+    up->again = true;
+    pp_loop_start(lp, &up->timer, lp->now_ms);
+}
+
+void pp_up_begin(struct pp_exchange *x, struct pp_endpoint *ep, bool reused)
+{
+    x->reused = reused;
+    x->silent = true;
+    ep->active++;
+    PP_COUNT(&x->core->metrics, ep->record, ENDPOINT, REQUESTS, 1);
+    PP_COUNT(&x->core->metrics, ep->record, ENDPOINT, ACTIVE, 1);
+    if (reused)
+        PP_COUNT(&x->core->metrics, ep->cluster->record, UPSTREAM, REUSES, 1);
+}
+
+void pp_up_end(struct pp_exchange *x, struct pp_endpoint *ep)
+{
+    ep->active--;
+    PP_COUNT(&x->core->metrics, ep->record, ENDPOINT, ACTIVE, -1);
+    x->ops[PP_SIDE_UP] = NULL;
+    x->side[PP_SIDE_UP] = NULL;
+}
+
+struct pp_fault pp_up_reset_fault(struct pp_up *up, int rc)
+{
+    PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, RESETS, 1);
+    return pp_fault_make(PP_FAULT_UPSTREAM_RESET, PP_SIDE_UP, false, rc);
 }
 
 static bool reuse(struct pp_exchange *x, struct pp_endpoint *ep)
@@ -131,25 +194,47 @@ static bool reuse(struct pp_exchange *x, struct pp_endpoint *ep)
         return false;
     struct pp_up *up = PP_CONTAINER_OF(p, struct pp_up, pooled);
     up->state = PP_UP_BUSY;
-    up->reused = true;
-    lend(up, x);
-    PP_COUNT(&x->core->metrics, ep->cluster->record, UPSTREAM, REUSES, 1);
+    pp_up_h1_lend(up, x, true);
     return true;
 }
 
-int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
+static bool must_speak_h2(const struct pp_cluster *cl)
+{
+    return cl->conf.http2.protocol == PP_CLUSTER_H2 || cl->conf.http2.protocol == PP_CLUSTER_H2C;
+}
+
+/* May connections of <cl> turn out to speak HTTP/2? */
+static bool may_speak_h2(const struct pp_cluster *cl)
+{
+    if (cl->conf.proxy_protocol != 0) /* a connection is of one client */
+        return false;
+    return must_speak_h2(cl) ||
+           (cl->conf.http2.protocol == PP_CLUSTER_AUTO && cl->conf.tls != NULL);
+}
+
+bool pp_up_can_tunnel(const struct pp_cluster *cl)
+{
+    return cl == NULL || !must_speak_h2(cl);
+}
+
+/* A new connection to <ep> because of <x>, of nobody yet. PP_OK: connected; PP_EAGAIN: connecting;
+ * else the error. */
+static int dial(const struct pp_exchange *x, struct pp_endpoint *ep, bool only_h1,
+                struct pp_up **out)
 {
     struct pp_core *core = x->core;
-    if (!fresh && reuse(x, ep))
-        return PP_OK;
-    struct pp_up *up = pp_slab_get(&core->up_slab);
+    struct pp_up *up = *out = pp_slab_get(&core->up_slab);
     if (up == NULL)
         return PP_ENOMEM;
     memset(up, 0, sizeof(*up));
     int fd;
     int rc = pp_sock_connect(&ep->dest, &fd);
     bool done = rc == PP_OK;
-    if (done || rc == PP_EAGAIN)
+    if (done)
+        rc = announce(x, ep, fd);
+    if (done && rc != PP_OK)
+        pp_fd_close(&fd);
+    if (rc == PP_OK || rc == PP_EAGAIN)
         rc = pp_chan_tcp_open(&up->h.ch, &core->loop, fd, on_event, false);
     if (rc != PP_OK) {
         pp_slab_put(&core->up_slab, up);
@@ -158,21 +243,52 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     up->h.core = core;
     up->h.first = &core->input_slab;
     up->ep = ep;
-    up->state = done ? PP_UP_BUSY : PP_UP_CONNECTING;
+    up->proto = &pp_up_h1_proto;
+    rc = pp_up_tls_open(up, only_h1);
+    if (rc != PP_OK) {
+        pp_h1_close(&up->h, true);
+        pp_slab_put(&core->up_slab, up);
+        return rc;
+    }
+    up->state = !done ? PP_UP_CONNECTING : pp_chan_is_tls(&up->h.ch) ? PP_UP_HANDSHAKE : PP_UP_BUSY;
     up->h.ch.writable = done;
+    done = up->state == PP_UP_BUSY;
     pp_timer_init(&up->timer, on_timer);
     pp_pool_init(&up->pooled, core->loop.now_ms);
     pp_cluster_ref(ep->cluster);
     count(up, 1);
     PP_COUNT(&core->metrics, ep->cluster->record, UPSTREAM, CONNECTS, 1);
-    lend(up, x);
     pp_up_expect(up, PP_FAULT_CONNECT_TIMEOUT, done ? 0 : ep->cluster->conf.connect_timeout_ms);
     return done ? PP_OK : PP_EAGAIN;
 }
 
-/* A read that got just what it asked for leaves the flag: ask the socket itself. */
-static bool is_quiet(struct pp_h1 *h)
+int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
 {
+    bool shared = may_speak_h2(ep->cluster) && !(x->wants_tunnel && pp_up_can_tunnel(ep->cluster));
+    x->reused = false;
+    if (shared) {
+        int rc = pp_up_h2_join(x, ep, fresh);
+        if (rc != PP_ENOENT)
+            return rc;
+    }
+    if (!fresh && reuse(x, ep))
+        return PP_OK;
+    struct pp_up *up;
+    int rc = dial(x, ep, !shared, &up);
+    if (rc != PP_OK && rc != PP_EAGAIN)
+        return rc;
+    if (!shared)
+        pp_up_h1_lend(up, x, false);
+    else if (pp_up_h2_begin(up, x) != PP_OK) {
+        pp_up_close(up);
+        return PP_ENOMEM;
+    }
+    return rc;
+}
+
+bool pp_up_is_quiet(struct pp_up *up)
+{
+    struct pp_h1 *h = &up->h;
     char byte;
     size_t n;
     return !h->ch.readable || pp_chan_read(&h->ch, &byte, 1, &n) == PP_EAGAIN;
@@ -181,9 +297,10 @@ static bool is_quiet(struct pp_h1 *h)
 void pp_up_release(struct pp_up *up)
 {
     struct pp_h1 *h = &up->h;
+    pp_up_tls_keep_ticket(up);
     pp_h1_end_message(h);
     bool clean = up->state == PP_UP_BUSY && h->mem == NULL && pp_h1_is_flushed(h) && !h->ch.rdhup &&
-                 is_quiet(h);
+                 pp_up_is_quiet(up);
     if (!clean || !pp_pool_release(up->ep, &up->pooled, h->core->loop.now_ms)) {
         pp_up_close(up);
         return;
@@ -205,5 +322,6 @@ void pp_up_close_idle(struct pp_cluster *cl)
         while (!pp_list_is_empty(&ep->idle))
             pp_up_close(PP_CONTAINER_OF(PP_CONTAINER_OF(ep->idle.next, struct pp_pooled, link),
                                         struct pp_up, pooled));
+        pp_up_h2_retire(ep);
     }
 }

@@ -1,12 +1,18 @@
 /* HTTP/1 towards an endpoint: the request goes out, the response head is parsed, its body is
  * pumped. */
 #include "base/check.h"
+#include "io/chan_tls.h"
 #include "proxy/up.h"
 #include "wire/http_rules.h"
 
+static struct pp_up *up_of(const struct pp_exchange *x)
+{
+    return x->side[PP_SIDE_UP];
+}
+
 static int send_head(struct pp_exchange *x)
 {
-    struct pp_up *up = pp_up_of(x);
+    struct pp_up *up = up_of(x);
     pp_http1_head_init(&up->head, PP_HTTP1_RESPONSE);
     return pp_h1_add_request(&up->h, &x->request, x->target, x->up_host,
                              &x->flow[PP_DIR_REQUEST].framing);
@@ -14,7 +20,7 @@ static int send_head(struct pp_exchange *x)
 
 static int send_body(struct pp_exchange *x, struct pp_span piece)
 {
-    return pp_h1_add_piece(&pp_up_of(x)->h, piece,
+    return pp_h1_add_piece(&up_of(x)->h, piece,
                            x->flow[PP_DIR_REQUEST].framing.body == PP_HTTP_BODY_CHUNKED);
 }
 
@@ -22,7 +28,7 @@ static int send_end(struct pp_exchange *x)
 {
     const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
     return flow->framing.body == PP_HTTP_BODY_CHUNKED
-               ? pp_h1_add_last_chunk(&pp_up_of(x)->h, flow->trailers)
+               ? pp_h1_add_last_chunk(&up_of(x)->h, flow->trailers)
                : PP_OK;
 }
 
@@ -44,7 +50,7 @@ static void settle_deadline(struct pp_up *up)
 
 static int flush(struct pp_exchange *x)
 {
-    struct pp_up *up = pp_up_of(x);
+    struct pp_up *up = up_of(x);
     size_t sent;
     int rc = pp_h1_flush(&up->h, &sent);
     if (rc == PP_OK)
@@ -52,15 +58,9 @@ static int flush(struct pp_exchange *x)
     return rc;
 }
 
-static bool can_take(const struct pp_exchange *x)
+static size_t room(const struct pp_exchange *x)
 {
-    return pp_h1_can_take(&pp_up_of(x)->h);
-}
-
-static struct pp_fault reset_fault(struct pp_up *up, int rc)
-{
-    PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, RESETS, 1);
-    return pp_fault_make(PP_FAULT_UPSTREAM_RESET, PP_SIDE_UP, false, rc);
+    return pp_h1_can_take(&up_of(x)->h) ? SIZE_MAX : 0;
 }
 
 static struct pp_fault response_fault(int rc)
@@ -109,13 +109,13 @@ static void read_head(struct pp_up *up)
                 pp_h1_compact(h);
             rc = pp_h1_fill(h, most, &n);
             if (rc == PP_OK) {
-                up->silent = false;
+                x->silent = false;
                 continue;
             }
             if (rc == PP_EAGAIN)
                 return;
             if (rc == PP_EEOF || rc == PP_ERESET || rc == PP_EIO) {
-                x->events->failed(x, reset_fault(up, rc));
+                x->events->failed(x, pp_up_reset_fault(up, rc));
                 return;
             }
         }
@@ -126,7 +126,7 @@ static void read_head(struct pp_up *up)
 
 static void pump(struct pp_exchange *x)
 {
-    struct pp_up *up = pp_up_of(x);
+    struct pp_up *up = up_of(x);
     if (x->state == PP_EXCHANGE_AWAIT) {
         read_head(up);
         return;
@@ -138,7 +138,7 @@ static void pump(struct pp_exchange *x)
         return;
     /* While the client is slow the endpoint is not to blame for silence. */
     bool stalled = x->flow[PP_DIR_RESPONSE].parked ||
-                   (pp_exchange_is_attached(x, PP_SIDE_DOWN) && !x->ops[PP_SIDE_DOWN]->can_take(x));
+                   (pp_exchange_is_attached(x, PP_SIDE_DOWN) && x->ops[PP_SIDE_DOWN]->room(x) == 0);
     if (stalled)
         pp_up_expect(up, PP_FAULT_NONE, 0);
     else
@@ -147,25 +147,32 @@ static void pump(struct pp_exchange *x)
 
 static void probe(struct pp_exchange *x)
 {
-    pp_up_of(x)->h.ch.readable = true;
+    up_of(x)->h.ch.readable = true;
     pump(x);
 }
 
-void pp_up_h1_on_readable(struct pp_up *up)
+static void on_readable(struct pp_up *up)
 {
-    pump(up->x);
+    if (up->state == PP_UP_BUSY)
+        pump(up->x);
+    /* Idle, and it was closed, or something came that nobody asked for: it is of no more use. But a
+     * session ticket is none of the exchange's business. */
+    else if (!pp_chan_is_tls(&up->h.ch) || !pp_up_is_quiet(up))
+        pp_up_close(up);
 }
 
-void pp_up_h1_on_writable(struct pp_up *up)
+static void on_writable(struct pp_up *up)
 {
     struct pp_exchange *x = up->x;
     size_t sent;
+    if (x == NULL)
+        return;
     int rc = pp_h1_flush(&up->h, &sent);
     if (rc != PP_OK) {
         /* It may have answered before it stopped reading: that answer comes first. */
         probe(x);
         if (up->x == x && x->state <= PP_EXCHANGE_AWAIT)
-            x->events->failed(x, reset_fault(up, rc));
+            x->events->failed(x, pp_up_reset_fault(up, rc));
         return;
     }
     if (!pp_h1_is_flushed(&up->h))
@@ -176,48 +183,41 @@ void pp_up_h1_on_writable(struct pp_up *up)
 
 static void yield(struct pp_exchange *x)
 {
-    /* A timer that is due fires at the end of this turn and before the next wait. */
-    struct pp_up *up = pp_up_of(x);
-    up->again = true;
-    pp_loop_start(&x->core->loop, &up->timer, x->core->loop.now_ms);
+    pp_up_again(up_of(x));
 }
 
 static void moved(struct pp_exchange *x, size_t n, bool read)
 {
-    struct pp_up *up = pp_up_of(x);
     (void)n;
     if (read)
-        up->silent = false;
+        x->silent = false;
 }
 
 static struct pp_chan *plain_channel(const struct pp_exchange *x)
 {
-    return pp_h1_plain_channel(&pp_up_of(x)->h);
+    return pp_h1_plain_channel(&up_of(x)->h);
 }
 
 static bool is_readable(const struct pp_exchange *x)
 {
-    return pp_up_of(x)->h.ch.readable;
+    return up_of(x)->h.ch.readable;
 }
 
 static bool has_buffered(const struct pp_exchange *x)
 {
-    return pp_h1_unread(&pp_up_of(x)->h) > 0;
+    return pp_h1_unread(&up_of(x)->h) > 0;
 }
 
 static bool discard(struct pp_exchange *x)
 {
-    return pp_body_discard(x, PP_DIR_RESPONSE, &pp_up_of(x)->h);
+    return pp_body_discard(x, PP_DIR_RESPONSE, &up_of(x)->h);
 }
 
 static void finish(struct pp_exchange *x, bool reusable)
 {
-    struct pp_up *up = pp_up_of(x);
+    struct pp_up *up = up_of(x);
     up->x = NULL;
-    up->ep->active--;
-    PP_COUNT(&x->core->metrics, up->ep->record, ENDPOINT, ACTIVE, -1);
-    x->ops[PP_SIDE_UP] = NULL;
-    x->side[PP_SIDE_UP] = NULL;
+    pp_up_end(x, up->ep);
     if (reusable)
         pp_up_release(up);
     else
@@ -226,7 +226,7 @@ static void finish(struct pp_exchange *x, bool reusable)
 
 static int give(struct pp_exchange *x, const struct pp_heir *to)
 {
-    struct pp_h1 *h = &pp_up_of(x)->h;
+    struct pp_h1 *h = &up_of(x)->h;
     int rc = h->mem == NULL ? PP_OK : pp_exchange_keep(x, h->mem, h->rd);
     if (rc != PP_OK)
         return rc;
@@ -235,12 +235,12 @@ static int give(struct pp_exchange *x, const struct pp_heir *to)
     return rc;
 }
 
-const struct pp_side_ops pp_up_h1_ops = {
+static const struct pp_side_ops side_ops = {
     .send_head = send_head,
     .send_body = send_body,
     .send_end = send_end,
     .flush = flush,
-    .can_take = can_take,
+    .room = room,
     .pump = pump,
     .probe = probe,
     .yield = yield,
@@ -251,4 +251,38 @@ const struct pp_side_ops pp_up_h1_ops = {
     .discard = discard,
     .give = give,
     .finish = finish,
+};
+
+void pp_up_h1_lend(struct pp_up *up, struct pp_exchange *x, bool reused)
+{
+    up->x = x;
+    x->side[PP_SIDE_UP] = up;
+    x->ops[PP_SIDE_UP] = &side_ops;
+    up->pooled.uses++;
+    pp_up_begin(x, up->ep, reused);
+}
+
+static void on_connected(struct pp_up *up)
+{
+    up->x->events->connected(up->x);
+}
+
+static void on_failed(struct pp_up *up, struct pp_fault f)
+{
+    up->x->events->failed(up->x, f);
+}
+
+static void on_close(struct pp_up *up)
+{
+    if (up->state == PP_UP_IDLE)
+        pp_pool_detach(up->ep, &up->pooled);
+}
+
+const struct pp_up_proto pp_up_h1_proto = {
+    .on_connected = on_connected,
+    .on_failed = on_failed,
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .on_late = on_failed,
+    .on_close = on_close,
 };

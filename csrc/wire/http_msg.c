@@ -11,9 +11,10 @@ void pp_http_msg_init(struct pp_http_msg *m, struct pp_arena *arena)
     m->cap_field = PP_HTTP_MSG_INLINE;
     m->seen = m->twice = 0;
     m->method = m->target = m->scheme = m->authority = PP_SPAN_NONE;
-    m->path = m->query = m->reason = PP_SPAN_NONE;
+    m->path = m->query = m->protocol = m->reason = PP_SPAN_NONE;
     m->status = 0;
     m->method_id = PP_HTTP_OTHER;
+    m->major = 1;
     m->minor = 0;
     m->body = PP_HTTP_BODY_NONE;
     m->keep_alive = m->expect_continue = m->upgrade = m->te_trailers = false;

@@ -23,7 +23,9 @@ struct pp_http_field {
 
 enum {
     PP_HTTP_FIELD_REMOVED = 1 << 0, /* not there any more, for every reader */
-    PP_HTTP_FIELD_HOP = 1 << 1 /* hop-by-hop: readable, never forwarded (RFC 9110 section 7.6.1) */
+    PP_HTTP_FIELD_HOP = 1 << 1, /* hop-by-hop: readable, never forwarded (RFC 9110 section 7.6.1) */
+    PP_HTTP_FIELD_SECRET = 1 << 2 /* sent so that HPACK never indexes it; goes on so (RFC 7541
+                                     section 6.2.3) */
 };
 
 /* How a body is delimited (RFC 9112 section 6.3). */
@@ -51,15 +53,17 @@ struct pp_http_msg {
         authority; /* effective host[:port] after pp_http_rules_request; may be empty (HTTP/1.0) */
     struct pp_span
         path; /* of the target, without the query; "*" for OPTIONS *, empty for CONNECT */
-    struct pp_span query; /* after '?', without it; query.p is NULL when there is no '?' */
+    struct pp_span query;    /* after '?', without it; query.p is NULL when there is no '?' */
+    struct pp_span protocol; /* HTTP/2 extended CONNECT (RFC 8441): its :protocol, else empty */
     /* response */
     struct pp_span reason;
     uint16_t status;
 
     uint8_t method_id; /* enum pp_http_method */
-    uint8_t minor;     /* HTTP/1.minor */
+    uint8_t major;     /* 1 or 2 */
+    uint8_t minor;     /* HTTP/1.minor; 1 in HTTP/2, so that `minor > 0` means "not HTTP/1.0" */
     /* filled by pp_http_rules_* */
-    uint8_t body;            /* enum pp_http_body */
+    uint8_t body;            /* enum pp_http_body; CHUNKED in HTTP/2: of unknown length */
     bool keep_alive;         /* what the sender of this message wants */
     bool expect_continue;    /* request: waits for 100 (RFC 9110 section 10.1.1) */
     bool upgrade;            /* Connection names upgrade and Upgrade is present */
@@ -112,6 +116,12 @@ static inline struct pp_span pp_http_field_value(const struct pp_http_field *f)
 static inline bool pp_http_field_is_live(const struct pp_http_field *f)
 {
     return !(f->flags & PP_HTTP_FIELD_REMOVED);
+}
+
+/* HTTP/1.0: without chunked coding, interim responses and Expect. */
+static inline bool pp_http_msg_is_1_0(const struct pp_http_msg *m)
+{
+    return m->major == 1 && m->minor == 0;
 }
 
 #endif

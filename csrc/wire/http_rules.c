@@ -350,6 +350,141 @@ int pp_http_rules_response(struct pp_http_msg *m, enum pp_http_method request_me
     return PP_OK;
 }
 
+/* ---- HTTP/2 ---- */
+
+/* Fields that have no meaning in HTTP/2 but could have one behind us (RFC 9113 section 8.2.2). */
+static const uint64_t one_only = BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) |
+                                 BIT(TRANSFER_ENCODING) | BIT(UPGRADE);
+
+static int refuse_one_only(const struct pp_http_msg *m)
+{
+    const struct pp_http_field *te;
+
+    if (!(m->seen & (one_only | BIT(TE)))) {
+        return PP_OK;
+    }
+    if (m->seen & one_only) {
+        return PP_EHTTP_CONNECTION;
+    }
+    for (te = pp_http_msg_find_id(m, PP_NAME_TE); te; te = pp_http_msg_find_next(m, te)) {
+        if (!pp_span_eq_fold(pp_http_field_value(te), PP_SPAN("trailers"))) {
+            return PP_EHTTP_CONNECTION;
+        }
+    }
+    return PP_OK;
+}
+
+/* A method that is no token, and the forms of CONNECT. */
+static int check_pseudo(const struct pp_http_msg *m)
+{
+    bool connect = m->method_id == PP_HTTP_CONNECT;
+
+    if (!pp_http_tok_is_token(m->method) || (m->protocol.p && !connect)) {
+        return PP_EHTTP_METHOD;
+    }
+    if (connect && !m->protocol.p) {
+        return m->target.p || m->scheme.p || !m->authority.p ? PP_EHTTP_TARGET : PP_OK;
+    }
+    if (m->protocol.p && (!pp_http_tok_is_token(m->protocol) || !m->authority.p)) {
+        return PP_EHTTP_METHOD;
+    }
+    if (!pp_span_eq(m->scheme, PP_SPAN("https")) && !pp_span_eq(m->scheme, PP_SPAN("http"))) {
+        return PP_EURI_SCHEME;
+    }
+    return m->target.p ? PP_OK : PP_EHTTP_TARGET;
+}
+
+static int split_path(struct pp_http_msg *m)
+{
+    struct pp_span t = m->target;
+
+    m->path = m->query = PP_SPAN_NONE;
+    if (m->method_id == PP_HTTP_CONNECT && !m->protocol.p) {
+        struct pp_uri_authority a;
+
+        m->target = m->authority;
+        return pp_uri_authority_parse(m->authority, &a) == PP_OK && a.port > 0 ? PP_OK
+                                                                               : PP_EHTTP_TARGET;
+    }
+    for (size_t i = 0; i < t.n; i++) {
+        if (!pp_http_tok_is((unsigned char)t.p[i], PP_TOK_TARGET)) {
+            return PP_EHTTP_TARGET;
+        }
+    }
+    if (t.n > 0 && t.p[0] == '/') {
+        return split_origin(m);
+    }
+    m->path = t;
+    return pp_span_eq(t, PP_SPAN("*")) && m->method_id == PP_HTTP_OPTIONS ? PP_OK : PP_EHTTP_TARGET;
+}
+
+static int settle_authority_2(struct pp_http_msg *m)
+{
+    struct pp_uri_authority a;
+
+    if (!m->authority.p || pp_http_msg_find_id(m, PP_NAME_HOST)) {
+        /* An empty :authority beside a Host that says something names another place. */
+        return m->authority.p && m->authority.n == 0 ? PP_EURI_AUTHORITY : settle_authority(m);
+    }
+    if (pp_uri_authority_parse(m->authority, &a) != PP_OK) {
+        return PP_EURI_AUTHORITY;
+    }
+    return pp_http_msg_add(m, PP_SPAN("host"), PP_NAME_HOST, m->authority);
+}
+
+int pp_http_rules_request_2(struct pp_http_msg *m, bool end)
+{
+    int rc;
+
+    if ((rc = check_pseudo(m)) != PP_OK || (rc = split_path(m)) != PP_OK ||
+        (rc = settle_authority_2(m)) != PP_OK || (rc = refuse_one_only(m)) != PP_OK ||
+        (rc = read_framing(m)) != PP_OK) {
+        return rc;
+    }
+    if (m->body == PP_HTTP_BODY_NONE) {
+        m->body = end ? PP_HTTP_BODY_NONE : PP_HTTP_BODY_CHUNKED;
+    } else if (end && m->content_length > 0) {
+        return PP_EHTTP_BODY_SHORT;
+    }
+    mark_hops(m);
+    m->keep_alive = true;
+    m->upgrade = false;
+    if ((rc = read_expect(m)) != PP_OK) {
+        return rc;
+    }
+    read_te(m);
+    return PP_OK;
+}
+
+int pp_http_rules_response_2(struct pp_http_msg *m, enum pp_http_method request_method, bool end,
+                             bool *declared)
+{
+    bool interim = m->status < 200;
+    bool tunnel = request_method == PP_HTTP_CONNECT && m->status / 100 == 2;
+    int rc;
+
+    if (m->status < 100 || m->status > 999 || m->status == 101 || (interim && end)) {
+        return PP_EHTTP_STATUS;
+    }
+    if ((rc = refuse_one_only(m)) != PP_OK || (rc = read_framing(m)) != PP_OK) {
+        return rc;
+    }
+    mark_hops(m);
+    m->keep_alive = true;
+    m->upgrade = m->expect_continue = m->te_trailers = false;
+    *declared = m->body == PP_HTTP_BODY_LENGTH;
+    if (tunnel) {
+        m->body = PP_HTTP_BODY_CHUNKED;
+    } else if (interim || m->status == 204 || m->status == 304 || request_method == PP_HTTP_HEAD) {
+        m->body = PP_HTTP_BODY_NONE;
+    } else if (end && m->content_length > 0) {
+        return PP_EHTTP_BODY_SHORT;
+    } else if (m->body == PP_HTTP_BODY_NONE) {
+        m->body = end ? PP_HTTP_BODY_LENGTH : PP_HTTP_BODY_CHUNKED;
+    }
+    return PP_OK;
+}
+
 /* ---- tables ---- */
 
 bool pp_http_rules_may_trail(enum pp_http_name id, struct pp_span name)

@@ -42,6 +42,23 @@ int pp_http_rules_request(struct pp_http_msg *m) PP_MUST_USE;
 int pp_http_rules_response(struct pp_http_msg *m, enum pp_http_method request_method,
                            bool *declared) PP_MUST_USE;
 
+/* A request of HTTP/2 (RFC 9113 section 8.3): its method, scheme, authority, target (:path) and
+ * protocol are set as they came, with p == NULL for what did not come, and its fields added. Does
+ * for it what pp_http_rules_request does: path, query and authority are split and settled (a
+ * request without :authority needs Host, one with it gets a Host field; both must agree), method
+ * and path are checked, :protocol only with CONNECT (RFC 8441), which else names an authority with
+ * a port and nothing more (target is it then). <end>: no body follows; a body without
+ * Content-Length is CHUNKED. Fields of HTTP/1 connections are PP_EHTTP_CONNECTION (RFC 9113 section
+ * 8.2.2), and so is TE but for `trailers`; a length that does not fit <end> is
+ * PP_EHTTP_BODY_SHORT. */
+int pp_http_rules_request_2(struct pp_http_msg *m, bool end) PP_MUST_USE;
+
+/* A response of HTTP/2, as pp_http_rules_response; m->status is set. PP_EHTTP_STATUS for 101 and
+ * for a 1xx that ends the stream. A body that ends with the head has LENGTH 0; a 2xx to
+ * CONNECT has what flows through the tunnel as its body, CHUNKED. */
+int pp_http_rules_response_2(struct pp_http_msg *m, enum pp_http_method request_method, bool end,
+                             bool *declared) PP_MUST_USE;
+
 /* May the field <name> with id <id> stand in a trailer section (RFC 9110 section 6.5.1)? Not what
  * frames, routes, authenticates, controls caches or says how to read the content. <name> may be cut
  * to its first 32 bytes. */

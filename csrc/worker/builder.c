@@ -14,7 +14,7 @@ struct draft_filter {
 
 struct draft_endpoint {
     struct draft_endpoint *next;
-    struct pp_span address, name;
+    struct pp_span address, name, host;
     uint32_t weight;
 };
 
@@ -26,6 +26,13 @@ struct draft_upstream {
     uint32_t n;
     struct draft_endpoint *first, **end;
     struct pp_cluster *cluster; /* once it is built */
+};
+
+/* A server name of a listener, until the clusters are built. */
+struct draft_name {
+    struct pp_greet_conf *greet;
+    struct pp_span name;
+    struct draft_upstream *target;
 };
 
 /* A growing row of pointers or ids. */
@@ -41,6 +48,7 @@ struct pp_builder {
     struct row targets; /* of the routes: a draft_upstream or NULL each */
     struct row tunnels; /* listeners of plain TCP, and the draft_upstream of each */
     struct row tunnel_targets;
+    struct row server_names; /* a draft_name each */
     char why[PP_BUILDER_WHY];
 };
 
@@ -72,6 +80,7 @@ void pp_builder_free(struct pp_builder *b)
     pp_mem_free(b->targets.at);
     pp_mem_free(b->tunnels.at);
     pp_mem_free(b->tunnel_targets.at);
+    pp_mem_free(b->server_names.at);
     pp_mem_free(b);
 }
 
@@ -161,29 +170,104 @@ int pp_builder_add_listener(struct pp_builder *b, struct pp_span name,
     return rc == PP_OK ? push(&b->listeners, l, id) : rc;
 }
 
-int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_span range)
+/* Add <range> to the <*n> ranges at <*at>, or say that it is of unix sockets. */
+static int add_range(struct pp_builder *b, struct pp_span range, const struct pp_cidr **at,
+                     uint32_t *n, bool *of_unix)
 {
-    struct pp_listener_conf *l = b->listeners.at[listener];
     struct pp_cidr cidr;
     if (pp_span_eq(range, PP_SPAN("unix"))) {
-        l->trust_unix = true;
+        *of_unix = true;
         return PP_OK;
     }
     if (pp_cidr_parse(range, &cidr) != PP_OK)
         return bad(b, "not an address range (10.0.0.0/8, ::1, unix)", range);
-    struct pp_cidr *grown = pp_arena_alloc(&b->sn->arena, (l->n_trusted + 1) * sizeof(*grown));
+    struct pp_cidr *grown = pp_arena_alloc(&b->sn->arena, (*n + 1) * sizeof(*grown));
     if (grown == NULL)
         return PP_ENOMEM;
-    if (l->n_trusted > 0)
-        memcpy(grown, l->trusted, l->n_trusted * sizeof(*grown));
-    grown[l->n_trusted++] = cidr;
-    l->trusted = grown;
+    if (*n > 0)
+        memcpy(grown, *at, *n * sizeof(*grown));
+    grown[(*n)++] = cidr;
+    *at = grown;
     return PP_OK;
+}
+
+int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_span range)
+{
+    struct pp_listener_conf *l = b->listeners.at[listener];
+    return add_range(b, range, &l->trusted, &l->n_trusted, &l->trust_unix);
+}
+
+/* What is read of the listener's connections before they begin; NULL: memory is out. */
+static struct pp_greet_conf *greet_of(struct pp_builder *b, uint32_t listener)
+{
+    struct pp_listener_conf *l = b->listeners.at[listener];
+    if (l->greet == NULL)
+        l->greet = zalloc(b, sizeof(*l->greet));
+    return (struct pp_greet_conf *)l->greet;
+}
+
+int pp_builder_add_proxy(struct pp_builder *b, uint32_t listener, struct pp_span range,
+                         bool others_direct)
+{
+    struct pp_greet_conf *greet = greet_of(b, listener);
+    if (greet == NULL)
+        return PP_ENOMEM;
+    greet->header = true;
+    greet->others_direct = others_direct;
+    return add_range(b, range, &greet->proxies, &greet->n_proxies, &greet->proxies_unix);
+}
+
+int pp_builder_add_server_name(struct pp_builder *b, uint32_t listener, struct pp_span name,
+                               uint32_t upstream)
+{
+    char text[PP_NAMES_BYTES];
+    uint32_t id;
+    size_t n;
+    if (pp_names_normal(name, text, &n) != PP_OK)
+        return bad(b, "not a server name (a.example, *.a.example)", name);
+    struct pp_greet_conf *greet = greet_of(b, listener);
+    struct draft_name *row = zalloc(b, sizeof(*row));
+    if (greet == NULL || row == NULL)
+        return PP_ENOMEM;
+    greet->server_name = true;
+    ((struct pp_listener_conf *)b->listeners.at[listener])->tcp = true;
+    greet->n_name++;
+    row->greet = greet;
+    row->target = b->upstreams.at[upstream];
+    int rc = dup(b, pp_span(text, n), &row->name);
+    return rc == PP_OK ? push(&b->server_names, row, &id) : rc;
+}
+
+struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener)
+{
+    return b->listeners.at[listener];
+}
+
+struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstream)
+{
+    return &((struct draft_upstream *)b->upstreams.at[upstream])->conf;
+}
+
+struct pp_arena *pp_builder_arena(struct pp_builder *b)
+{
+    return &b->sn->arena;
+}
+
+void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
+                          const struct pp_http2_limits *limits)
+{
+    struct pp_listener_conf *l = b->listeners.at[listener];
+    l->no_http2 = !enabled;
+    l->http2 = *limits;
+    l->http2.head_bytes = l->limits.head_bytes;
+    l->http2.fields = l->limits.fields;
+    l->http2.target_bytes = l->limits.target_bytes;
 }
 
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream)
 {
     uint32_t id;
+    ((struct pp_listener_conf *)b->listeners.at[listener])->tcp = true;
     int rc = push(&b->tunnels, b->listeners.at[listener], &id);
     return rc == PP_OK ? push(&b->tunnel_targets, b->upstreams.at[upstream], &id) : rc;
 }
@@ -201,6 +285,8 @@ int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp
         return PP_ENOMEM;
     u->balance = ops;
     u->conf = *conf;
+    if (conf->proxy_protocol != 0)
+        u->conf.max_idle = 0; /* a connection is of the client that it began with */
     u->end = &u->first;
     int rc = dup(b, name, &u->name);
     return rc == PP_OK ? push(&b->upstreams, u, id) : rc;
@@ -226,6 +312,13 @@ int pp_builder_add_endpoint(struct pp_builder *b, uint32_t upstream, struct pp_s
     u->end = &ep->next;
     *id = u->n++;
     return PP_OK;
+}
+
+int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span host)
+{
+    struct draft_upstream *u = b->upstreams.at[upstream];
+    struct draft_endpoint *last = PP_CONTAINER_OF(u->end, struct draft_endpoint, next);
+    return dup(b, host, &last->host);
 }
 
 int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t timeout_ms,
@@ -368,8 +461,12 @@ static int build_cluster(struct pp_builder *b, struct draft_upstream *u)
     if (rc != PP_OK)
         pp_cluster_unref(cl);
     uint32_t i = 0;
-    for (const struct draft_endpoint *ep = u->first; ep != NULL && rc == PP_OK; ep = ep->next)
-        rc = pp_cluster_set_endpoint(cl, i++, ep->address, ep->name, ep->weight);
+    for (const struct draft_endpoint *ep = u->first; ep != NULL && rc == PP_OK; ep = ep->next) {
+        rc = pp_cluster_set_endpoint(cl, i, ep->address, ep->name, ep->weight);
+        if (rc == PP_OK && ep->host.n > 0)
+            rc = pp_cluster_set_host(cl, i, ep->host);
+        i++;
+    }
     return rc;
 }
 
@@ -397,6 +494,39 @@ static int build_clusters(struct pp_builder *b)
     return PP_OK;
 }
 
+/* Room for the server names of one listener: <n_name> is what there will be. */
+static int open_names(struct pp_builder *b, struct pp_greet_conf *greet)
+{
+    struct pp_arena *arena = &b->sn->arena;
+    greet->name = pp_arena_alloc(arena, greet->n_name * sizeof(greet->name[0]));
+    greet->upstream = pp_arena_alloc(arena, greet->n_name * sizeof(greet->upstream[0]));
+    greet->n_name = 0;
+    return greet->name == NULL || greet->upstream == NULL ? PP_ENOMEM : PP_OK;
+}
+
+/* The server names of all listeners, with the clusters that they lead to. */
+static int build_names(struct pp_builder *b)
+{
+    int rc = PP_OK;
+    for (uint32_t i = 0; i < b->server_names.n && rc == PP_OK; i++) {
+        const struct draft_name *row = b->server_names.at[i];
+        struct pp_greet_conf *greet = row->greet;
+        if (greet->name == NULL)
+            rc = open_names(b, greet);
+        if (rc != PP_OK)
+            return rc;
+        uint32_t n = greet->n_name++;
+        ((struct pp_names_row *)greet->name)[n] = (struct pp_names_row){row->name, n};
+        ((struct pp_cluster **)greet->upstream)[n] = row->target->cluster;
+    }
+    for (uint32_t i = 0; i < b->listeners.n && rc == PP_OK; i++) {
+        const struct pp_greet_conf *greet = ((struct pp_listener_conf *)b->listeners.at[i])->greet;
+        if (greet != NULL && greet->n_name > 0)
+            rc = pp_names_sort((struct pp_names_row *)greet->name, greet->n_name);
+    }
+    return rc;
+}
+
 /* Copy a row into the snapshot's arena. */
 static void **settle(struct pp_builder *b, const struct row *r, uint32_t *n)
 {
@@ -412,6 +542,8 @@ int pp_builder_finish(struct pp_builder *b, void (*release)(void *arg), void *ar
 {
     struct pp_snapshot *sn = b->sn;
     int rc = build_clusters(b);
+    if (rc == PP_OK)
+        rc = build_names(b);
     sn->log = (struct pp_log_conf **)settle(b, &b->logs, &sn->n_log);
     sn->listener = (struct pp_listener_conf **)settle(b, &b->listeners, &sn->n_listener);
     sn->route = (const struct pp_route **)settle(b, &b->routes, &sn->n_route);

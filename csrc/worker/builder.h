@@ -34,8 +34,25 @@ int pp_builder_add_listener(struct pp_builder *b, struct pp_span name,
 /* A trusted address range of the listener: CIDR text, or "unix". */
 int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_span range);
 
+/* HTTP/2 towards the clients of <listener>, or (not <enabled>) none. The limits on heads are taken
+ * from the listener's own, and so is what <limits> leaves 0 from the codec's defaults. */
+void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
+                          const struct pp_http2_limits *limits);
 /* Make <listener> one of plain TCP, whose connections are tunnelled to <upstream>. */
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream);
+/* Make <listener> one of plain TCP, whose TLS connections for the server name <name> ("a.example",
+ * "*.a.example") go to <upstream>, unread. Without pp_builder_set_tunnel there are no others. That
+ * a name stands twice is told by pp_builder_finish (PP_EEXIST). */
+int pp_builder_add_server_name(struct pp_builder *b, uint32_t listener, struct pp_span name,
+                               uint32_t upstream);
+/* Connections of <listener> from the address range <range> (CIDR text, or "unix") begin with a
+ * PROXY protocol header. <others_direct>: those from elsewhere are served without one, not refused.
+ */
+int pp_builder_add_proxy(struct pp_builder *b, uint32_t listener, struct pp_span range,
+                         bool others_direct);
+
+/* Speak <tls> on <listener>; takes a reference (builder_tls.c). */
+int pp_builder_set_tls(struct pp_builder *b, uint32_t listener, struct pp_tls_conf *tls);
 
 /* <conf> is copied; the endpoints come with pp_builder_add_endpoint, any time before finish. */
 int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp_span balance,
@@ -77,5 +94,14 @@ int pp_builder_set_early(struct pp_builder *b, const uint32_t *filter, uint32_t 
  * (it gives up the callables). The builder is freed in either case. */
 int pp_builder_finish(struct pp_builder *b, void (*release)(void *arg), void *arg,
                       struct pp_snapshot **out);
+/* Speak <tls> to the endpoints of <upstream>; takes a reference (builder_tls.c). */
+int pp_builder_set_upstream_tls(struct pp_builder *b, uint32_t upstream, struct pp_tls_client *tls);
+/* The host name by which the endpoint that was added last to <upstream> was found. */
+int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span host);
+
+/* For builder_tls.c: what is being built, and its arena. */
+struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener);
+struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstream);
+struct pp_arena *pp_builder_arena(struct pp_builder *b);
 
 #endif

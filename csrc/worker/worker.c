@@ -4,21 +4,27 @@
 #include "base/mem.h"
 #include "io/fd.h"
 #include "io/sink.h"
-#include "proxy/up.h"
+#include "proxy/greet.h"
+#include "proxy/down_h2.h"
+#include "proxy/up_stream.h"
 
 int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t slot,
                    uint64_t seed)
 {
     static const struct pp_core_sizes sizes = {.down = sizeof(struct pp_down),
+                                               .stream = sizeof(struct pp_down_stream),
                                                .exchange = sizeof(struct pp_exchange),
                                                .up = sizeof(struct pp_up),
-                                               .tunnel = sizeof(struct pp_tunnel)};
+                                               .up_stream = sizeof(struct pp_up_stream),
+                                               .tunnel = sizeof(struct pp_tunnel),
+                                               .udp = sizeof(struct pp_udp_flow)};
     memset(w, 0, sizeof(*w));
     return pp_core_init(&w->core, &sizes, stats, stats_size, slot, seed);
 }
 
 static void free_door(struct pp_door *door)
 {
+    pp_udp_free(door);
     pp_snapshot_release(door->home);
     pp_mem_free((void *)(uintptr_t)door->name.p);
     pp_mem_free(door);
@@ -64,7 +70,10 @@ static struct pp_door *add_door(struct pp_worker *w, const struct pp_listener_co
 /* Accept no more; without connections that is its end. */
 static void close_door(struct pp_door *door)
 {
-    pp_listener_close(&door->l);
+    if (door->udp != NULL)
+        pp_udp_stop(door);
+    else
+        pp_listener_close(&door->l);
     if (door->n_open == 0)
         on_empty(door);
 }
@@ -75,6 +84,14 @@ static void close_doors(struct pp_worker *w)
     for (struct pp_door *door = w->doors; door != NULL; door = next) {
         next = door->next;
         close_door(door);
+    }
+}
+
+static void close_flows(struct pp_worker *w)
+{
+    for (struct pp_door *door = w->doors; door != NULL; door = door->next) {
+        if (door->udp != NULL)
+            pp_udp_close_all(door);
     }
 }
 
@@ -97,9 +114,11 @@ void pp_worker_fini(struct pp_worker *w)
         return;
     pp_loop_enter(&core->loop);
     close_doors(w);
+    pp_greet_close_all(core);
     pp_down_close_all(core);
     pp_tunnel_offer(&w->offer, core, NULL, NULL);
     pp_tunnel_close_all(core);
+    close_flows(w);
     if (core->snapshot != NULL)
         close_pools(core, core->snapshot);
     pp_loop_leave(&core->loop);
@@ -190,6 +209,8 @@ static void attach(struct pp_core *core, struct pp_snapshot *sn)
 static void renew(struct pp_door *door, struct pp_snapshot *sn)
 {
     const struct pp_listener_conf *conf = find_listener(sn, door->name);
+    if (conf != NULL && conf->udp != (door->udp != NULL))
+        conf = NULL; /* only the name is the same */
     if (conf != NULL) {
         /* The listener may have got a record of its own since. */
         uint64_t *words = door->core->metrics.words + PP_METRIC_WORD(LISTENER, ACTIVE);
@@ -232,7 +253,9 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
 static void on_connection(struct pp_listener *l, int fd, const struct sockaddr_storage *from)
 {
     const struct pp_door *door = l->owner;
-    if (door->conf->cluster != NULL)
+    if (door->conf->greet != NULL)
+        pp_greet_accept(l, fd, from);
+    else if (door->conf->tcp)
         pp_tunnel_accept(l, fd, from);
     else
         pp_down_accept(l, fd, from);
@@ -248,7 +271,8 @@ int pp_worker_listen(struct pp_worker *w, int fd, struct pp_span listener)
     struct pp_door *door = add_door(w, conf);
     if (door == NULL)
         return PP_ENOMEM;
-    int rc = pp_listener_open(&door->l, &core->loop, fd, 0, on_connection, door);
+    int rc = conf->udp ? pp_udp_listen(door, fd)
+                       : pp_listener_open(&door->l, &core->loop, fd, 0, on_connection, door);
     if (rc != PP_OK) {
         w->doors = door->next;
         free_door(door);
@@ -260,8 +284,10 @@ int pp_worker_listen(struct pp_worker *w, int fd, struct pp_span listener)
 static void drain_door(struct pp_door *door)
 {
     door->closing = true;
-    pp_listener_resume(&door->l);
-    pp_listener_drain(&door->l);
+    if (door->udp == NULL) {
+        pp_listener_resume(&door->l);
+        pp_listener_drain(&door->l);
+    }
     close_door(door);
 }
 
@@ -309,11 +335,13 @@ static struct pp_door *door_of(struct pp_worker *w, struct pp_span listener, int
 {
     struct pp_listener_conf *conf =
         w->core.snapshot == NULL ? NULL : find_listener(w->core.snapshot, listener);
+    if (conf != NULL && conf->udp)
+        conf = NULL; /* only the name is the same */
     *rc = conf == NULL ? PP_ENOENT : PP_ENOMEM;
     if (conf == NULL)
         return NULL;
     for (struct pp_door *door = w->doors; door != NULL; door = door->next) {
-        if (pp_span_eq(door->name, listener))
+        if (pp_span_eq(door->name, listener) && door->udp == NULL)
             return door;
     }
     return add_door(w, conf);
@@ -362,6 +390,7 @@ int pp_worker_take_tunnel(struct pp_worker *w, const int fd[2], struct pp_span p
 void pp_worker_close_connections(struct pp_worker *w)
 {
     pp_loop_enter(&w->core.loop);
+    pp_greet_close_all(&w->core);
     pp_down_cut_all(&w->core);
     pp_loop_leave(&w->core.loop);
 }
@@ -370,6 +399,13 @@ void pp_worker_close_tunnels(struct pp_worker *w)
 {
     pp_loop_enter(&w->core.loop);
     pp_tunnel_cut_all(&w->core);
+    pp_loop_leave(&w->core.loop);
+}
+
+void pp_worker_close_flows(struct pp_worker *w)
+{
+    pp_loop_enter(&w->core.loop);
+    close_flows(w);
     pp_loop_leave(&w->core.loop);
 }
 
@@ -408,4 +444,15 @@ void pp_worker_flush_logs(struct pp_worker *w)
     const struct pp_list *all = &w->core.in_use;
     for (struct pp_list *at = all->next; at != all; at = at->next)
         flush_logs(PP_CONTAINER_OF(at, struct pp_snapshot, in_use));
+}
+
+int pp_worker_replace_tls(struct pp_worker *w, struct pp_span listener, struct pp_tls_conf *tls)
+{
+    struct pp_listener_conf *conf =
+        w->core.snapshot == NULL ? NULL : find_listener(w->core.snapshot, listener);
+    if (conf == NULL || conf->tls == NULL)
+        return PP_ENOENT;
+    pp_tls_conf_unref(conf->tls);
+    conf->tls = pp_tls_conf_ref(tls);
+    return PP_OK;
 }

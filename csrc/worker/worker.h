@@ -9,6 +9,7 @@
 #include "proxy/move.h"
 #include "proxy/hook.h"
 #include "proxy/tunnel.h"
+#include "proxy/udp.h"
 
 struct pp_worker {
     struct pp_core core;
@@ -44,8 +45,8 @@ int pp_worker_turn(struct pp_worker *w, int wait_ms);
  * PP_OK; PP_EIO when a log cannot be opened: then nothing has changed. */
 int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn) PP_MUST_USE;
 
-/* Accept on <fd> (adopted on PP_OK) as the named listener of the installed snapshot; a listener may
- * have several sockets. PP_OK, PP_ENOENT, PP_ENOMEM, PP_EIO. */
+/* Accept, or take datagrams, on <fd> (adopted on PP_OK) as the named listener of the installed
+ * snapshot; a listener may have several sockets. PP_OK, PP_ENOENT, PP_ENOMEM, PP_EIO. */
 int pp_worker_listen(struct pp_worker *w, int fd, struct pp_span listener) PP_MUST_USE;
 /* Take what the accept queue of <fd> (as given to pp_worker_listen) holds, then close it. Its
  * connections go on. PP_OK, or PP_ENOENT when there is no such door. */
@@ -74,6 +75,14 @@ int pp_worker_take_tunnel(struct pp_worker *w, const int fd[2], struct pp_span p
 void pp_worker_close_connections(struct pp_worker *w);
 /* Abort every tunnel. */
 void pp_worker_close_tunnels(struct pp_worker *w);
+/* End every UDP session. */
+void pp_worker_close_flows(struct pp_worker *w);
+
+/* New connections of the named listener of the installed snapshot speak <tls> (takes a reference);
+ * those that are open go on as they are. PP_OK; PP_ENOENT: no such listener, or it is a plain one.
+ */
+int pp_worker_replace_tls(struct pp_worker *w, struct pp_span listener, struct pp_tls_conf *tls)
+    PP_MUST_USE;
 
 /* Open log files again. PP_OK, or PP_EIO when one could not be (it goes on with the old file). */
 int pp_worker_reopen_logs(struct pp_worker *w);

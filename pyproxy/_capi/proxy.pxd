@@ -3,6 +3,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from pyproxy._capi.base cimport pp_arena, pp_bool, pp_span
 from pyproxy._capi.route cimport pp_router, pp_router_hit
+from pyproxy._capi.wire cimport pp_proxyproto
 
 
 cdef extern from "wire/http_msg.h" nogil:
@@ -21,7 +22,7 @@ cdef extern from "wire/http_msg.h" nogil:
         pp_span query
         pp_span reason
         uint16_t status
-        uint8_t minor
+        uint8_t major, minor
     pp_http_field *pp_http_msg_find(const pp_http_msg *m, pp_span name)
     pp_http_field *pp_http_msg_find_next(const pp_http_msg *m, const pp_http_field *f)
     unsigned pp_http_msg_remove(pp_http_msg *m, pp_span name, int id)
@@ -39,6 +40,12 @@ cdef extern from "io/sock.h" nogil:
     struct pp_sock_addr:
         uint16_t port
     size_t pp_sock_ip_text(const pp_sock_addr *a, char *dst)
+
+
+cdef extern from "proxy/announced.h" nogil:
+    struct pp_announced:
+        pp_span raw
+        pp_proxyproto header
 
 
 cdef extern from "proxy/fault.h" nogil:
@@ -122,6 +129,7 @@ cdef extern from "proxy/exchange.h" nogil:
         pp_exchange_times t
         pp_flow flow[2]
         pp_sock_addr client
+        pp_announced *announced
         pp_span host
         pp_span path
         pp_span reply_body

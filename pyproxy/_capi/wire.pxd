@@ -39,6 +39,7 @@ cdef extern from "wire/http_msg.h" nogil:
         pp_span reason
         uint16_t status
         uint8_t method_id
+        uint8_t major
         uint8_t minor
         uint8_t body
         pp_bool keep_alive
@@ -89,3 +90,36 @@ cdef extern from "wire/uri.h" nogil:
     int pp_uri_authority_parse(pp_span s, pp_uri_authority *out)
     int pp_uri_split_absolute(pp_span s, pp_uri_split *out)
     int pp_uri_normal_path(pp_span path, char *dst, size_t *n, pp_bool *changed)
+
+
+cdef extern from "wire/proxyproto.h" nogil:
+    enum:
+        PP_PROXYPROTO_NONE
+        PP_PROXYPROTO_IP4
+        PP_PROXYPROTO_IP6
+        PP_PROXYPROTO_UNIX
+    struct pp_proxyproto_end:
+        uint8_t ip[16]
+        uint16_t port
+        pp_span path
+    struct pp_proxyproto:
+        uint8_t version
+        uint8_t family
+        pp_bool local
+        pp_bool datagram
+        pp_proxyproto_end source
+        pp_proxyproto_end destination
+        pp_span tlvs
+    struct pp_proxyproto_tlv:
+        uint8_t type
+        pp_span value
+    int pp_proxyproto_decode(pp_span bytes, pp_proxyproto *out, size_t *used)
+    pp_bool pp_proxyproto_next(pp_span *rest, pp_proxyproto_tlv *out)
+
+
+cdef extern from "wire/clienthello.h" nogil:
+    struct pp_clienthello:
+        pp_span server_name
+        pp_span alpn
+    int pp_clienthello_decode(char *data, size_t n, pp_clienthello *out)
+    pp_bool pp_clienthello_next_protocol(pp_span *rest, pp_span *out)

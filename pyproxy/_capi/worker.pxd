@@ -2,6 +2,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from pyproxy._capi.base cimport pp_bool, pp_span
+from pyproxy._capi.io cimport pp_tls_client, pp_tls_conf
 from pyproxy._capi.proxy cimport (
     pp_cluster_conf,
     pp_exchange,
@@ -20,8 +21,17 @@ cdef extern from "wire/http1_head.h" nogil:
         uint32_t fields
 
 
+cdef extern from "wire/http2_codec.h" nogil:
+    struct pp_http2_limits:
+        uint32_t max_streams
+        uint32_t stream_window
+        uint32_t connection_window
+        uint32_t table_bytes
+
+
 cdef extern from "proxy/snapshot.h" nogil:
     struct pp_listener_conf_s "pp_listener_conf":
+        pp_span name
         pp_http1_limits limits
         uint64_t header_timeout_ms
         uint64_t idle_timeout_ms
@@ -33,6 +43,9 @@ cdef extern from "proxy/snapshot.h" nogil:
         uint32_t max_connections
         uint32_t access_log
         uint32_t keepalive_s
+        pp_bool udp
+        uint32_t max_flows
+        uint32_t responses
         uint64_t tunnel_idle_ms
     enum pp_route_action:
         PP_ROUTE_ACTION_NONE
@@ -45,6 +58,10 @@ cdef extern from "proxy/snapshot.h" nogil:
 
 
 cdef extern from "proxy/cluster.h" nogil:
+    struct pp_cluster_http2:
+        uint8_t protocol
+        uint32_t max_streams
+        uint32_t window_bytes
     struct pp_cluster_conf_s "pp_cluster_conf":
         uint64_t connect_timeout_ms
         uint64_t send_timeout_ms
@@ -56,7 +73,9 @@ cdef extern from "proxy/cluster.h" nogil:
         uint32_t max_idle
         uint32_t max_requests
         uint32_t retries
+        uint8_t proxy_protocol
         pp_http1_limits limits
+        pp_cluster_http2 http2
 
 
 cdef extern from "worker/builder.h" nogil:
@@ -87,11 +106,21 @@ cdef extern from "worker/builder.h" nogil:
     int pp_builder_add_listener(pp_builder *b, pp_span name, const pp_listener_conf_s *conf,
                                 pp_span via, pp_span server, uint32_t *id)
     int pp_builder_add_trusted(pp_builder *b, uint32_t listener, pp_span range)
+    int pp_builder_set_tls(pp_builder *b, uint32_t listener, pp_tls_conf *tls)
+    pp_listener_conf_s *pp_builder_listener(pp_builder *b, uint32_t listener)
+    void pp_builder_set_http2(pp_builder *b, uint32_t listener, pp_bool enabled,
+                             const pp_http2_limits *limits)
     int pp_builder_set_tunnel(pp_builder *b, uint32_t listener, uint32_t upstream)
+    int pp_builder_add_server_name(pp_builder *b, uint32_t listener, pp_span name,
+                                   uint32_t upstream)
+    int pp_builder_add_proxy(pp_builder *b, uint32_t listener, pp_span range,
+                             pp_bool others_direct)
     int pp_builder_add_upstream(pp_builder *b, pp_span name, pp_span balance,
                                 const pp_cluster_conf_s *conf, uint32_t *id)
     int pp_builder_add_endpoint(pp_builder *b, uint32_t upstream, pp_span address, pp_span name,
                                 uint32_t weight, uint32_t *id)
+    int pp_builder_set_host(pp_builder *b, uint32_t upstream, pp_span host)
+    int pp_builder_set_upstream_tls(pp_builder *b, uint32_t upstream, pp_tls_client *tls)
     int pp_builder_add_filter(pp_builder *b, pp_span name, uint32_t timeout_ms,
                               uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
     int pp_builder_bind(pp_builder *b, uint32_t filter, pp_phase phase, void *callable)
@@ -130,6 +159,8 @@ cdef extern from "worker/worker.h" nogil:
         uint32_t n_down
         uint32_t n_exchange
         uint32_t n_tunnel
+        uint32_t n_udp
+        uint32_t n_greet
     struct pp_worker:
         pp_core core
     int pp_worker_init(pp_worker *w, void *stats, size_t stats_size, uint32_t slot, uint64_t seed)
@@ -151,5 +182,7 @@ cdef extern from "worker/worker.h" nogil:
     int pp_worker_take_tunnel(pp_worker *w, const int *fd, pp_span packed)
     void pp_worker_close_connections(pp_worker *w)
     void pp_worker_close_tunnels(pp_worker *w)
+    int pp_worker_replace_tls(pp_worker *w, pp_span listener, pp_tls_conf *tls)
+    void pp_worker_close_flows(pp_worker *w)
     int pp_worker_reopen_logs(pp_worker *w)
     void pp_worker_flush_logs(pp_worker *w)

@@ -5,6 +5,7 @@
 /ready           200 while every worker serves; 503 with the reasons otherwise
 /metrics         Prometheus text
 /listeners       where the proxy can be reached, real ports included
+/certificates    the certificates in force, their days and what is wrong with them; never a key
 /config/summary  listeners, routes and upstreams in force; no filter configuration, no header values
 """
 
@@ -22,6 +23,7 @@ from starlette.routing import Route
 
 from pyproxy._version import __version__
 from pyproxy.config import model
+from pyproxy.tls.held import certificates_of, rows_of
 
 from . import metrics, page
 
@@ -64,10 +66,11 @@ class Overview:
 
     def metrics_page(self) -> str:
         """The Prometheus text."""
-        age = max(self.clock() - self.start_time, 0.0)
-        return metrics.render(
-            self.segment, metrics.process_families(self.state["workers"], age, self.start_time)
-        )
+        now = self.clock()
+        age = max(now - self.start_time, 0.0)
+        families = metrics.process_families(self.state["workers"], age, self.start_time)
+        families.append(metrics.certificate_family(certificates_of(self.config), now))
+        return metrics.render(self.segment, [family for family in families if family.lines])
 
 
 def application(overview: Overview) -> Starlette:
@@ -90,6 +93,10 @@ def application(overview: Overview) -> Starlette:
     async def listeners(request: Request) -> Response:
         return JSONResponse({"listeners": overview.listeners}, headers=_FRESH)
 
+    async def certificates(request: Request) -> Response:
+        rows = rows_of(overview.config, overview.clock())
+        return JSONResponse({"certificates": rows}, headers=_FRESH)
+
     async def summary(request: Request) -> Response:
         return JSONResponse(config_summary(overview.config), headers=_FRESH)
 
@@ -103,6 +110,7 @@ def application(overview: Overview) -> Starlette:
             Route("/ready", ready),
             Route("/metrics", metrics_text),
             Route("/listeners", listeners),
+            Route("/certificates", certificates),
             Route("/config/summary", summary),
         ]
     )

@@ -10,6 +10,7 @@ from typing import Protocol
 from pyproxy import _wire
 from pyproxy._version import __version__
 from pyproxy.config.compile import SHARED_RECORD
+from pyproxy.tls.held import Held, title_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "pyproxy_"
@@ -158,3 +159,25 @@ def process_families(
     build = Family("build_info", "gauge", "Constant 1; the labels say what is running.")
     build.add(labels_text({"version": __version__, "python": platform.python_version()}), 1)
     return [family for family in (states, uptime, started, build) if family.lines]
+
+
+def certificate_family(certificates: Iterable[Held], now: float) -> Family:
+    """How long each certificate lasts."""
+    family = Family(
+        "certificate_expiry_seconds", "gauge", "Time until a certificate expires; then negative."
+    )
+    # One that stands twice in a file of authorities is one sample all the same.
+    left = {
+        labels_text(
+            {
+                held.owner: held.name,
+                "use": held.use,
+                "subject": title_of(held.facts),
+                "serial": held.facts.serial,
+            }
+        ): round(held.facts.not_after - now, 3)
+        for held in certificates
+    }
+    for labels, seconds in left.items():
+        family.add(labels, seconds)
+    return family

@@ -1,14 +1,23 @@
-"""`pyproxy check`: is a configuration right? The same rules as at start, filters included."""
+"""`pyproxy check`: is a configuration right? The same rules as at start, filters included.
+
+What serves all the same but surely not as it was meant, such as a certificate that has expired, is
+a fault here and a warning at start.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import time
+from collections.abc import Iterator
 
 from pyproxy.cli.report import print_faults
-from pyproxy.config.load import inspect
+from pyproxy.config.faults import Report
+from pyproxy.config.load import inspect, with_files
 from pyproxy.config.model import Config, filter_refs
+from pyproxy.errors import Fault
+from pyproxy.tls.held import certificates_of, days_left, file_of, remarks_of
 
 EPILOG = """\
 examples:
@@ -32,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print the faults, or one line that says what the configuration holds."""
     path = args.file or args.config
-    config, faults = inspect(path)
+    config, faults = with_files(inspect(path))
+    if config is not None:
+        faults = sorted({*faults, *_remarks(config)})
     if config is not None and not faults and filter_refs(config):
         from pyproxy.config.filters_check import resolve_filters
 
@@ -44,7 +55,28 @@ def main(args: argparse.Namespace) -> int:
         print_faults(faults, sys.stderr)
         return 2
     sys.stdout.write(f"{path}: ok: {summary(config)}\n")
+    sys.stdout.writelines(f"{line}\n" for line in _certificates(config))
     return 0
+
+
+def _remarks(config: Config) -> list[Fault]:
+    """What is wrong with certificates that can be used."""
+    report = Report()
+    for held in certificates_of(config):
+        for remark in remarks_of(held, time.time()):
+            report.refuse(held.section, "", ValueError(remark), path=held.path)
+    return report.faults
+
+
+def _certificates(config: Config) -> Iterator[str]:
+    """Every certificate with its names, its kind, the days it has left, and its file."""
+    for held in certificates_of(config):
+        facts = held.facts
+        names = ", ".join(facts.names) or facts.subject
+        days = days_left(facts, time.time())
+        yield "  ".join(
+            part for part in (held.path, names, facts.key_kind, days, file_of(held)) if part
+        )
 
 
 def summary(config: Config) -> str:

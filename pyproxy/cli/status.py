@@ -44,10 +44,23 @@ def _lines(status: dict[str, Any], now: float) -> list[str]:
         lines += [_worker(worker) for worker in tree["workers"]]
     width = max((len(row["name"]) for row in status["listeners"]), default=0)
     lines += [f"listener  {row['name']:<{width}}  {row['url']}" for row in status["listeners"]]
+    for row in status.get("certificates", ()):
+        lines += _certificate(row)
+    if status.get("certificates_more"):
+        lines.append(f"  and {status['certificates_more']} certificates that end later")
+    for refused in status.get("certificates_refused", ()):
+        lines.append(f"refused   {refused}")
     for what in ("reload", "upgrade"):
         if status[what]:
             lines.append(f"a{'n' if what == 'upgrade' else ''} {what} is in progress")
     return lines
+
+
+def _certificate(row: dict[str, Any]) -> list[str]:
+    names = ", ".join(row["names"]) or row["subject"]
+    left = row["days_left"]
+    lines = [f"certificate  {row['path']}  {names}  {row['key_kind']}  {left:.0f} days left"]
+    return lines + [f"  {remark}" for remark in row["remarks"]]
 
 
 def _worker(worker: dict[str, Any]) -> str:

@@ -79,6 +79,12 @@ def parse_endpoint(text: str) -> Address:
     return _host_port(text, least=1)
 
 
+def host_of(endpoint: str) -> str:
+    """The host name in an endpoint's address; empty when it is numeric or none."""
+    address = parse_endpoint(endpoint)
+    return address.host.rstrip(".") if address.kind == "name" else ""
+
+
 def _unix(text: str) -> Address:
     path = text.removeprefix("unix:")
     if not path or "\0" in path:

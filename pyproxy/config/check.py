@@ -12,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyproxy.config import addresses, patterns
+from pyproxy.config.check_http2 import check_http2
 from pyproxy.config.check_routes import check_routes
 from pyproxy.config.check_tcp import check_protocols
+from pyproxy.config.check_tls import check_tls
 from pyproxy.config.decode import nearest
 from pyproxy.config.faults import Report, is_field_value, is_token
 from pyproxy.config.model import AccessLog, Config, Listener, Route, Section, Upstream, filter_refs
@@ -92,15 +94,26 @@ def _check_listeners(config: Config, report: Report) -> None:
 def _check_binds(listener: Listener, path: str, taken: dict[str, str], report: Report) -> None:
     for i, bind in enumerate(listener.bind):
         here = f"{path}.bind[{i}]"
-        kind = _take(bind, "address", bind.address, here, taken, report)
+        udp = listener.protocol == "udp"
+        kind = _take(bind, "address", bind.address, here, taken, report, udp=udp)
         if kind not in ("unix", "") and report.written(bind, "mode"):
             report.add(bind, "mode", "only a unix socket has a mode", "remove it", path=here)
 
 
 def _take(
-    section: Section, key: str, text: str, path: str, taken: dict[str, str], report: Report
+    section: Section,
+    key: str,
+    text: str,
+    path: str,
+    taken: dict[str, str],
+    report: Report,
+    *,
+    udp: bool = False,
 ) -> str:
-    """Note an address as taken; the kind of the address, "" when it is none."""
+    """Note an address as taken; the kind of the address, "" when it is none.
+
+    TCP and UDP have ports of their own.
+    """
     try:
         address = addresses.parse_bind(text)
     except ValueError as error:
@@ -115,30 +128,38 @@ def _take(
             "write host:port",
             path=path,
         )
-    elif address.text in taken and (address.port or address.kind in ("unix", "fd")):
+        return address.kind
+    name = f"udp {address.text}" if udp and address.kind != "fd" else address.text
+    if name in taken and (address.port or address.kind in ("unix", "fd")):
         cure = "give each its own address"
-        report.add(
-            section, key, f'"{text}" is taken already, by {taken[address.text]}', cure, path=path
-        )
-    taken.setdefault(address.text, where)
+        report.add(section, key, f'"{text}" is taken already, by {taken[name]}', cure, path=path)
+    taken.setdefault(name, where)
     return address.kind
 
 
 def _check_trusted(listener: Listener, path: str, report: Report) -> None:
-    if not listener.trusted_proxies:
+    _check_networks(listener, "trusted_proxies", listener.trusted_proxies, path, report)
+    headers = listener.proxy_protocol
+    if headers is not None:
+        _check_networks(headers, "trusted", headers.trusted, f"{path}.proxy_protocol", report)
+
+
+def _check_networks(
+    section: Section, key: str, networks: tuple[str, ...], path: str, report: Report
+) -> None:
+    """Is every item of a list a network, or `unix`?"""
+    if not networks:
         return
     import ipaddress  # most configurations have none, and it is slow to import
 
-    for i, text in enumerate(listener.trusted_proxies):
+    for i, text in enumerate(networks):
         if text == "unix":
             continue
         try:
             ipaddress.ip_network(text)
         except ValueError:
             cure = _network_cure(text)
-            report.add(
-                listener, ("trusted_proxies", i), f'"{text}" is not a network', cure, path=path
-            )
+            report.add(section, (key, i), f'"{text}" is not a network', cure, path=path)
 
 
 def _network_cure(text: str) -> str:
@@ -231,6 +252,8 @@ _RULES: tuple[Callable[[Config, Report], None], ...] = (
     _check_listeners,
     check_protocols,
     _check_upstreams,
+    check_tls,
+    check_http2,
     _check_filters,
     _check_access_logs,
     check_routes,

@@ -15,6 +15,7 @@ from pyproxy.config.model import (
     Respond,
     Rewrite,
     Route,
+    Section,
     route_name,
 )
 
@@ -102,14 +103,26 @@ def _check_action(config: Config, route: Route, path: str, report: Report) -> No
 
 def check_upstream(config: Config, section: Route | Listener, path: str, report: Report) -> None:
     """Is there an upstream of the name that a section gives?"""
+    if section.upstream is not None:
+        check_upstream_name(config, section, "upstream", section.upstream, path, report)
+
+
+def check_upstream_name(
+    config: Config,
+    section: Section,
+    key: str | tuple[str, str],
+    name: str,
+    path: str,
+    report: Report,
+) -> None:
+    """Is there an upstream of that name, which stands at a key of a section?"""
     known = set(config.upstreams)
     written = config.place.find("upstreams")
     if written.at == "upstreams" and written.kind == "map":
         known |= set(written.value)  # those that have faults of their own exist too
-    if section.upstream is not None and section.upstream not in known:
-        message = f'there is no upstream named "{section.upstream}"'
-        cure = nearest(section.upstream, known) or 'define it under "upstreams"'
-        report.add(section, "upstream", message, cure, path=path)
+    if name not in known:
+        cure = nearest(name, known) or 'define it under "upstreams"'
+        report.add(section, key, f'there is no upstream named "{name}"', cure, path=path)
 
 
 def _has(route: Route, key: str, report: Report) -> bool:

@@ -1,14 +1,16 @@
-"""The model as calls of the engine's SnapshotBuilder, as bind plan, and as counter records."""
+"""The model as calls of the engine's SnapshotBuilder, and as counter records."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
 from pyproxy.config import addresses
+from pyproxy.config.compile_greeting import add_greeting
+from pyproxy.config.compile_tls import set_listener_tls, set_upstream_tls
 from pyproxy.config.faults import Report
 from pyproxy.config.model import (
     AccessLog,
@@ -33,10 +35,10 @@ UNLIMITED = 2**64 - 1
 # that no route takes, for instance.
 SHARED_RECORD = "-"
 _STD_STREAMS = {"stdout": 1, "stderr": 2}
-# 5 us each.
-_ROUTES_IN_A_STEP = 64
-# How long nothing may happen unless the file says so: between requests, and in a tunnel.
-_IDLE_MS = {"http": 75_000, "tcp": 3_600_000}
+_ROUTES_IN_A_STEP = 64  # 5 us each
+# How long nothing may happen unless the file says so: between requests, in a tunnel, and in a
+# session of datagrams.
+_IDLE_MS = {"http": 75_000, "tcp": 3_600_000, "udp": 30_000}
 # The kernel takes no longer ones (MAX_TCP_KEEPIDLE).
 _MAX_KEEPALIVE_S = 32_767
 
@@ -66,36 +68,6 @@ class BoundFilter(Protocol):
     @property
     def buffer_response_body(self) -> int:
         """The same for the response body."""
-
-
-class Bind(NamedTuple):
-    """One address to listen on.
-
-    `kind` is inet, inet6, unix or fd, `address` what the file says, and exactly one of `host`
-    (with `port`), `path`, `fd_name` is set.
-    """
-
-    listener: str
-    kind: str
-    address: str
-    host: str
-    port: int
-    path: str
-    fd_name: str
-    mode: int
-
-
-def bind_plan(config: Config) -> tuple[Bind, ...]:
-    """Every address that a checked configuration listens on, in the order of the file."""
-    plan = []
-    for name, listener in config.listeners.items():
-        for bind in listener.bind:
-            at = addresses.parse_bind(bind.address)
-            path, fd_name = ("", at.path) if at.kind == "fd" else (at.path, "")
-            plan.append(
-                Bind(name, at.kind, bind.address, at.host, at.port, path, fd_name, bind.mode)
-            )
-    return tuple(plan)
 
 
 def wants_demo(config: Config) -> bool:
@@ -279,7 +251,7 @@ class _Compiler:
     def add_listener(self, name: str, listener: Listener) -> None:
         limits, timeouts = listener.limits, listener.timeouts
         idle_ms = _IDLE_MS[listener.protocol] if timeouts.idle_ms is None else timeouts.idle_ms
-        self.builder.add_listener(
+        number = self.builder.add_listener(
             name,
             access_log=self.log_id(_or_else(listener.access_log, self.config.access_log)),
             trusted_proxies=listener.trusted_proxies,
@@ -300,7 +272,13 @@ class _Compiler:
             upstream=-1 if listener.upstream is None else self.upstreams[listener.upstream],
             tunnel_idle_ms=timeouts.tunnel_idle_ms,
             keepalive_s=_whole_seconds(timeouts.keepalive_ms),
+            http2=listener.http2.numbers(),
+            udp=listener.protocol == "udp",
+            max_sessions=listener.udp.max_sessions,
+            responses=listener.udp.responses,
         )
+        add_greeting(self.builder, number, listener, self.upstreams)
+        set_listener_tls(self.builder, number, listener)
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
         timeouts, pool = upstream.timeouts, upstream.pool
@@ -317,13 +295,18 @@ class _Compiler:
             max_age_ms=pool.max_age_ms,
             max_requests=pool.max_requests,
             retries=upstream.retries,
-            max_head_bytes=upstream.limits.max_head_bytes,
-            max_fields=upstream.limits.max_fields,
+            protocol=upstream.spoken,
+            proxy_protocol=("off", "v1", "v2").index(upstream.proxy_protocol),
+            **upstream.http2.numbers(),
+            **upstream.limits.numbers(),
         )
+        set_upstream_tls(self.builder, number, upstream)
         for endpoint in upstream.endpoints:
-            label = endpoint_name(name, endpoint)
+            label, host = endpoint_name(name, endpoint), addresses.host_of(endpoint.address)
             for address in endpoint.resolved:
-                self.builder.add_endpoint(number, address, weight=endpoint.weight, name=label)
+                self.builder.add_endpoint(
+                    number, address, weight=endpoint.weight, name=label, server_name=host
+                )
 
     def add_filter(self, bound: BoundFilter) -> int:
         return self.builder.add_filter(

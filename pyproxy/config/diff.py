@@ -8,17 +8,20 @@ from typing import Any
 import msgspec
 
 from pyproxy.config.model import Config, route_name
+from pyproxy.config.sections_tls import Certificate
 
 _NAMED = ("listeners", "upstreams", "routes")
 # May hold secrets: that they differ is all that is told.
-_PRIVATE = ("config", "headers", "filters")
+_PRIVATE = ("config", "headers", "filters", "key", "passphrase")
+# What was read of files, and what that is called.
+_READ = {"read": "the files", "pair": "the certificate"}
 
 
 def differences(old: Config, new: Config) -> list[str]:
     """Empty when both serve the same."""
     lines: list[str] = []
     for name in Config.__struct_fields__:
-        if name == "place":
+        if name in ("place", "files"):
             continue
         before, after = getattr(old, name), getattr(new, name)
         if name == "routes":
@@ -54,6 +57,9 @@ def _of_mapping(section: str, old: Mapping[str, Any], new: Mapping[str, Any]) ->
 
 def _of_value(path: str, old: Any, new: Any) -> list[str]:
     """The fields of a section that differ, or the whole value."""
+    if _are_certificates(old) and _are_certificates(new) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [line for i, (a, b) in pairs if a != b for line in _of_value(f"{path}[{i}]", a, b)]
     if type(old) is not type(new) or not isinstance(old, msgspec.Struct):
         return [f"~ {path}: {_text(old)} -> {_text(new)}"]
     lines: list[str] = []
@@ -61,13 +67,19 @@ def _of_value(path: str, old: Any, new: Any) -> list[str]:
         before, after = getattr(old, field), getattr(new, field)
         if field == "place" or before == after:
             continue
-        if field in _PRIVATE:
+        if field in _READ:
+            lines.append(f"~ {path}: {_READ[field]}")
+        elif field in _PRIVATE:
             lines.append(f"~ {path}.{field}")
         elif field.endswith("_ms"):
             lines.append(f"~ {path}.{_shown(field)}: {before / 1000:g}s -> {after / 1000:g}s")
         else:
             lines += _of_value(f"{path}.{_shown(field)}", before, after)
     return lines
+
+
+def _are_certificates(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(item, Certificate) for item in value)
 
 
 def _shown(field: str) -> str:
@@ -80,9 +92,10 @@ def _text(value: Any) -> str:
         value = {
             _shown(name): _text(getattr(value, name))
             for name in value.__struct_fields__
-            if name not in ("place", "resolved", *_PRIVATE)
+            if name not in ("place", "resolved", *_PRIVATE, *_READ)
         }
         return "{" + ", ".join(f"{name}: {text}" for name, text in value.items()) + "}"
     if isinstance(value, tuple):
         return "[" + ", ".join(_text(item) for item in value) + "]"
-    return "none" if value is None else str(value)
+    text = "none" if value is None else str(value)
+    return "PEM" if "-----BEGIN " in text else text

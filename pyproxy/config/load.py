@@ -16,6 +16,7 @@ from pyproxy.config.decode import BAD, decode
 from pyproxy.config.model import Config, FilterRef
 from pyproxy.config.nodes import Node, from_plain, read_tree
 from pyproxy.errors import ConfigError, Fault
+from pyproxy.tls.held import names_files
 
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -39,10 +40,7 @@ def load(path: str | Path) -> Config:
 
     ConfigError holds every fault.
     """
-    config, faults = inspect(path)
-    if faults or config is None:
-        raise ConfigError(faults)
-    return config
+    return _sound(inspect(path))
 
 
 def loads(text: str, file: str = "pyproxy.yaml") -> Config:
@@ -50,10 +48,7 @@ def loads(text: str, file: str = "pyproxy.yaml") -> Config:
 
     `file` is what faults call it, and what relative secret files are relative to.
     """
-    config, faults = inspect_texts([(file, text)])
-    if faults or config is None:
-        raise ConfigError(faults)
-    return config
+    return _sound(inspect_texts([(file, text)]))
 
 
 def from_mapping(mapping: dict[str, Any], *, filters: tuple[FilterRef, ...] = ()) -> Config:
@@ -66,14 +61,29 @@ def from_mapping(mapping: dict[str, Any], *, filters: tuple[FilterRef, ...] = ()
     if config is not BAD:
         config = msgspec.structs.replace(config, filters=filters or config.filters)
         faults += check(config)
-    if faults:
-        raise ConfigError(sorted(set(faults)))
-    checked: Config = config
-    return checked
+    return _sound(Loaded(None if config is BAD else config, sorted(set(faults))))
+
+
+def with_files(loaded: Loaded) -> Loaded:
+    """The same with the certificates that the configuration names, and what is wrong with them."""
+    config, faults = loaded
+    if config is None or not names_files(config):
+        return loaded
+    from pyproxy.tls.files import read_files  # 150 ms, for those who need it
+
+    outcome = read_files(config)
+    return Loaded(outcome.config, sorted({*faults, *outcome.faults}))
+
+
+def _sound(loaded: Loaded) -> Config:
+    config, faults = with_files(loaded)
+    if faults or config is None:
+        raise ConfigError(faults)
+    return config
 
 
 def inspect(path: str | Path) -> Loaded:
-    """Read and check without raising."""
+    """Read and check without raising; the files that the configuration names are left alone."""
     try:
         texts = [(str(file), _text(file)) for file in _files(path)]
     except ConfigError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing
 from typing import Any
 
@@ -24,7 +25,11 @@ def json_schema() -> dict[str, Any]:
         schema_hook=lambda _node: {"type": "null"},
         ref_template=_REF,
     )
-    for struct in _structs():
+    structs = _structs()
+    # What stands only behind hidden fields is nobody's business.
+    written = {struct.__name__ for struct in structs}
+    defs = {name: schema for name, schema in defs.items() if name in written}
+    for struct in structs:
         _finish_struct(struct, defs[struct.__name__])
     defs[FilterRef.__name__] = _filter_schema(list(refs[1:]))
     defs = {name: _with_shorthand(name, schema) for name, schema in defs.items()}
@@ -82,6 +87,10 @@ def _finish_field(field: FieldInfo, schema: dict[str, Any]) -> None:
             schema.pop("anyOf", None)
             schema.pop("default", None)
             schema.update(UNITS[strip(arg)[1]["unit"]].schema)
+    if "enum" in schema:
+        # `min_version: 1.2` is a number for YAML, and the word for us.
+        words = [word for word in schema["enum"] if isinstance(word, str)]
+        schema["enum"] += [float(word) for word in words if re.fullmatch(r"[0-9]+\.[0-9]+", word)]
     if field.type is NoLog:
         schema["anyOf"] = [
             {"const": False} if s == {"type": "boolean"} else s for s in schema["anyOf"]
@@ -176,8 +185,12 @@ def _type_name(wanted: Any) -> str:
     if origin is typing.Literal:
         return " or ".join(f"`{_word(arg)}`" for arg in args)
     if args:
-        return " or ".join(_type_name(arg) for arg in args if arg is not type(None))
-    return {int: "number", str: "text", bool: "`off`", Any: "any value"}.get(base, str(base))
+        # Beside a section, a word is the one that says something else than leaving it out.
+        flag = "`off`" if wanted is NoLog else "`true`"
+        names = [flag if arg is bool else _type_name(arg) for arg in args]
+        return " or ".join(n for n, arg in zip(names, args, strict=True) if arg is not type(None))
+    words = {int: "number", str: "text", bool: "`on` or `off`", Any: "any value"}
+    return words.get(base, str(base))
 
 
 def _one_line(text: str) -> str:

@@ -7,24 +7,21 @@ How the structs are written, and why, is told in `model`.
 
 from typing import Annotated, ClassVar, Literal
 
-import msgspec
 from msgspec import Meta, field
 
-from pyproxy.config.nodes import NOWHERE, Node
+from pyproxy.config.section import (
+    HIDDEN,
+    ONE_OR_MORE,
+    ONE_OR_NONE,
+    Count,
+    HeadSize,
+    Positive,
+    Section,
+)
+from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
+from pyproxy.config.sections_tls import Tls, UpstreamTls
+from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, FileMode, Size
-
-Place = Annotated[Node, Meta(extra={"hidden": True})]
-ONE_OR_MORE = Meta(extra={"single": True}, min_length=1)
-ONE_OR_NONE = Meta(extra={"single": True})
-Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-HeadSize = Annotated[Size, Meta(ge=256, le=16 * 2**20)]
-Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every section has."""
-
-    place: Place = field(default_factory=lambda: NOWHERE)
 
 
 class AccessLog(Section, frozen=True, kw_only=True):
@@ -115,7 +112,7 @@ class ListenerTimeouts(Section, frozen=True, kw_only=True):
         Duration | None,
         Meta(
             description="Between two requests of a connection, `75s` unless given; in a tunnel, "
-            "without a byte either way, `1h` unless given."
+            "without a byte either way, `1h` unless given; of a UDP session `30s`."
         ),
     ] = field(name="idle", default=None)
     body_ms: Annotated[Duration, Meta(description="Between two reads of a request body; 408.")] = (
@@ -140,6 +137,29 @@ class ListenerTimeouts(Section, frozen=True, kw_only=True):
     ] = field(name="keepalive", default=120_000)
 
 
+class ProxyHeaders(Section, frozen=True, kw_only=True):
+    """The PROXY protocol: who announces the real client. One word stands for `{trusted: word}`."""
+
+    shorthand: ClassVar[str] = "trusted"
+
+    trusted: Annotated[
+        tuple[str, ...],
+        ONE_OR_MORE,
+        Meta(
+            description="Addresses and networks of the proxies in front, or `unix`. Each of their "
+            "connections must begin with a header, of version 1 or 2.",
+            examples=[["10.0.0.0/8", "unix"]],
+        ),
+    ]
+    others: Annotated[
+        Literal["refuse", "direct"],
+        Meta(
+            description="Connections from elsewhere: closed, or served as they are. What they "
+            "begin with is never taken for a header."
+        ),
+    ] = "refuse"
+
+
 class Listener(Section, frozen=True, kw_only=True):
     """An entrance: addresses, and what is accepted on them."""
 
@@ -152,21 +172,52 @@ class Listener(Section, frozen=True, kw_only=True):
         ),
     ]
     protocol: Annotated[
-        Literal["http", "tcp"],
+        Literal["http", "tcp", "udp"],
         Meta(
             description="What is spoken here. `tcp`: whatever it is, every connection is tunnelled "
-            "to an endpoint of `upstream`."
+            "to an endpoint of `upstream`. `udp`: the same for datagrams."
         ),
     ] = "http"
     upstream: Annotated[
         str | None,
-        Meta(description="Where the connections of a `tcp` listener go.", examples=["postgres"]),
+        Meta(
+            description="Where the connections of a `tcp` listener, or the datagrams of a `udp` "
+            "one, go.",
+            examples=["postgres"],
+        ),
     ] = None
+    sni: Annotated[
+        dict[str, str],
+        Meta(
+            description="Server names, exact or `*.suffix`, and the upstreams that TLS connections "
+            "of a `tcp` listener go to, without being decrypted. `upstream` takes all others; "
+            "without it they are refused.",
+            examples=[{"a.example": "app", "*.b.example": "other"}],
+        ),
+    ] = field(default_factory=dict)
+    proxy_protocol: Annotated[
+        ProxyHeaders | None,
+        Meta(description="Read PROXY protocol headers. Absent: none is expected."),
+    ] = None
+    tls: Annotated[
+        Tls | None,
+        Meta(description="Speak TLS. Absent: plain.", examples=[{"cert": "a.crt", "key": "a.key"}]),
+    ] = None
+    udp: Annotated[
+        Udp,
+        Meta(
+            description="Sessions of a `udp` listener.",
+            examples=[{"responses": 1, "max_sessions": 4096}],
+        ),
+    ] = field(default_factory=Udp)
     limits: Annotated[ListenerLimits, Meta(description="What one client may ask for.")] = field(
         default_factory=ListenerLimits
     )
     timeouts: Annotated[ListenerTimeouts, Meta(description="How long a client may take.")] = field(
         default_factory=ListenerTimeouts
+    )
+    http2: Annotated[Http2, Meta(description="HTTP/2, on the same addresses.")] = field(
+        default_factory=Http2
     )
     trusted_proxies: Annotated[
         tuple[str, ...],
@@ -203,7 +254,7 @@ class Endpoint(Section, frozen=True, kw_only=True):
     weight: Annotated[
         int, Meta(ge=1, le=65_535, description="Its share of the requests, relative to the others.")
     ] = 1
-    resolved: Annotated[tuple[str, ...], Meta(extra={"hidden": True})] = ()
+    resolved: Annotated[tuple[str, ...], HIDDEN] = ()
 
 
 class UpstreamTimeouts(Section, frozen=True, kw_only=True):
@@ -252,6 +303,10 @@ class UpstreamLimits(Section, frozen=True, kw_only=True):
         200
     )
 
+    def numbers(self) -> dict[str, int]:
+        """The limits as the engine calls them."""
+        return {"max_head_bytes": self.max_head_bytes, "max_fields": self.max_fields}
+
 
 class Upstream(Section, frozen=True, kw_only=True):
     """A group of endpoints that serve the same."""
@@ -264,6 +319,20 @@ class Upstream(Section, frozen=True, kw_only=True):
             examples=[["127.0.0.1:9000", {"address": "127.0.0.1:9001", "weight": 2}]],
         ),
     ]
+    tls: Annotated[
+        bool | UpstreamTls | None,
+        Meta(description="Speak TLS to the endpoints; `true` for the defaults. Absent: plain."),
+    ] = None
+    protocol: Annotated[
+        Literal["auto", "h1", "h2", "h2c"],
+        Meta(
+            description="What is spoken: `auto` is what the endpoint chooses over TLS, and HTTP/1 "
+            "without; `h2` is HTTP/2 over TLS and nothing else, `h2c` HTTP/2 without TLS."
+        ),
+    ] = "auto"
+    http2: Annotated[UpstreamHttp2, Meta(description="How HTTP/2 is spoken.")] = field(
+        default_factory=UpstreamHttp2
+    )
     balance: Annotated[Literal["round_robin"], Meta(description="How an endpoint is chosen.")] = (
         "round_robin"
     )
@@ -283,3 +352,18 @@ class Upstream(Section, frozen=True, kw_only=True):
             "that is safe.",
         ),
     ] = 1
+    proxy_protocol: Annotated[
+        Literal["off", "v1", "v2"],
+        Meta(
+            description="Begin each connection with a PROXY protocol header that tells the "
+            "client's address. Such a connection serves one request or tunnel only."
+        ),
+    ] = "off"
+
+    @property
+    def spoken(self) -> str:
+        """`protocol`, but a connection that begins with a client's address is of that client.
+
+        It is never one of HTTP/2, which is everybody's.
+        """
+        return "h1" if self.proxy_protocol != "off" else self.protocol

@@ -15,6 +15,7 @@ from pyproxy._wire import StatSegment
 from pyproxy.config.model import Config
 from pyproxy.supervise import blob, privileges
 from pyproxy.supervise.channel import Channel, ChannelError, Kind
+from pyproxy.tls.held import with_part, without_keys
 
 if TYPE_CHECKING:
     from pyproxy.admin.api import Overview
@@ -40,7 +41,9 @@ def run(plan: ControlPlan, channel: Channel) -> int:
     from pyproxy.admin.api import Overview, application
     from pyproxy.admin.server import AdminServer
 
-    overview = Overview(plan.config, StatSegment.open(plan.stats), plan.listeners, plan.start_time)
+    overview = Overview(
+        without_keys(plan.config), StatSegment.open(plan.stats), plan.listeners, plan.start_time
+    )
     server = AdminServer(application(overview), plan.admin_socket)
     if plan.identity is not None:
         privileges.drop(plan.identity)
@@ -74,8 +77,11 @@ def _on_channel(channel: Channel, overview: Overview, stopped: asyncio.Event) ->
             if message.kind is Kind.STATE:
                 overview.state = message.body
             elif message.kind is Kind.CONFIG:
-                overview.config = blob.unpack(message.fds[0])
+                overview.config = without_keys(blob.unpack(message.fds[0]))
                 overview.listeners = message.body["listeners"]
+            elif message.kind is Kind.CERTIFICATES:
+                part = without_keys(blob.unpack(message.fds[0]))
+                overview.config = with_part(overview.config, part)
             elif message.kind is Kind.STOP:
                 stopped.set()
             message.close()

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from . import fdstore, systemd
+from . import fdstore, inet, systemd
 from .bindpoint import BindError, BindPoint, address_text, bind_file, explained, file_id, resolve
 from .sockets import BoundAddress, ListenSocket, SocketTable
 from .systemd import GivenSocket
@@ -41,7 +41,9 @@ def open_sockets(
     since a predecessor may just be leaving.
     """
     table = SocketTable(slots)
-    ours = {g.sock.getsockname()[1] for g in given if g.sock.family != socket.AF_UNIX}
+    ours = {
+        (g.sock.type, g.sock.getsockname()[1]) for g in given if g.sock.family != socket.AF_UNIX
+    }
     left = list(given)
     seen = Counter[str]()
     indexes: list[int] = []
@@ -57,7 +59,8 @@ def open_sockets(
             bound = found or _adopt_given(point, slots, left)
             if bound is None:
                 _discard_rivals(point, left)
-                bound = _bind(point, slots, retry_seconds, say, sleep, probe=point.port not in ours)
+                probe = (point.type, point.port) not in ours
+                bound = _bind(point, slots, retry_seconds, say, sleep, probe=probe)
             bound.index = index
             table.bound.append(bound)
     except BindError:
@@ -73,8 +76,9 @@ def open_sockets(
 def grow(bound: BoundAddress, slots: int, closing: Collection[int] = ()) -> list[ListenSocket]:
     """Bind what <slots> slots need beside the sockets of <bound>; returns the new sockets.
 
-    They do not listen yet: from then on the kernel gives them connections, so `listen` is for when
-    a worker is there. They join the group last; the others keep their place. Raises `BindError`.
+    They do not listen yet (UDP: are not bound yet): from then on the kernel gives them what clients
+    send, so `listen` is for when a worker is there. They join the group last; the others keep their
+    place. Raises `BindError`.
     """
     if bound.is_shared or bound.foreign:
         return []
@@ -83,7 +87,7 @@ def grow(bound: BoundAddress, slots: int, closing: Collection[int] = ()) -> list
     made: list[tuple[int, socket.socket]] = []
     try:
         for slot in (slot for slot in range(slots) if slot not in have):
-            made += [(slot, _stream_socket(first.family, first.getsockname(), True))]
+            made += [(slot, inet.further_socket(first))]
     except OSError as error:
         for _, sock in made:
             sock.close()
@@ -92,8 +96,11 @@ def grow(bound: BoundAddress, slots: int, closing: Collection[int] = ()) -> list
 
 
 def listen(bound: BoundAddress, held: ListenSocket) -> None:
-    """Let <held> get connections. Raises `OSError`."""
-    held.sock.listen(_backlog(bound.point))
+    """Let <held> get connections, or datagrams. Raises `OSError`."""
+    if bound.point.datagram:
+        held.sock.bind(bound.sockets[0].sock.getsockname())
+    else:
+        held.sock.listen(_backlog(bound.point))
 
 
 def somaxconn() -> int:
@@ -121,7 +128,7 @@ def _adopt_stored(
     if not mine:
         return None
     for sock in mine:
-        sock.listen(_backlog(point))
+        _let_listen(point, sock)
     on_disk = point.path and not point.path.startswith("@")
     socks: list[tuple[int | None, socket.socket]] = (
         [(None, mine[0])] if point.path else list(enumerate(mine))
@@ -130,6 +137,12 @@ def _adopt_stored(
     bound = BoundAddress(point, address_text(mine[0]), mine[0].family, socks, found)
     grow(bound, slots)
     return bound
+
+
+def _let_listen(point: BindPoint, sock: socket.socket) -> None:
+    """A socket that was passed in may listen already: then its queue gets another length."""
+    if not point.datagram:
+        sock.listen(_backlog(point))
 
 
 def _is_cut_off(given: GivenSocket, point: BindPoint) -> bool:
@@ -144,11 +157,13 @@ def _discard_rivals(point: BindPoint, left: list[GivenSocket]) -> None:
     They belonged to a listener of another host address (127.0.0.1:80 became 0.0.0.0:80). The
     manager's copies go too, or the port would stay in use.
     """
-    tcp = (socket.AF_INET, socket.AF_INET6)
+    internet = (socket.AF_INET, socket.AF_INET6)
     rivals = [
         g
         for g in left
-        if fdstore.is_stored(g) and g.sock.family in tcp and g.sock.getsockname()[1] == point.port
+        if fdstore.is_stored(g)
+        and (g.sock.family in internet and g.sock.type == point.type)
+        and g.sock.getsockname()[1] == point.port
     ]
     for given in rivals:
         left.remove(given)
@@ -158,8 +173,8 @@ def _discard_rivals(point: BindPoint, left: list[GivenSocket]) -> None:
 
 
 def _is_at(sock: socket.socket, point: BindPoint) -> bool:
-    """<sock> is a stream socket with the address of <point>, and clients can reach it there."""
-    if sock.type != socket.SOCK_STREAM:
+    """<sock> has the kind and address of <point>, and clients can reach it there."""
+    if sock.type != point.type:
         return False
     if point.path:
         if address_text(sock) != f"unix:{point.path}":
@@ -190,8 +205,8 @@ def _adopt_given(point: BindPoint, slots: int, left: list[GivenSocket]) -> Bound
         return None
     for given in mine:
         left.remove(given)
-        _check_stream(point, given)
-        given.sock.listen(_backlog(point))
+        _check_type(point, given)
+        _let_listen(point, given.sock)
     return _from_given(point, mine, slots)
 
 
@@ -201,13 +216,20 @@ def _of_point(point: BindPoint, left: Sequence[GivenSocket]) -> list[GivenSocket
     if wanted is None:
         # Port 0: the predecessor's socket for the same words of the configuration, with whatever
         # port it has got.
-        own = (g for g in left if (g.name, g.configured) == (point.listener, point.address))
+        own = (
+            g
+            for g in left
+            if (g.name, g.configured) == (point.listener, point.address)
+            and g.sock.type == point.type
+        )
         first = next(own, None)
         wanted = address_text(first.sock) if first else None
     return [
         g
         for g in left
-        if wanted is not None and address_text(g.sock) == wanted and not _is_cut_off(g, point)
+        if wanted is not None
+        and (g.sock.type == point.type and address_text(g.sock) == wanted)
+        and not _is_cut_off(g, point)
     ]
 
 
@@ -215,7 +237,10 @@ def _from_given(point: BindPoint, mine: Sequence[GivenSocket], slots: int) -> Bo
     first = mine[0]
     slotted = all(given.slot is not None for given in mine)
     socks: list[tuple[int | None, socket.socket]]
-    if slotted or len(mine) < max(slots, 2):
+    if point.datagram and not slotted and len(mine) < max(slots, 2):
+        # One worker's, not everybody's: a session is where its datagrams are read.
+        socks = [(0, given.sock) for given in mine]
+    elif slotted or len(mine) < max(slots, 2):
         socks = [(given.slot, given.sock) for given in mine]
     else:
         socks = list(enumerate(given.sock for given in mine))
@@ -251,10 +276,11 @@ def _canonical(point: BindPoint) -> str | None:
     )
 
 
-def _check_stream(point: BindPoint, given: GivenSocket) -> None:
-    if given.sock.type != socket.SOCK_STREAM:
+def _check_type(point: BindPoint, given: GivenSocket) -> None:
+    if given.sock.type != point.type:
+        kind = "datagram" if point.datagram else "stream"
         raise BindError(
-            f"listener '{point.listener}': what was passed in as '{given.name}' is no stream socket"
+            f"listener '{point.listener}': what was passed in as '{given.name}' is no {kind} socket"
         )
 
 
@@ -274,7 +300,9 @@ def _bind(
     waited = 0.0
     while True:
         try:
-            return _bind_unix(point) if point.path else _bind_tcp(point, slots, probe)
+            if point.path:
+                return _bind_unix(point)
+            return _bind_inet(point, slots, probe)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or waited >= retry_seconds:
                 raise explained(point, error) from error
@@ -284,47 +312,20 @@ def _bind(
         waited += _RETRY_PAUSE_SECONDS
 
 
-def _bind_tcp(point: BindPoint, slots: int, probe: bool, /) -> BoundAddress:
+def _bind_inet(point: BindPoint, slots: int, probe: bool, /) -> BoundAddress:
     family, address = resolve(point)
-    if point.port and probe:
-        # SO_REUSEPORT would let a second proxy of the same user join the group unnoticed, and take
-        # half of the connections. A socket without the option cannot: bind one first, and let it
-        # go.
-        _stream_socket(family, address, False).close()
-    socks: list[socket.socket] = []
+    opened = inet.bind_udp if point.datagram else inet.bind_tcp
+    socks = opened(family, address, slots, probe=probe and point.port > 0)
     try:
-        for _ in range(slots):
-            socks.append(_stream_socket(family, address, True))
-            # Port 0: the kernel chose for the first socket, and its siblings follow.
-            address = socks[0].getsockname()
         # All are bound before any listens: no connection can arrive while the group is still
         # growing.
         for sock in socks:
-            sock.listen(_backlog(point))
+            _let_listen(point, sock)
     except OSError:
         for sock in socks:
             sock.close()
         raise
     return BoundAddress(point, address_text(socks[0]), socks[0].family, list(enumerate(socks)))
-
-
-def _stream_socket(
-    family: int, address: tuple[str, int] | tuple[str, int, int, int], reuse_port: bool, /
-) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            # So that [::]:80 and 0.0.0.0:80 can stand side by side, whatever the sysctl says.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(address)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 def _bind_unix(point: BindPoint) -> BoundAddress:

@@ -20,7 +20,7 @@ class BindError(StartError):
 class BindPoint(NamedTuple):
     """One address of one listener, taken apart.
 
-    Exactly one of `host` (with `port`), `path`, `fd_name` is set.
+    Exactly one of `host` (with `port`), `path`, `fd_name` is set. `datagram`: UDP.
     """
 
     listener: str
@@ -31,6 +31,12 @@ class BindPoint(NamedTuple):
     fd_name: str = ""
     backlog: int = 0
     mode: int = 0o666
+    datagram: bool = False
+
+    @property
+    def type(self) -> socket.SocketKind:
+        """The kind of its sockets."""
+        return socket.SOCK_DGRAM if self.datagram else socket.SOCK_STREAM
 
 
 def address_text(sock: socket.socket) -> str:
@@ -69,7 +75,7 @@ def resolve(point: BindPoint) -> tuple[int, tuple[str, int] | tuple[str, int, in
         flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV | socket.AI_PASSIVE
         # As bytes: a str goes through the idna codec, whose tables take 3 ms to import.
         host = point.host.encode() or None
-        found = socket.getaddrinfo(host, point.port, type=socket.SOCK_STREAM, flags=flags)
+        found = socket.getaddrinfo(host, point.port, type=point.type, flags=flags)
     except OSError as error:
         raise BindError(
             f"listener '{point.listener}': {point.address} is not an IP address and port"

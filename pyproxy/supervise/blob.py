@@ -1,5 +1,8 @@
 """A configuration in a piece of memory that is passed from process to process.
 
+It has keys in it, so it is of no file system, sealed once it is written, and no longer there when
+nobody holds its descriptor.
+
 The loader writes it, the supervisor and the workers read it: they are of one version and trust each
 other, so it is pickled; nothing from outside ever comes this way. The routes are cut into small
 pieces, because a worker unpacks them between requests. The places of the sections in their files,
@@ -8,6 +11,7 @@ most of the bytes, stay with the loader, which has told all faults.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 from collections.abc import Iterator
@@ -20,6 +24,7 @@ from pyproxy.config.nodes import NOWHERE, Node
 
 # A fifth of a millisecond each.
 _ROUTES_IN_A_PIECE = 16
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 def _nowhere() -> Node:
@@ -30,13 +35,14 @@ def pack(config: Config) -> int:
     """A memfd with <config>; the caller closes it. Raises `OSError`."""
     import pickle  # for reloads only; 3 ms of a start otherwise
 
-    fd = os.memfd_create("pyproxy-config", os.MFD_CLOEXEC)
+    fd = os.memfd_create("pyproxy-config", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with os.fdopen(os.dup(fd), "wb") as stream:
             for piece in _pieces(config):
                 pickler = pickle.Pickler(stream, 5)
                 pickler.dispatch_table = {Node: lambda node: (_nowhere, ())}
                 pickler.dump(piece)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
         os.close(fd)
         raise

@@ -63,6 +63,7 @@ class Kind(enum.IntEnum):
     PROGRESS = 20  # worker -> supervisor: what a draining worker still has in hand
     ARRIVALS = 21  # supervisor -> worker: connections of another worker come there; one socket
     LEAVING = 22  # worker -> supervisor: somebody wants this process to end; it waits for DRAIN
+    CERTIFICATES = 23  # supervisor -> worker, control: of some listeners, new ones; their memory
 
     HELLO = 64  # caller -> supervisor: {"protocol", "command", ..}
     SAY = 65  # supervisor -> caller: a line for people; {"text"}

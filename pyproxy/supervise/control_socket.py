@@ -12,6 +12,7 @@ import socket
 import stat
 import struct
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyproxy import log
 from pyproxy.errors import StartError
+from pyproxy.tls.held import rows_of
 
 from .bindpoint import bind_file, file_id
 from .channel import Channel, ChannelError, Kind, Message
@@ -33,6 +35,8 @@ _BACKLOG = 16
 _NAME_CHARACTERS = 32
 # More at once is not somebody who wants something (descriptors are what would run out).
 _MAX_CALLERS = 32
+# Those that end first; the admin server has them all.
+_CERTIFICATES_SHOWN = 100
 
 
 def path_of(configured: str, source: str) -> Path:
@@ -254,10 +258,14 @@ class ControlSocket:
 
 
 def _status(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
+    rows = sorted(rows_of(up.service.config, time.time()), key=lambda row: row["not_after"])
     caller.done(
         True,
         generations=[_state(up), *(one.tree for one in reversed(up.generations.older))],
         listeners=up.service.listener_rows(),
+        certificates=rows[:_CERTIFICATES_SHOWN],
+        certificates_more=len(rows[_CERTIFICATES_SHOWN:]),
+        certificates_refused=up.certificates.refused,
         reload=up.reload.active,
         upgrade=up.upgrade.active,
     )

@@ -28,6 +28,8 @@ CounterName = Literal[
     "upgrade_failures_total",
     "worker_restarts_total",
     "metric_records_refused_total",
+    "certificate_reloads_total",
+    "certificate_reload_failures_total",
 ]
 GaugeName = Literal["config_last_reload_successful", "config_generation", "generation"]
 

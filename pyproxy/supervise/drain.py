@@ -57,13 +57,16 @@ class Drain:
 
     def _look(self) -> None:
         engine, now = self._engine, self._loop.time()
-        if engine.connections and now >= self._requests_until:
+        if now >= self._requests_until:
             self.aborted += engine.connections
             engine.close_connections()
+            # UDP sessions wait for answers as requests do, but nobody can say for which.
+            engine.close_sessions()
         if engine.tunnels and now >= self._tunnels_until:
             self.aborted += engine.tunnels
             engine.close_tunnels()
-        if not engine.connections and not engine.tunnels and not self._expects_more():
+        busy = engine.connections or engine.tunnels or engine.sessions
+        if not busy and not self._expects_more():
             self._loop.stop()
             return
         if now >= self._tell_at:

@@ -19,6 +19,7 @@ from pyproxy.errors import StartError
 from pyproxy.filters.chain import bind_filters
 
 from . import logfiles, pidfile, privileges, systemd
+from .certificates import warn_of_certificates
 from .control_socket import path_of
 from .counters import Counters
 from .init_link import InitLink
@@ -26,7 +27,7 @@ from .loader import check_filters
 from .service import Service
 from .supervisor import Supervisor
 from .takeover import Takeover
-from .worker import BindFilters
+from .worker import BindFilters, prepare_tls
 
 
 def _nothing() -> None:
@@ -74,15 +75,17 @@ def _run(
     before_fork: Callable[[], None],
 ) -> int:
     identity = _identity(config)
-    logfiles.prepare(logfiles.paths_of(config), identity)
+    logfiles.prepare_all(config, identity)
     if filter_refs(config):
         closing = takeover.close_inherited if takeover is not None else _nothing
         check_filters(config, identity, bind, closing)
+    warn_of_certificates(config, log.get("supervisor").warning)
     privileges.raise_file_limit()
     service = Service(config, identity, bind, source=source)
     supervisor = None
     try:
         _open(service, takeover)
+        prepare_tls()
         supervisor = Supervisor(service, takeover, InitLink.inherited(), before_fork)
         return supervisor.run()
     finally:

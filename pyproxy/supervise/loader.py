@@ -14,6 +14,8 @@ import time
 import traceback
 from collections.abc import Callable
 
+import msgspec
+
 from pyproxy._engine import SnapshotBuilder
 from pyproxy.config.compile import compile_snapshot, resolve_endpoints
 from pyproxy.config.diff import differences
@@ -21,6 +23,7 @@ from pyproxy.config.load import load
 from pyproxy.config.model import Config, filter_refs
 from pyproxy.errors import ConfigError, Fault, PyproxyError, StartError
 from pyproxy.filters.chain import BoundFilter
+from pyproxy.tls.held import part_of
 
 from . import blob, privileges
 from .channel import Channel, Kind
@@ -66,10 +69,46 @@ def read_again(
     return 0
 
 
+def read_files_again(channel: Channel, running: Config) -> int:
+    """Entry of the loader's process for the files that <running> names, such as certificates.
+
+    LOADED tells the sections that have `changed` and the `faults` of those that stay. If any has
+    changed the configuration comes with it; or, when they are all of listeners, only a `part`: for
+    those everything but the certificates can stay in the workers. Or FAILED.
+    """
+    gc.disable()
+    try:
+        from pyproxy.tls import files
+
+        outcome = files.read_again(running)
+        part = all(path.startswith("listeners.") for path in outcome.changed)
+        body = {"changed": outcome.changed, "faults": outcome.faults}
+        if not outcome.changed:
+            channel.send(Kind.LOADED, body)
+            return 0
+        config = part_of(outcome.config, running) if part else outcome.config
+        _try_to_build(_only_http(config) if part else config)
+        channel.send(Kind.LOADED, {**body, "part": part}, [blob.pack(config)])
+    except PyproxyError as error:
+        channel.send(Kind.FAILED, {"error": str(error)})
+    except Exception:
+        channel.send(Kind.FAILED, {"error": traceback.format_exc().rstrip()})
+    return 0
+
+
 def _try_to_build(config: Config) -> None:
     """Let the engine refuse here, with the place, what it would refuse in the workers."""
     filters = {key: BoundFilter(key, {}) for key, _ in filter_refs(config)}
     compile_snapshot(config, SnapshotBuilder(), filters)
+
+
+def _only_http(part: Config) -> Config:
+    """Listeners that can be built without the upstreams they lead to."""
+    listeners = {
+        name: msgspec.structs.replace(listener, protocol="http", upstream=None)
+        for name, listener in part.listeners.items()
+    }
+    return msgspec.structs.replace(part, listeners=listeners)
 
 
 def check_filters(

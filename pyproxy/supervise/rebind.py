@@ -30,15 +30,11 @@ class Rebind:
         """Raises `BindError` with nothing left open."""
         self._table = table
         self._slots = slots
-        wanted = {(point.listener, point.address): point for point in points}
+        wanted = {_key(point): point for point in points}
         self._wanted = wanted
-        staying = [
-            b
-            for b in table.bound
-            if not b.retiring and (b.point.listener, b.point.address) in wanted
-        ]
+        staying = [b for b in table.bound if not b.retiring and _key(b.point) in wanted]
         self._staying = staying
-        have = {(b.point.listener, b.point.address) for b in staying}
+        have = {_key(b.point) for b in staying}
         self.removed = [b for b in table.bound if b not in staying and not b.retiring]
         # A listener may get another name, or come back while it is still leaving: the sockets
         # stay, and so does what waits in them.
@@ -72,7 +68,7 @@ class Rebind:
     def apply(self, say: Callable[[str], None]) -> None:
         """Make the table say so. The removed addresses are in it still, as `retiring`."""
         for bound in self._staying:
-            _take_mode(bound, self._wanted[bound.point.listener, bound.point.address], say)
+            _take_mode(bound, self._wanted[_key(bound.point)], say)
         before = {name for name, _ in self._table.to_store()}
         for bound in self.added:
             for held in bound.sockets:
@@ -103,6 +99,11 @@ class Rebind:
         """In a forked child: what is not in the table yet is the supervisor's alone."""
         for bound in self.added:
             bound.close()
+
+
+def _key(point: BindPoint) -> tuple[str, str, bool]:
+    """What makes an address of one configuration that of another."""
+    return point.listener, point.address, point.datagram
 
 
 def _take_mode(bound: BoundAddress, point: BindPoint, say: Callable[[str], None]) -> None:

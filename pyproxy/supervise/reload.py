@@ -22,9 +22,10 @@ from pyproxy.config.model import Config
 from pyproxy.errors import Fault, StartError
 
 from . import blob, systemd
-from .channel import Kind, Message
+from .certificates import replace_certificates, warn_of_certificates
+from .channel import Channel, Kind, Message
 from .children import Child, State
-from .loader import read_again
+from .loader import read_again, read_files_again
 from .reactor import Timer
 from .rebind import Rebind
 from .service import bind_points, slots_of
@@ -56,6 +57,14 @@ class _Step(enum.Enum):
     SWITCHING = enum.auto()
 
 
+class _What(enum.Enum):
+    """What is read."""
+
+    ALL = enum.auto()
+    DIFFERENCE = enum.auto()  # and then only told
+    FILES = enum.auto()  # those that the configuration names, such as certificates
+
+
 class Reload:
     """At most one reload runs; requests that come meanwhile are served by one more after it."""
 
@@ -67,8 +76,9 @@ class Reload:
         self._next: list[Asker] = []
         self._again = False
         self._loader: Child | None = None
-        self._only_diff = False
+        self._what = _What.ALL
         self._memory = -1
+        self._found: dict[str, Any] = {}
         self._config: Config | None = None
         self._rebind: Rebind | None = None
         self._waiting: set[Child] = set()
@@ -95,7 +105,17 @@ class Reload:
             self._next += [asker] if asker else []
             return
         self._askers = [asker] if asker else []
-        self._only_diff = only_diff
+        self._what = _What.DIFFERENCE if only_diff else _What.ALL
+        self._begin()
+
+    def refresh(self, asker: Asker) -> None:
+        """Read only the files that the configuration names; for use while none is `active`.
+
+        What can be used of them is served. <asker> is told which sections have `changed`, and the
+        `faults` of those that stay as they were.
+        """
+        self._askers = [asker]
+        self._what = _What.FILES
         self._begin()
 
     def _why_not(self) -> str:
@@ -138,21 +158,10 @@ class Reload:
     def _begin(self) -> None:
         service = self._up.service
         self._step = _Step.READING
-        if not self._only_diff:
+        if self._what is _What.ALL:
             systemd.notify_reloading()
         self._loader = Child(
-            "the reading of the configuration",
-            lambda channel: read_again(
-                channel,
-                service.source,
-                service.config,
-                service.demo_address,
-                service.identity,
-                service.bind_filters,
-                only_diff=self._only_diff,
-            ),
-            "pyproxy-load",
-            lasting=False,
+            "the reading of the configuration", self._read, "pyproxy-load", lasting=False
         )
         self._seen = _look_of(service.source)
         self._timer = self._up.reactor.call_later(_STEP_SECONDS, self._on_timeout)
@@ -161,6 +170,21 @@ class Reload:
         except (OSError, StartError) as error:
             self._loader = None
             self._fail(f"no process for reading it: {error}")
+
+    def _read(self, channel: Channel) -> int:
+        """What the loader does."""
+        service = self._up.service
+        if self._what is _What.FILES:
+            return read_files_again(channel, service.config)
+        return read_again(
+            channel,
+            service.source,
+            service.config,
+            service.demo_address,
+            service.identity,
+            service.bind_filters,
+            only_diff=self._what is _What.DIFFERENCE,
+        )
 
     def on_message(self, child: Child, message: Message) -> None:
         """A loader or worker said something that may be about this."""
@@ -181,9 +205,10 @@ class Reload:
         if child is self._loader:
             if message.kind is Kind.FAILED:
                 self._fail(message.body.get("error", ""), message.body.get("faults", ()))
-            elif message.kind is Kind.LOADED and self._only_diff:
-                self._finish(True, diff=message.body["diff"])
+            elif message.kind is Kind.LOADED and not message.fds:
+                self._finish(True, **message.body)
             elif message.kind is Kind.LOADED:
+                self._found = message.body
                 self._memory = os.dup(message.fds[0])
         elif child in self._waiting and message.body.get("id") == self._number:
             if message.kind is Kind.REFUSED:
@@ -208,7 +233,11 @@ class Reload:
         if child is self._loader:
             self._loader = None
             if self._step is _Step.READING and self._memory >= 0 and not reason:
-                self._prepare()
+                if self._found.get("part"):
+                    replace_certificates(self._up, self._memory)
+                    self._finish(True, **self._found)
+                else:
+                    self._prepare()
             elif self._step is _Step.READING:
                 self._fail(f"the process that reads it ended: {reason or 'without a result'}")
         elif child in self._waiting:
@@ -257,12 +286,15 @@ class Reload:
         assert rebind is not None
         self._step = _Step.SWITCHING
         self._restart_clock()
-        kept = [
-            name for name in _FIXED if getattr(up.service.config, name) != getattr(config, name)
-        ]
-        self._tell_fixed(kept)
         service = up.service
-        service.adopt(config, kept)
+        if self._what is _What.FILES:
+            service.config = config
+        else:
+            kept = [
+                name for name in _FIXED if getattr(service.config, name) != getattr(config, name)
+            ]
+            self._tell_fixed(kept)
+            service.adopt(config, kept)
         rebind.apply(self._log.warning)
         self._waiting = {child for child in up.workers if child.state is State.READY}
         for child in self._waiting:
@@ -287,8 +319,12 @@ class Reload:
 
     def _switched(self) -> None:
         service = self._up.service
+        if self._what is _What.FILES:
+            self._finish(True, **self._found)
+            return
         service.counters.set("config_generation", service.revision)
         self._log.info("configuration %d is served: %s", service.revision, service.source)
+        warn_of_certificates(service.config, self._log.warning)
         self._finish(True, revision=service.revision)
 
     # ---- the outcome
@@ -298,8 +334,9 @@ class Reload:
             asker.say(text)
 
     def _fail(self, error: str, faults: Iterable[Any] = ()) -> None:
-        texts = [str(Fault(*fault)) for fault in faults] or [error]
-        self._log.error("the configuration stays as it was:\n  %s", "\n  ".join(texts))
+        if self._what is not _What.FILES:  # whoever asked for that knows what it means
+            texts = [str(Fault(*fault)) for fault in faults] or [error]
+            self._log.error("the configuration stays as it was:\n  %s", "\n  ".join(texts))
         for child in self._waiting:
             self._up.tree.send(child, Kind.ABANDON)
         if self._rebind is not None:
@@ -307,7 +344,7 @@ class Reload:
         self._finish(False, error=error, faults=[list(fault) for fault in faults])
 
     def _finish(self, ok: bool, **more: Any) -> None:
-        if not self._only_diff:
+        if self._what is _What.ALL:
             counters = self._up.service.counters
             counters.count("config_reloads_total" if ok else "config_reload_failures_total")
             counters.set("config_last_reload_successful", int(ok))
@@ -320,7 +357,7 @@ class Reload:
         if self._again:
             self._again = False
             self._askers, self._next = self._next, []
-            self._only_diff = False
+            self._what = _What.ALL
             self._begin()
 
     def _clear(self) -> None:
@@ -334,6 +371,7 @@ class Reload:
             os.close(self._memory)
         self._memory = -1
         self._config = self._rebind = None
+        self._found = {}
         self._waiting = set()
 
     def close_inherited(self) -> None:

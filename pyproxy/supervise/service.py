@@ -19,7 +19,8 @@ import msgspec
 
 from pyproxy import log
 from pyproxy.config.addresses import parse_bind
-from pyproxy.config.compile import bind_plan, resolve_endpoints, wants_demo
+from pyproxy.config.bindplan import bind_plan
+from pyproxy.config.compile import resolve_endpoints, wants_demo
 from pyproxy.config.model import Config
 from pyproxy.control import process as control
 from pyproxy.errors import StartError
@@ -261,7 +262,7 @@ class Service:
 
     def prepare_logs(self, config: Config | None = None) -> None:
         """Make the log files. Raises `StartError`."""
-        logfiles.prepare(logfiles.paths_of(config or self.config), self.identity)
+        logfiles.prepare_all(config or self.config, self.identity)
 
     # ---- what is said
 
@@ -285,8 +286,10 @@ class Service:
         if bound.family == socket.AF_UNIX:
             return bound.real
         listener = self.config.listeners.get(bound.point.listener)
-        tcp = listener is not None and getattr(listener, "protocol", "http") == "tcp"
-        return f"{'tcp' if tcp else 'http'}://{bound.real}"
+        scheme: str = listener.protocol if listener is not None else "http"
+        if listener is not None and listener.tls:
+            scheme = {"http": "https", "tcp": "tls"}.get(scheme, scheme)
+        return f"{scheme}://{bound.real}"
 
 
 def slots_of(config: Config) -> int:
@@ -297,7 +300,16 @@ def slots_of(config: Config) -> int:
 def bind_points(config: Config) -> list[BindPoint]:
     """Every address of the listeners."""
     return [
-        BindPoint(b.listener, b.address, b.host, b.port, b.path, b.fd_name, mode=b.mode)
+        BindPoint(
+            b.listener,
+            b.address,
+            b.host,
+            b.port,
+            b.path,
+            b.fd_name,
+            mode=b.mode,
+            datagram=b.datagram,
+        )
         for b in bind_plan(config)
     ]
 

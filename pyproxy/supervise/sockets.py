@@ -1,9 +1,10 @@
 """Listening sockets, owned by the supervisor.
 
-A TCP address gets as many SO_REUSEPORT sockets as there are worker slots; slot i's socket goes to
-every worker that ever runs in slot i, so what waits in its accept queue outlives the worker, and
-the very same sockets go to the next generation at a hot upgrade. A unix socket, and a socket that
-somebody else has bound for us, is one socket that all slots share.
+A TCP or UDP address gets as many SO_REUSEPORT sockets as there are worker slots; slot i's socket
+goes to every worker that ever runs in slot i, so what waits in its accept queue outlives the
+worker, and the very same sockets go to the next generation at a hot upgrade. A unix socket, and a
+socket that somebody else has bound for us, is one socket that all slots share (but for a UDP one:
+it is slot 0's, so that a client's datagrams stay together).
 
 When there are fewer slots than before, the surplus sockets are served by the slots that are left
 until their queues are empty (`retire.py`): closing one resets what waits in it.
@@ -26,6 +27,13 @@ from .systemd import GivenSocket
 _ids = itertools.count(1)
 
 
+def is_live(sock: socket.socket) -> bool:
+    """The kernel gives it what clients send: TCP when it listens, UDP as soon as it is bound."""
+    if sock.type == socket.SOCK_DGRAM:
+        return bool(sock.getsockname()[1])
+    return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
 class ListenSocket(NamedTuple):
     """One listening socket. `slot` None: every worker accepts on it."""
 
@@ -36,8 +44,8 @@ class ListenSocket(NamedTuple):
 
     @property
     def listens(self) -> bool:
-        """The kernel gives it connections. A bound socket that does not is in no group yet."""
-        return bool(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        """The kernel gives it connections, or datagrams. One that does not is in no group yet."""
+        return is_live(self.sock)
 
 
 class BoundAddress:
@@ -79,7 +87,7 @@ class BoundAddress:
 
     @property
     def port(self) -> int:
-        """The real TCP port; 0 for unix sockets."""
+        """The real TCP or UDP port; 0 for unix sockets."""
         return 0 if self.family == socket.AF_UNIX else int(self.real.rpartition(":")[2])
 
     @property

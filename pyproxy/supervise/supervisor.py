@@ -29,6 +29,7 @@ from pyproxy.errors import StartError
 from . import pidfile, systemd
 from .announce import announce, describe
 from .assignment import Assignment
+from .certificates import CertificateWatch
 from .channel import Kind, Message
 from .children import Child, State
 from .control_socket import ControlSocket
@@ -77,6 +78,7 @@ class Supervisor:
         self.generations = Generations(self)
         self.reload = Reload(self)
         self.upgrade = Upgrade(self)
+        self.certificates = CertificateWatch(self)
         self.control_socket = ControlSocket(self)
         # The next generation, once it has taken over: this one only has to end then.
         self.succeeded = False
@@ -170,6 +172,7 @@ class Supervisor:
             self.tree.add(self.control)
             self.control.state = State.READY
         self.reload.watch_files()
+        self.certificates.begin()
         self.on_change()
 
     def write_pid_file(self) -> None:

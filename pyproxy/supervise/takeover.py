@@ -24,6 +24,7 @@ from .channel import Channel, ChannelError, Kind, Message
 from .control_socket import PROTOCOL, Passed, call
 from .counters import Counters, CountersError
 from .reactor import READ
+from .sockets import is_live
 from .systemd import GivenSocket
 from .upgrade import LINK_VARIABLE
 
@@ -218,7 +219,7 @@ def _verified(row: dict[str, Any], sock: socket.socket) -> GivenSocket:
     """A socket that is what the manifest says. Raises `TakeoverError`."""
     sock.setblocking(False)
     real = address_text(sock)
-    listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    listening = is_live(sock)
     if real != row["address"] or not listening:
         what = "listens" if listening else "does not listen"
         raise TakeoverError(f"the socket passed on for {row['address']} {what} on {real}")

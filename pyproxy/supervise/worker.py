@@ -23,11 +23,13 @@ from typing import Any, NamedTuple, TypeVar
 import uvloop
 
 from pyproxy import log
-from pyproxy._engine import Engine, Snapshot, SnapshotBuilder
+from pyproxy._engine import Engine, Snapshot, SnapshotBuilder, load_tls
 from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
+from pyproxy.config.compile_tls import replace_listener_tls
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
+from pyproxy.tls.api import finder
 
 from . import blob, logfiles, privileges
 from .channel import Channel, ChannelError, Kind, Message
@@ -79,6 +81,16 @@ def verify_filters(
         user = identity.user or identity.uid
         where = sys.base_prefix
         raise StartError(f"user {user}: cannot read where Python is installed ({where})") from error
+
+
+def prepare_tls() -> None:
+    """Make what every worker needs of TLS, before the first of them is forked.
+
+    The keys of session tickets are made here, so that each worker can resume what another began;
+    there is no way to give them to a worker later. Hence also where nothing speaks TLS yet: a
+    reload may bring the first listener that does.
+    """
+    load_tls(finder())
 
 
 class Worker:
@@ -253,6 +265,15 @@ class Worker:
             self._say(Kind.LEAVING)
         self._say(Kind.SWITCHED, message.body)
 
+    def _on_certificates(self, message: Message) -> None:
+        try:
+            for name, listener in blob.unpack(message.fds[0]).listeners.items():
+                replace_listener_tls(self._engine, name, listener)
+        except Exception:
+            # Whoever comes in our place begins with them.
+            self._log.exception("the new certificates cannot be served here")
+            self._say(Kind.LEAVING)
+
     def _on_abandon(self, message: Message) -> None:
         self._forget()
 
@@ -311,6 +332,7 @@ _ACTIONS: dict[Kind, Callable[[Worker, Message], None]] = {
     Kind.PREPARE: Worker._on_prepare,
     Kind.SWITCH: Worker._on_switch,
     Kind.ABANDON: Worker._on_abandon,
+    Kind.CERTIFICATES: Worker._on_certificates,
     Kind.ARRIVALS: Worker._on_arrivals,
     Kind.HAND_OVER: Worker._on_hand_over,
 }

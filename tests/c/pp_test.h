@@ -1,7 +1,6 @@
 /* A small test harness for white-box C tests.
  *
- *   // links: base/mem.c base/span.c         (sources of csrc/ to link; test_c.py reads this line)
- *   #include "base/thing.c"                  (the file under test, statics included)
+ *   #include "base/thing.c"    (the file under test, statics included; test_c.py links the rest)
  *   #include "pp_test.h"
  *
  *   PP_TEST_CASE(empty_thing_has_no_items)

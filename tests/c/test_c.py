@@ -1,19 +1,20 @@
 """Build and run the white-box C tests: every ``tests/c/<folder>/test_<file>.c`` is one case.
 
-A test includes the source under test and says in comments at its top what else it needs:
+A test includes the source under test; the rest of the core comes from an archive, of which the
+linker takes what the test still needs. Comments at its top say what else there is to know:
 
-* ``// links: base/mem.c base/span.c``: other sources to link, paths below ``csrc/``;
-* ``// libs: z pthread``: system libraries;
+* ``// libs: pthread``: system libraries besides those of the core;
 * ``// variant: release -UPP_DEBUG``: a second program of the same file, with these flags besides,
   and a case of its own.
 
-Everything is compiled with AddressSanitizer and UndefinedBehaviorSanitizer. Programs are kept under
-``build/c-tests`` by a hash of all that went into them, so an unchanged test is only run, and
-parallel runs do not disturb each other.
+Everything is compiled with AddressSanitizer and UndefinedBehaviorSanitizer. Objects, archives and
+programs are kept under ``build/c-tests`` by a hash of all that went into them, so an unchanged test
+is only run, and parallel runs do not disturb each other.
 
 ``CC`` chooses the compiler.
 """
 
+import fcntl
 import functools
 import hashlib
 import os
@@ -21,6 +22,9 @@ import re
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +40,8 @@ CFLAGS = (
     " -Wpointer-arith -Wstrict-prototypes -Werror -fvisibility=hidden -D_GNU_SOURCE -DPP_DEBUG"
     " -DPP_TEST -fsanitize=address,undefined -fno-sanitize-recover=all"
 ).split()
+# What the core itself is linked with.
+CORE_LIBS = ("nghttp2",)
 BUILD_SECONDS = 300
 RUN_SECONDS = 300
 
@@ -104,38 +110,90 @@ def programs() -> list[Program]:
     return found
 
 
+def run_compiler(command: list[str]) -> None:
+    """Run a command of the build; what it says is shown when it fails."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=BUILD_SECONDS)
+    if done.returncode != 0:
+        pytest.fail(f"{shlex.join(command)}\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+def digest_of(flags: list[str], paths: list[Path]) -> str:
+    """A name for what the compiler makes of these files with these flags."""
+    digest = hashlib.sha256(headers_digest() + compiler_version())
+    digest.update(shlex.join([*compiler(), *flags]).encode())
+    for path in paths:
+        digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def replace_stale(fresh: Path, final: Path, stem: str) -> None:
+    """Put what was built in its place, and remove what it replaces."""
+    for stale in CACHE.glob(f"{stem}.*"):
+        if stale != final:
+            stale.unlink(missing_ok=True)
+    os.replace(fresh, final)
+
+
+@contextmanager
+def building_alone(what: str) -> Iterator[None]:
+    """Several test processes want the same archive at the start: one builds it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / f".{what}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build_object(source: Path, stem: str, flags: list[str]) -> Path:
+    """Compile one source of the core, or find it compiled."""
+    made = CACHE / f"{stem}.{digest_of(flags, [source])}.o"
+    if not made.exists():
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix=".") as scratch:
+            fresh = Path(scratch) / made.name
+            run_compiler([*compiler(), *flags, f"-I{CSRC}", "-c", "-o", str(fresh), str(source)])
+            replace_stale(fresh, made, stem)
+    return made
+
+
+@functools.cache
+def build_core(folder: str, variant: str = "", more_flags: tuple[str, ...] = ()) -> Path:
+    """The archive for tests of <folder>: of all of csrc/, or of base, which uses nothing else. A
+    test defines what it includes itself, so that the linker never takes the same from here."""
+    sources = sorted(CSRC.glob("base/*.c" if folder == "base" else "*/*.c"))
+    flags = [*CFLAGS, *more_flags]
+    stem = "-".join(filter(None, ("base" if folder == "base" else "core", variant)))
+    archive = CACHE / f"{stem}.{digest_of(flags, sources)}.a"
+    with building_alone(stem):
+        if archive.exists():
+            return archive
+        prefix = "-".join(filter(None, ("object", variant)))
+        names = {path: "-".join((prefix, *path.relative_to(CSRC).parts)) for path in sources}
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            objects = list(pool.map(lambda path: build_object(path, names[path], flags), sources))
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix=".") as scratch:
+            fresh = Path(scratch) / archive.name
+            run_compiler(["ar", "rcs", str(fresh), *map(str, objects)])
+            replace_stale(fresh, archive, stem)
+    return archive
+
+
 def build(source: Path, variant: str = "", more_flags: tuple[str, ...] = ()) -> Path:
     """Compile one test program, or find it built; the linker's and compiler's words are shown.
 
     ``variant`` is a part of the program's name, ``more_flags`` stand behind the usual ones.
     """
     text = source.read_text()
-    links = [CSRC / name for name in listed(text, "links")]
-    libs = [f"-l{name}" for name in listed(text, "libs")]
+    core = build_core(source.parent.name, variant, more_flags)
+    libs = [f"-l{name}" for name in [*listed(text, "libs"), *CORE_LIBS]]
     flags = [*CFLAGS, *more_flags]
-    digest = hashlib.sha256(headers_digest() + compiler_version())
-    digest.update(shlex.join([*compiler(), *flags, *libs]).encode())
-    for path in [source, *links, *(CSRC / name for name in included_sources(text))]:
-        digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+    parts = [source, core, *(CSRC / name for name in included_sources(text))]
     stem = "-".join(filter(None, (source.parent.name, source.stem, variant)))
-    program = CACHE / f"{stem}.{digest.hexdigest()[:16]}"
-    if program.exists():
-        return program
-
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE, prefix=".") as scratch:
-        fresh = Path(scratch) / program.name
-        command = [*compiler(), *flags, f"-I{CSRC}", f"-I{TESTS}", "-o", str(fresh), str(source)]
-        command += [*map(str, links), *libs]
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=BUILD_SECONDS
-        )
-        if done.returncode != 0:
-            pytest.fail(f"{shlex.join(command)}\n{done.stdout}{done.stderr}", pytrace=False)
-        for stale in CACHE.glob(f"{stem}.*"):
-            if stale != program:
-                stale.unlink(missing_ok=True)
-        os.replace(fresh, program)
+    program = CACHE / f"{stem}.{digest_of([*flags, *libs], parts)}"
+    if not program.exists():
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix=".") as scratch:
+            fresh = Path(scratch) / program.name
+            command = [*compiler(), *flags, f"-I{CSRC}", f"-I{TESTS}", "-o", str(fresh)]
+            run_compiler([*command, str(source), str(core), "-Wl,--as-needed", *libs])
+            replace_stale(fresh, program, stem)
     return program
 
 

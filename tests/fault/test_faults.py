@@ -37,3 +37,8 @@ def test_a_worker_survives_every_failing_allocation() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_worker_survives_a_random_crowd(seed: str) -> None:
     run(build(Path(__file__).with_name("stress.c")), PP_STRESS_SEED=seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_worker_survives_http_2_clients(seed: str) -> None:
+    run(build(Path(__file__).with_name("http2.c")), PP_STRESS_SEED=seed)

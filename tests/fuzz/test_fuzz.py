@@ -1,6 +1,7 @@
 """Every fuzz target: its corpus replayed, then a short run of libFuzzer from there.
 
-A target ``fuzz_<name>.c`` names the sources it links and its dictionary in comments at its top.
+A target ``fuzz_<name>.c`` names the sources and libraries it links and its dictionary in comments
+at its top (``// links:``, ``// libs:``, ``// dict:``).
 ``corpus/<name>`` holds inputs that reach different code; files are named by their content. What a
 short run finds is not kept. To look for longer, and then to keep what adds coverage and nothing
 else:
@@ -52,7 +53,8 @@ def build(name: str) -> Path:
     """The program of a target, compiled when anything it is made of has changed."""
     sources = [FUZZ / f"fuzz_{name}.c", *(CSRC / link for link in listed(name, "links"))]
     command = [*CLANG, *CFLAGS, f"-I{CSRC}", f"-I{FUZZ}"]
-    digest = hashlib.sha256(shlex.join(command).encode())
+    libs = [f"-l{library}" for library in listed(name, "libs")]
+    digest = hashlib.sha256(shlex.join([*command, *libs]).encode())
     for path in [*sources, FUZZ / "fuzz.h", *sorted(CSRC.rglob("*.h"))]:
         digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
     program = CACHE / f"{name}-{digest.hexdigest()[:16]}"
@@ -62,7 +64,7 @@ def build(name: str) -> Path:
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=".") as scratch:
         fresh = Path(scratch) / name
         done = subprocess.run(
-            [*command, "-o", str(fresh), *map(str, sources)],
+            [*command, "-o", str(fresh), *map(str, sources), *libs],
             capture_output=True,
             text=True,
             timeout=600,

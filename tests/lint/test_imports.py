@@ -14,7 +14,7 @@ PACKAGE = ROOT / "pyproxy"
 # the public names, knows everybody.
 LAYERS = (
     ("pyproxy._version", "pyproxy.errors", "pyproxy.log", "pyproxy._wire", "pyproxy._engine"),
-    ("pyproxy.config", "pyproxy.filters.base"),
+    ("pyproxy.config", "pyproxy.filters.base", "pyproxy.tls"),
     ("pyproxy.filters", "pyproxy.identity", "pyproxy.queue", "pyproxy.wasm"),
     ("pyproxy.supervise",),
     ("pyproxy.supervise.worker", "pyproxy.supervise.drain", "pyproxy.demo"),
@@ -26,6 +26,7 @@ LAYERS = (
         *("pyproxy.supervise.reload", "pyproxy.supervise.upgrade", "pyproxy.supervise.takeover"),
         *("pyproxy.supervise.generations", "pyproxy.supervise.control_socket"),
         *("pyproxy.supervise.announce", "pyproxy.supervise.launch"),
+        "pyproxy.supervise.certificates",
     ),
     ("pyproxy.cli", "pyproxy.__main__", "pyproxy.program", "pyproxy.testing"),
 )
@@ -40,7 +41,8 @@ ENGINE_USERS_LAZILY = ("pyproxy.cli",)
 STANDARD_ONLY = tuple(
     f"pyproxy.supervise.{name}"
     for name in (
-        *("announce", "assignment", "bindpoint", "binding", "channel", "children"),
+        *("announce", "assignment", "bindpoint", "binding", "certificates", "channel"),
+        "children",
         *("control_socket", "fdstore", "generations", "init", "init_link", "moving", "reactor"),
         *("rebind", "retire", "sockets", "supervisor", "systemd", "tree", "upgrade"),
     )

@@ -20,20 +20,27 @@ LAYERS = {
 # The order inside proxy/, one group a line: a file may include its own group and those above it.
 # "filter_*" stands for every filter_<name>.
 PROXY_ORDER = (
-    ("fault", "metrics", "moved", "template", "snapshot"),
+    (
+        *("fault", "metrics", "moved", "template", "snapshot", "client_tls", "announced"),
+        "udp_table",
+    ),
     ("core",),
     ("h1",),
     ("exchange",),
-    ("forward", "reply", "upgrade"),
+    ("forward", "grpc", "reply", "upgrade"),
     ("phase", "filter", "filter_*", "hook"),
     ("cluster", "pool", "retry"),
     ("accesslog",),
     ("body",),
-    ("up", "up_h1"),
+    ("up", "up_h1", "up_h2", "up_stream", "up_tls"),
     ("tunnel",),
     ("step", "step_request", "step_response"),
     ("drive",),
-    ("down", "down_h1", "move", "tunnel_door", "tunnel_http", "tunnel_move"),
+    (
+        *("down", "down_h1", "down_h2", "down_h2_stream", "down_tls"),
+        *("greet", "move", "tunnel_door", "tunnel_http", "tunnel_move"),
+        *("udp", "udp_door", "udp_relay"),
+    ),
 )
 
 # What the C library may give to a pure file: none of these can read a clock or make a system call.
@@ -46,12 +53,18 @@ PURE_SYSTEM_HEADERS = {
 PURE_EXTRA = {
     "csrc/base/mem.c": {"stdlib.h"},
     "csrc/base/check.c": {"stdlib.h"},
+    "csrc/wire/http2_codec_impl.h": {"nghttp2/nghttp2.h"},
 }
 
 # Headers that only the named files may include.
 PRIVATE_HEADERS = {
-    "nghttp2/nghttp2.h": {"csrc/wire/http2_codec.c"},
-    "io/tls_api.h": {"csrc/io/chan_tls.c", "csrc/io/tls_conf.c", "csrc/io/tls_conf.h"},
+    "nghttp2/nghttp2.h": {"csrc/wire/http2_codec_impl.h"},
+    "wire/http2_codec_impl.h": {
+        "csrc/wire/http2_codec.c",
+        "csrc/wire/http2_codec_feed.c",
+        "csrc/wire/http2_codec_send.c",
+    },
+    "io/tls_api.h": {"csrc/io/tls_lib.h"},
     "sys/epoll.h": {"csrc/io/loop.c", "csrc/io/loop.h"},
 }
 

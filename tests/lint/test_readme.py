@@ -1,12 +1,15 @@
-"""The README's examples work: its files are written, served by a real proxy, and its commands run.
+"""The examples of the README and of docs/tls.md work: files are written, served by a real proxy,
+and commands run.
 
 Markers in HTML comments say what a code block is for:
   file: NAME        the block is the content of that file
+  before CONFIG     bash runs the block before that is served
   run with CONFIG   bash runs the block while `pyproxy run -c CONFIG` serves; all lines must succeed
 """
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -22,7 +25,8 @@ import pytest
 
 from lint.scan import ROOT
 
-BLOCK = re.compile(r"<!-- (file:|run with) (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
+PAGES = ("README.md", "docs/tls.md")
+BLOCK = re.compile(r"<!-- (file:|before|run with) (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 START_SECONDS = 60
 
 
@@ -30,15 +34,19 @@ START_SECONDS = 60
 class Block:
     """One marked code block."""
 
+    page: str
     kind: str
     name: str
     text: str
 
 
 def blocks() -> list[Block]:
-    """The marked code blocks of the README."""
-    found = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    return [Block(kind, name, text) for kind, name, text in found]
+    """The marked code blocks of all pages."""
+    return [
+        Block(page, kind, name, text)
+        for page in PAGES
+        for kind, name, text in BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    ]
 
 
 def free_port() -> int:
@@ -98,31 +106,43 @@ def with_own_ports(text: str, ports: dict[str, int]) -> str:
     return re.sub(r"(?:127\.0\.0\.1|0\.0\.0\.0|localhost):(\d{4})\b", replace, text)
 
 
+def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Have bash run <script>, with the pyproxy under test in front of others."""
+    here = str(Path(sys.executable).parent)
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{here}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
 RUNS = [block for block in blocks() if block.kind == "run with"]
 
 
 @pytest.mark.parametrize("block", RUNS, ids=lambda block: block.name)
-def test_examples_of_the_readme_work(block: Block, tmp_path: Path) -> None:
+def test_examples_of_the_pages_work(block: Block, tmp_path: Path) -> None:
     ports: dict[str, int] = {}
     for file in blocks():
-        if file.kind == "file:":
+        if file.page == block.page and file.kind == "file:":
             (tmp_path / file.name).write_text(with_own_ports(file.text, ports), encoding="utf-8")
     config = tmp_path / Path(block.name).name
     if not config.exists():
         text = (ROOT / block.name).read_text(encoding="utf-8")
         config.write_text(with_own_ports(text, ports), encoding="utf-8")
+    for first in blocks():
+        if (first.page, first.kind, first.name) == (block.page, "before", block.name):
+            done = run(first.text, tmp_path)
+            assert done.returncode == 0, f"{first.text}\n{done.stdout}{done.stderr}"
     script = with_own_ports(block.text, ports)
     with served(config):
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        done = run(script, tmp_path)
     log = config.with_suffix(".log").read_text(encoding="utf-8")
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}\n{log}"
 
 
-def test_the_readme_has_examples_that_run() -> None:
-    assert len(RUNS) >= 2
+@pytest.mark.parametrize(("page", "least"), [("README.md", 2), ("docs/tls.md", 1)])
+def test_every_page_has_examples_that_run(page: str, least: int) -> None:
+    assert len([block for block in RUNS if block.page == page]) >= least

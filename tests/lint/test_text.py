@@ -24,8 +24,8 @@ PRIVATE = [
         ("rubygems", ".org"),
     )
 ]
-# A lock file names its index by necessity.
-GENERATED = {"Cargo.lock"}
+# A lock file names its index by necessity, or modules after hosts.
+GENERATED = {"Cargo.lock", "go.mod", "go.sum"}
 BINARY = {".png", ".ico", ".woff2", ".gz", ".bin", ".so", ".o"}
 OPEN_ENDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b(?!.*#\d+)")
 LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)|!\[[^\]\n]*\]\(([^)\s]+)\)")

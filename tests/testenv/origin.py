@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -76,8 +77,9 @@ def echo(request: OriginRequest) -> Reply:
 class Origin:
     """A listening origin; made by `origin`. `requests` grows as complete requests arrive."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
         self._handler = handler
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -118,29 +120,40 @@ class Origin:
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         try:
-            with sock, contextlib.suppress(OSError, ValueError), sock.makefile("rb") as stream:
-                while (request := _read_request(stream)) is not None:
-                    request.connection = number
-                    with self._lock:
-                        self.requests.append(request)
-                    reply = self._handler(request)
-                    if reply is None:
-                        return
-                    sock.sendall(reply.encode(request.method))
-                    if reply.close:
-                        return
+            with sock, contextlib.suppress(OSError, ValueError):
+                if self._tls is None:
+                    self._answer(sock, number)
+                    return
+                with self._tls.wrap_socket(sock, server_side=True) as secured:
+                    with self._lock:  # `sock` has no descriptor any more
+                        self._open ^= {sock, secured}
+                    sock = secured
+                    self._answer(secured, number)
         finally:
             with self._lock:
                 self._open.discard(sock)
 
+    def _answer(self, sock: socket.socket, number: int) -> None:
+        with sock.makefile("rb") as stream:
+            while (request := _read_request(stream)) is not None:
+                request.connection = number
+                with self._lock:
+                    self.requests.append(request)
+                reply = self._handler(request)
+                if reply is None:
+                    return
+                sock.sendall(reply.encode(request.method))
+                if reply.close:
+                    return
+
 
 @contextlib.contextmanager
-def origin(handler: Handler = echo) -> Iterator[Origin]:
-    """An origin on a free port of 127.0.0.1.
+def origin(handler: Handler = echo, *, tls: ssl.SSLContext | None = None) -> Iterator[Origin]:
+    """An origin on a free port of 127.0.0.1; with <tls> it speaks that.
 
     <handler> runs in a thread of the connection; None as its answer drops the connection.
     """
-    server = Origin(handler)
+    server = Origin(handler, tls)
     try:
         yield server
     finally:

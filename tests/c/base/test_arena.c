@@ -1,5 +1,4 @@
 /* Run twice: with the pass-through that AddressSanitizer gets, and with the real bump allocator. */
-// links: base/mem.c base/check.c
 // variant: blocks -DPP_ASAN_OFF
 #include "base/arena.c"
 

@@ -1,4 +1,3 @@
-// links: base/mem.c base/check.c base/slab.c
 #include "base/buf.c"
 
 #include "base/mem.h"

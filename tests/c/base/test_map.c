@@ -1,4 +1,3 @@
-// links: base/mem.c base/check.c base/span.c base/hash.c
 #include "base/map.c"
 
 #include "pp_test.h"

@@ -1,4 +1,3 @@
-// links: base/check.c
 #include "base/mem.c"
 
 #include "pp_test.h"

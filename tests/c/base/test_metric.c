@@ -1,4 +1,3 @@
-// links: base/span.c base/statseg.c
 #include "base/metric.c"
 
 #include "base/err.h"

@@ -1,5 +1,4 @@
 /* Run twice: with the pass-through that AddressSanitizer gets, and with the real free list. */
-// links: base/mem.c base/check.c
 // variant: list -DPP_ASAN_OFF
 #include "base/slab.c"
 

@@ -1,4 +1,3 @@
-// links: base/span.c
 // libs: pthread
 #include "base/statseg.c"
 

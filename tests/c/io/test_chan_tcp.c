@@ -1,4 +1,3 @@
-// links: base/check.c base/err.c base/num.c base/span.c base/wheel.c io/fd.c io/loop.c io/sock.c
 #include "io/chan_tcp.c"
 
 #include "io/io_test.h"

@@ -1,4 +1,3 @@
-// links: base/err.c
 #include "io/fd.c"
 
 #include "io/io_test.h"

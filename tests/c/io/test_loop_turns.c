@@ -1,4 +1,3 @@
-// links: base/check.c base/err.c base/wheel.c io/fd.c
 #include "io/loop_calls.h"
 
 #include "io/loop.c"

@@ -1,4 +1,3 @@
-// links: base/check.c base/err.c base/mem.c base/num.c base/wheel.c io/fd.c io/loop.c
 #include "io/sink.c"
 
 #include <signal.h>

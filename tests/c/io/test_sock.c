@@ -1,4 +1,3 @@
-// links: base/err.c base/num.c base/span.c io/fd.c
 #include "io/sock.c"
 
 #include "io/io_test.h"
@@ -345,6 +344,60 @@ PP_TEST_CASE(keepalive_is_set_on_tcp_and_refused_elsewhere)
         close(fds[i]);
         close(u[i]);
     }
+}
+
+/* ---- the first bytes ---- */
+
+PP_TEST_CASE(what_was_looked_at_is_still_there_until_it_is_skipped)
+{
+    static char many[10000];
+    char got[16];
+    int fds[2];
+    size_t n;
+
+    PP_REQUIRE(test_tcp_pair(fds));
+    PP_CHECK_EQ(pp_sock_peek(fds[0], got, sizeof got, &n), PP_EAGAIN);
+    PP_CHECK_EQ(pp_sock_send_first(fds[1], "abcdef", 6), PP_OK);
+    for (int i = 0; i < 2; i++) {
+        PP_CHECK_EQ(pp_sock_peek(fds[0], got, sizeof got, &n), PP_OK);
+        PP_CHECK_BYTES(pp_span(got, n), "abcdef", 6);
+    }
+    PP_CHECK_EQ(pp_sock_skip(fds[0], 4), PP_OK);
+    PP_CHECK_EQ(pp_sock_peek(fds[0], got, sizeof got, &n), PP_OK);
+    PP_CHECK_BYTES(pp_span(got, n), "ef", 2);
+    PP_CHECK_EQ(pp_sock_skip(fds[0], 3), PP_EIO); /* more than was shown */
+    PP_CHECK_EQ(pp_sock_send_first(fds[1], many, sizeof many), PP_OK);
+    PP_CHECK_EQ(pp_sock_skip(fds[0], sizeof many), PP_OK);
+    close(fds[1]);
+    PP_CHECK_EQ(pp_sock_peek(fds[0], got, sizeof got, &n), PP_EEOF);
+    close(fds[0]);
+}
+
+PP_TEST_CASE(first_bytes_that_are_not_taken_are_an_error)
+{
+    static char many[16 << 20];
+    int fds[2];
+
+    PP_REQUIRE(test_tcp_pair(fds));
+    PP_CHECK_EQ(pp_sock_send_first(fds[0], many, sizeof many), PP_EIO);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+PP_TEST_CASE(our_own_address_of_a_connection_is_known)
+{
+    struct pp_sock_addr a;
+    int fds[2];
+
+    PP_REQUIRE(test_tcp_pair(fds));
+    pp_sock_local(fds[0], &a);
+    PP_CHECK_EQ(a.family, AF_INET);
+    PP_CHECK_EQ(a.ip[0], 127);
+    PP_CHECK_EQ(a.port, pp_sock_port(fds[0]));
+    close(fds[0]);
+    close(fds[1]);
+    pp_sock_local(-1, &a);
+    PP_CHECK_EQ(a.family, 0);
 }
 
 PP_TEST_CASE(abort_sends_a_reset)

@@ -1,4 +1,3 @@
-// links: base/check.c base/err.c base/mem.c io/fd.c
 #include "io/splice.c"
 
 #include <signal.h>

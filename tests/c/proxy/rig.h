@@ -95,8 +95,16 @@ struct rig_conf {
     int log_fd;
     int door_rcvbuf, door_sndbuf, origin_rcvbuf; /* of accepted sockets; 0: the system's */
     pp_router_methods methods;
-    bool any_path; /* the route takes what has no path too: CONNECT */
-    bool tcp;      /* the door is a TCP listener, tunnelled to the upstream */
+    bool any_path;       /* the route takes what has no path too: CONNECT */
+    bool tcp;            /* the door is a TCP listener, tunnelled to the upstream */
+    bool udp;            /* door and origins take datagrams */
+    const char *proxies; /* a range whose connections begin with a PROXY protocol header */
+    bool others_direct;
+    struct {
+        const char *name;
+        unsigned origin;
+    } server_name[RIG_ORIGINS]; /* and where connections for it go, through upstreams of their own
+                                 */
 };
 
 struct rig {
@@ -149,6 +157,16 @@ static inline int rig_listen(struct sockaddr_in *at, int rcvbuf, int sndbuf)
     if (sndbuf > 0)
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
     PP_CHECK(bind(fd, (struct sockaddr *)at, sizeof *at) == 0 && listen(fd, 512) == 0);
+    getsockname(fd, (struct sockaddr *)at, &len);
+    return fd;
+}
+
+static inline int rig_bind_udp(struct sockaddr_in *at)
+{
+    socklen_t len = sizeof *at;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    PP_CHECK(bind(fd, (struct sockaddr *)at, sizeof *at) == 0);
     getsockname(fd, (struct sockaddr *)at, &len);
     return fd;
 }
@@ -240,6 +258,28 @@ static inline int rig_add_filters(struct rig *r, struct pp_builder *b, uint32_t 
     return rc;
 }
 
+/* What is read of a connection before it begins. */
+static inline int rig_add_greeting(struct rig *r, struct pp_builder *b)
+{
+    const struct rig_conf *c = &r->conf;
+    uint32_t upstream, id;
+    int rc = c->proxies == NULL
+                 ? PP_OK
+                 : pp_builder_add_proxy(b, 0, rig_span(c->proxies), c->others_direct);
+    for (unsigned i = 0; i < RIG_ORIGINS && c->server_name[i].name != NULL && rc == PP_OK; i++) {
+        struct pp_span name = rig_span(c->server_name[i].name);
+        char text[32];
+        rc = pp_builder_add_upstream(b, name, rig_span(c->balance), &c->cluster, &upstream);
+        if (rc == PP_OK)
+            rc = pp_builder_add_endpoint(b, upstream,
+                                         rig_address(&r->origin_at[c->server_name[i].origin], text),
+                                         PP_SPAN_NONE, 1, &id);
+        if (rc == PP_OK)
+            rc = pp_builder_add_server_name(b, 0, name, upstream);
+    }
+    return rc;
+}
+
 static inline void rig_release(void *arg)
 {
     (void)arg;
@@ -265,6 +305,7 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
                                 rig_span(c->log), &id);
         c->listener.access_log = 0;
     }
+    c->listener.udp = c->udp;
     if (rc == PP_OK)
         rc = pp_builder_add_listener(b, rig_span(c->door), &c->listener, rig_span(c->via),
                                      rig_span(c->server), &id);
@@ -278,8 +319,10 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
         rc = pp_builder_add_endpoint(b, upstream, rig_address(&r->origin_at[i], text), PP_SPAN_NONE,
                                      1, &id);
     }
-    if (rc == PP_OK && c->tcp)
+    if (rc == PP_OK && (c->tcp || c->udp))
         rc = pp_builder_set_tunnel(b, 0, 0);
+    if (rc == PP_OK)
+        rc = rig_add_greeting(r, b);
     if (rc == PP_OK)
         rc = rig_add_filters(r, b, filter);
     if (rc == PP_OK && (c->phases >> PP_PHASE_EARLY_REQUEST & 1))
@@ -312,8 +355,10 @@ static inline bool rig_start(struct rig *r, const struct rig_conf *conf)
     r->conf = *conf;
     r->filter[0].rig = r->filter[1].rig = r;
     for (unsigned i = 0; i < conf->origins; i++)
-        r->origin[i] = rig_listen(&r->origin_at[i], conf->origin_rcvbuf, 0);
-    r->door = rig_listen(&r->at, conf->door_rcvbuf, conf->door_sndbuf);
+        r->origin[i] = conf->udp ? rig_bind_udp(&r->origin_at[i])
+                                 : rig_listen(&r->origin_at[i], conf->origin_rcvbuf, 0);
+    r->door =
+        conf->udp ? rig_bind_udp(&r->at) : rig_listen(&r->at, conf->door_rcvbuf, conf->door_sndbuf);
     bool ok = pp_worker_init(&r->w, NULL, 0, 0, 1) == PP_OK;
     struct pp_snapshot *sn = ok ? rig_snapshot(r) : NULL;
     PP_CHECK(sn != NULL);
@@ -360,6 +405,7 @@ static inline void rig_stop(struct rig *r)
     pp_worker_fini(&r->w);
     PP_CHECK_EQ(r->w.core.n_down, 0);
     PP_CHECK_EQ(r->w.core.n_exchange, 0);
+    PP_CHECK_EQ(r->w.core.n_greet, 0);
     for (unsigned i = 0; i < r->conf.origins; i++)
         if (r->origin[i] >= 0)
             close(r->origin[i]);

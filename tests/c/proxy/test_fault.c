@@ -1,5 +1,3 @@
-// links: base/arena.c base/check.c base/err.c base/mem.c base/num.c base/span.c wire/http_msg.c
-// links: wire/http_rules.c wire/http_tok.c wire/uri.c
 #include "proxy/fault.c"
 
 #include "pp_test.h"

@@ -1,4 +1,3 @@
-// links: base/check.c base/hash.c base/mem.c base/metric.c base/span.c base/statseg.c
 #include "proxy/metrics.c"
 
 #include "pp_test.h"

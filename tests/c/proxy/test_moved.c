@@ -1,4 +1,3 @@
-// links: base/check.c base/err.c base/mem.c base/span.c
 #include "proxy/moved.c"
 
 #include "pp_test.h"

@@ -1,18 +1,3 @@
-// links: proxy/move.c
-// links: base/arena.c base/buf.c base/check.c base/err.c base/hash.c base/map.c base/mem.c
-// links: base/metric.c base/num.c base/rng.c base/slab.c base/span.c base/statseg.c base/wheel.c
-// links: io/chan_tcp.c io/fd.c io/listener.c io/loop.c io/sink.c io/sock.c io/splice.c
-// links: proxy/accesslog.c proxy/body.c proxy/cluster.c proxy/core.c proxy/down.c proxy/down_h1.c
-// links: proxy/drive.c proxy/exchange.c proxy/fault.c proxy/forward.c proxy/h1.c proxy/hook.c
-// links: proxy/metrics.c proxy/phase.c proxy/pool.c proxy/reply.c proxy/snapshot.c proxy/template.c
-// links: proxy/up.c proxy/up_h1.c route/balance.c route/balance_rr.c route/cidr.c route/pattern.c
-// links: route/radix.c route/router.c route/router_draft.c route/router_explain.c wire/http1_body.c
-// links: wire/http1_emit.c wire/http1_head.c wire/http1_line.c wire/http_msg.c wire/http_rules.c
-// links: wire/http_tok.c wire/uri.c worker/builder.c worker/worker.c
-// links: route/radix_build.c
-// links: proxy/tunnel.c proxy/tunnel_door.c proxy/tunnel_move.c wire/tunnel_record.c
-// links: proxy/step.c proxy/step_request.c proxy/step_response.c
-// links: proxy/tunnel_http.c proxy/upgrade.c
 #include "proxy/retry.c"
 
 #include "proxy/rig.h"
@@ -26,8 +11,10 @@ static bool may(unsigned method, enum pp_fault_code code, bool retryable, bool r
     x.cluster = &cl;
     x.attempts = 1;
     x.request.method_id = (uint8_t)method;
+    x.reused = reused;
+    x.silent = silent;
     struct pp_fault f = pp_fault_make(code, PP_SIDE_UP, retryable, PP_OK);
-    return pp_retry_may(&x, &f, reused, silent);
+    return pp_retry_may(&x, &f);
 }
 
 PP_TEST_CASE(only_what_cannot_have_been_acted_upon_is_tried_again)
@@ -51,20 +38,21 @@ PP_TEST_CASE(attempts_end_and_what_has_begun_stays)
     memset(&x, 0, sizeof x);
     x.request.method_id = PP_HTTP_PUT;
     x.attempts = 1;
-    PP_CHECK(!pp_retry_may(&x, &refused, false, true)); /* no cluster, nowhere to go */
+    PP_CHECK(!pp_retry_may(&x, &refused)); /* no cluster, nowhere to go */
     x.cluster = &cl;
     cl.conf.retries = 2;
-    PP_CHECK(pp_retry_may(&x, &refused, false, true));
+    PP_CHECK(pp_retry_may(&x, &refused));
     x.attempts = 3;
-    PP_CHECK(!pp_retry_may(&x, &refused, false, true));
+    PP_CHECK(!pp_retry_may(&x, &refused));
     x.attempts = 1;
     x.flow[PP_DIR_RESPONSE].head_sent = true;
-    PP_CHECK(!pp_retry_may(&x, &refused, false, true));
+    PP_CHECK(!pp_retry_may(&x, &refused));
     x.flow[PP_DIR_RESPONSE].head_sent = false;
+    x.reused = x.silent = true;
     x.flow[PP_DIR_REQUEST].received = 1; /* a filter has it, or it was sent */
-    PP_CHECK(!pp_retry_may(&x, &reset, true, true));
+    PP_CHECK(!pp_retry_may(&x, &reset));
     x.flow[PP_DIR_REQUEST].hold = 10;
-    PP_CHECK(pp_retry_may(&x, &reset, true, true));
+    PP_CHECK(pp_retry_may(&x, &reset));
 }
 
 PP_TEST_MAIN()

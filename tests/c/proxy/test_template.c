@@ -1,4 +1,3 @@
-// links: base/arena.c base/check.c base/mem.c base/span.c
 #include "proxy/template.c"
 
 #include "base/mem.h"

@@ -1,17 +1,3 @@
-// links: base/arena.c base/buf.c base/check.c base/err.c base/hash.c base/map.c base/mem.c
-// links: base/metric.c base/num.c base/rng.c base/slab.c base/span.c base/statseg.c base/wheel.c
-// links: io/chan_tcp.c io/fd.c io/listener.c io/loop.c io/sink.c io/sock.c io/splice.c
-// links: proxy/accesslog.c proxy/body.c proxy/cluster.c proxy/core.c proxy/down.c proxy/down_h1.c
-// links: proxy/drive.c proxy/exchange.c proxy/fault.c proxy/forward.c proxy/h1.c proxy/hook.c
-// links: proxy/metrics.c proxy/move.c proxy/moved.c proxy/phase.c proxy/pool.c proxy/reply.c
-// links: proxy/retry.c proxy/snapshot.c proxy/template.c proxy/tunnel.c proxy/tunnel_door.c
-// links: proxy/tunnel_move.c proxy/up.c proxy/upgrade.c
-// links: proxy/up_h1.c route/balance.c route/balance_rr.c route/cidr.c route/pattern.c
-// links: route/radix.c route/router.c route/router_draft.c route/router_explain.c wire/http1_body.c
-// links: wire/http1_emit.c wire/http1_head.c wire/http1_line.c wire/http_msg.c wire/http_rules.c
-// links: wire/http_tok.c wire/tunnel_record.c wire/uri.c worker/builder.c worker/worker.c
-// links: route/radix_build.c
-// links: proxy/step.c proxy/step_request.c proxy/step_response.c
 #include "proxy/tunnel_http.c"
 
 #include "proxy/rig.h"

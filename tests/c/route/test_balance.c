@@ -1,4 +1,3 @@
-// links: base/mem.c base/check.c route/balance_rr.c
 #include "route/balance.c"
 
 #include "pp_test.h"

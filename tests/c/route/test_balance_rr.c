@@ -1,4 +1,3 @@
-// links: base/mem.c base/check.c
 #include "base/mem.h"
 #include "route/balance_rr.c"
 

@@ -1,4 +1,3 @@
-// links: base/check.c base/mem.c base/num.c base/span.c
 #include "route/cidr.c"
 
 #include "pp_test.h"

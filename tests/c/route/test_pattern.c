@@ -1,4 +1,3 @@
-// links: base/span.c base/num.c
 #include "route/pattern.c"
 
 #include "pp_test.h"

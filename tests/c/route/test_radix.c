@@ -1,4 +1,3 @@
-// links: base/mem.c base/check.c base/span.c base/num.c route/pattern.c route/radix_build.c
 #include "route/radix.c"
 
 #include "base/mem.h"

@@ -1,4 +1,3 @@
-// links: base/mem.c base/check.c base/span.c route/pattern.c base/num.c
 #include "route/radix_build.c"
 
 #include "pp_test.h"

@@ -1,6 +1,3 @@
-// links: base/mem.c base/check.c base/span.c base/num.c base/err.c route/pattern.c route/radix.c
-// links: route/router_draft.c route/router_explain.c
-// links: route/radix_build.c
 #include "route/router.c"
 
 #include "route/router_table.h"

@@ -1,4 +1,3 @@
-// links: base/mem.c base/check.c base/span.c base/num.c base/err.c route/pattern.c
 #include "route/router_draft.c"
 
 #include "pp_test.h"

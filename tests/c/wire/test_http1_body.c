@@ -1,5 +1,3 @@
-// links: base/mem.c base/check.c base/arena.c base/span.c base/num.c base/err.c wire/http_tok.c
-// links: wire/http_msg.c wire/http1_line.c wire/http1_head.c wire/http_rules.c wire/uri.c
 #include "wire/http1_body.c"
 
 #include "base/mem.h"

@@ -1,5 +1,3 @@
-// links: base/mem.c base/check.c base/arena.c base/span.c wire/http_tok.c wire/http_msg.c
-// links: wire/http1_line.c
 #include "wire/http1_head.c"
 
 #include "base/mem.h"

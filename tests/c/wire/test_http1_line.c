@@ -1,4 +1,3 @@
-// links: base/span.c wire/http_tok.c
 #include "wire/http1_line.c"
 
 #include "pp_test.h"

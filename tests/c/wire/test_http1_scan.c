@@ -1,4 +1,3 @@
-// links: base/span.c wire/http_tok.c
 /* The searches against their definitions. */
 #include "wire/http1_scan.h"
 

@@ -1,4 +1,3 @@
-// links: base/mem.c base/check.c base/arena.c base/span.c wire/http_tok.c
 #include "wire/http_msg.c"
 
 #include "base/mem.h"

@@ -1,5 +1,3 @@
-// links: base/mem.c base/check.c base/arena.c base/span.c base/num.c wire/http_tok.c
-// links: wire/http_msg.c wire/uri.c wire/http1_line.c wire/http1_head.c
 #include "wire/http_rules.c"
 
 #include "pp_test.h"

@@ -1,4 +1,3 @@
-// links: base/span.c
 #include "wire/http_tok.c"
 
 #include "pp_test.h"

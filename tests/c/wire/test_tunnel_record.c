@@ -1,4 +1,3 @@
-// links: base/check.c base/span.c
 #include "wire/tunnel_record.c"
 
 #include "pp_test.h"

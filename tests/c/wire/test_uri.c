@@ -1,4 +1,3 @@
-// links: base/span.c base/num.c
 #include "wire/uri.c"
 
 #include "pp_test.h"

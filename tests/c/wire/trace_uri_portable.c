@@ -1,4 +1,3 @@
-// links: base/err.c base/span.c base/num.c
 /* trace_uri with the code that processors without SSE2 get. */
 #undef __SSE2__
 #include "wire/uri.c"

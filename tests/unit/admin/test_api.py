@@ -10,6 +10,7 @@ import pytest
 from pyproxy.admin import page
 from pyproxy.admin.api import Overview, application, config_summary
 from pyproxy.config.load import loads
+from testenv.certificates import certificates
 
 CONFIG = """
 listeners: {web: {bind: "127.0.0.1:0"}}
@@ -139,3 +140,28 @@ def test_the_page_forbids_scripts(client) -> None:
 
 def test_listeners_are_told_as_they_are(client) -> None:
     assert client.get("/listeners").json()["listeners"][0]["port"] == 4711
+
+
+@pytest.fixture
+def secured() -> Client:
+    pair = certificates().server
+    text = CONFIG.replace(':0"', f':0", tls: {{cert: {pair.cert}, key: {pair.key}}}')
+    end = int(pair.x509.not_valid_after_utc.timestamp())
+    return Client(application(Overview(loads(text), Empty(), [], 0.0, clock=lambda: end - 86_400)))
+
+
+def test_certificates_are_listed_without_their_keys(secured) -> None:
+    (row,) = secured.get("/certificates").json()["certificates"]
+    assert row["listener"] == "web"
+    assert row["names"] == ["localhost", "app.test", "www.app.test"]
+    assert row["days_left"] == 1.0
+    assert row["remarks"] == []
+    assert not {"key", "chain", "read"} & set(row)
+
+
+def test_the_time_that_certificates_have_is_a_metric(secured, client) -> None:
+    serial = f"{certificates().server.x509.serial_number:x}"
+    labels = f'listener="web",use="server",subject="localhost",serial="{serial}"'
+    page = secured.get("/metrics").text
+    assert f"pyproxy_certificate_expiry_seconds{{{labels}}} 86400\n" in page
+    assert "certificate_expiry" not in client.get("/metrics").text

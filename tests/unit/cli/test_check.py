@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pyproxy.cli.main import main
+from testenv.certificates import certificates
 
 GOOD = """
 listeners: {web: {bind: "127.0.0.1:0"}}
@@ -96,3 +97,36 @@ def test_a_configuration_may_come_from_standard_input(file, monkeypatch, capsys)
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(GOOD.encode())))
     assert main(["check", "-"]) == 0
     assert capsys.readouterr().out.startswith("-: ok: ")
+
+
+def with_tls(pair) -> str:
+    return GOOD.replace(':0"', f':0", tls: {{cert: {pair.cert}, key: {pair.key}}}')
+
+
+def test_certificates_are_shown_with_their_days(file, capsys):
+    pair = certificates().server
+    file.write_text(with_tls(pair))
+    assert main(["check"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("pyproxy.yaml: ok: ")
+    assert second == (
+        "listeners.web.tls.certificates[0]  localhost, app.test, www.app.test  ECDSA secp256r1  "
+        f"90 days left  {pair.cert}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("expired", 'the certificate "localhost" has expired 1 day ago'),
+        ("not_yet", 'the certificate "localhost" is not valid before'),
+        ("mismatched", "does not belong to the certificate"),
+    ],
+)
+def test_a_certificate_that_clients_would_refuse_is_a_fault(name, what, file, capsys):
+    file.write_text(with_tls(getattr(certificates(), name)))
+    assert main(["check"]) == 2
+    fault = capsys.readouterr().err
+    assert fault.startswith("pyproxy.yaml:2:")
+    assert what in fault
+    assert fault.endswith("1 fault\n")

@@ -343,3 +343,64 @@ def test_tcp_listeners_need_no_routes():
     good = f"{{{TCP}, upstream: app, limits: {{max_connections: 1}}, timeouts: {{idle: 1m}}}}"
     assert listener_faults(good, routes="[]") == []
     assert listener_faults(good) == []
+
+
+UDP = 'bind: "127.0.0.1:1", protocol: udp'
+
+
+@pytest.mark.parametrize(
+    ("listener", "says"),
+    [
+        (f"{{{UDP}}}", "2:7: listeners.db.upstream: a udp listener needs an upstream; say where"),
+        (f"{{{UDP}, upstream: app, via: x}}", "listeners.db.via: a udp listener knows no requests"),
+        (
+            f"{{{UDP}, upstream: app, limits: {{max_connections: 1}}}}",
+            "db.limits.max_connections: a udp listener has sessions",
+        ),
+        (
+            f"{{{UDP}, upstream: app, timeouts: {{keepalive: 1s}}}}",
+            "db.timeouts.keepalive: a udp listener has sessions",
+        ),
+        (
+            '{bind: "unix:/tmp/x", protocol: udp, upstream: app}',
+            "listeners.db.bind: datagrams come by UDP only",
+        ),
+        (
+            f"{{{TCP}, upstream: app, udp: {{responses: 1}}}}",
+            "listeners.db.udp: only a udp listener has this",
+        ),
+        (
+            '{bind: "127.0.0.1:1", udp: {responses: 1}}',
+            "listeners.db.udp: only a udp listener has this",
+        ),
+    ],
+)
+def test_fields_that_mean_nothing_to_datagrams_are_faults(listener, says):
+    (fault,) = listener_faults(listener)
+    assert says in fault
+
+
+def test_udp_listeners_need_no_routes():
+    good = f"{{{UDP}, upstream: app, timeouts: {{idle: 5s}}, udp: {{responses: 1}}}}"
+    assert listener_faults(good, routes="[]") == []
+
+
+@pytest.mark.parametrize("address", ["unix:/run/app.sock", "demo:"])
+def test_datagrams_go_to_addresses_only(address):
+    (fault,) = faults_of(
+        f"listeners: {{dns: {{{UDP}, upstream: app}}}}\n"
+        f'upstreams: {{app: {{endpoints: ["127.0.0.1:9", "{address}"]}}}}\n'
+    )
+    assert f'upstreams.app.endpoints[1]: "{address}" takes no datagrams' in fault
+
+
+def test_tcp_and_udp_have_ports_of_their_own():
+    def faults(second: str) -> list[str]:
+        return faults_of(
+            f"listeners:\n  a: {{{UDP}, upstream: app}}\n  b: {{{second}, upstream: app}}\n"
+            'upstreams: {app: {endpoints: ["127.0.0.1:9000"]}}\n'
+        )
+
+    assert faults(TCP) == []
+    (fault,) = faults(UDP)
+    assert "is taken already, by" in fault

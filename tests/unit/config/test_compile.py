@@ -1,5 +1,6 @@
 """The model as calls of the engine, as bind plan, and as counter records."""
 
+import shutil
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,18 +9,20 @@ import pytest
 
 from pyproxy._engine import Snapshot, SnapshotBuilder
 from pyproxy._wire import StatSegment, metric_words
+from pyproxy.config.bindplan import bind_plan
 from pyproxy.config.compile import (
     UNLIMITED,
-    bind_plan,
     compile_snapshot,
     define_stats,
     resolve_endpoints,
     stat_records,
     wants_demo,
 )
-from pyproxy.config.load import load, loads
+from pyproxy.config.load import inspect, load, loads
 from pyproxy.config.model import filter_refs
 from pyproxy.errors import ConfigError
+from pyproxy.supervise.worker import prepare_tls
+from testenv.certificates import certificates
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -119,9 +122,9 @@ def test_equal_access_logs_are_one(recorded):
 
 def test_endpoints_are_numeric_and_named_as_written(recorded):
     assert recorded.of("add_endpoint") == [
-        ((0, "127.0.0.1:9000"), {"weight": 3, "name": "app/127.0.0.1:9000"}),
-        ((0, "[::1]:9000"), {"weight": 1, "name": "app/[::1]:9000"}),
-        ((0, "unix:/run/app"), {"weight": 1, "name": "app/unix:/run/app"}),
+        ((0, "127.0.0.1:9000"), {"weight": 3, "name": "app/127.0.0.1:9000", "server_name": ""}),
+        ((0, "[::1]:9000"), {"weight": 1, "name": "app/[::1]:9000", "server_name": ""}),
+        ((0, "unix:/run/app"), {"weight": 1, "name": "app/unix:/run/app", "server_name": ""}),
     ]
 
 
@@ -162,12 +165,30 @@ def test_the_engine_takes_every_call():
 
 
 def unfiltered_examples():
-    return [file for file in sorted(EXAMPLES.glob("*.yaml")) if not filter_refs(load(file))]
+    return [f for f in sorted(EXAMPLES.glob("*.yaml")) if not filter_refs(inspect(f).config)]
+
+
+def with_certificates(file, folder):
+    """A copy of an example, and beside it the files that it names."""
+    pki = certificates()
+    pairs = {"example.com": pki.server, "example.com-rsa": pki.server_rsa, "example.org": pki.other}
+    for name, pair in pairs.items():
+        shutil.copy(pair.cert, folder / f"{name}.crt")
+        shutil.copy(pair.key, folder / f"{name}.key")
+    for name in ("clients-ca.pem", "internal-ca.pem"):
+        shutil.copy(pki.ca.cert, folder / name)
+    return shutil.copy(file, folder)
 
 
 @pytest.mark.parametrize("file", unfiltered_examples(), ids=lambda file: file.name)
-def test_the_engine_takes_every_example(file):
-    snapshot = compile_snapshot(load(file), SnapshotBuilder(), {}, demo_address="127.0.0.1:1")
+def test_the_engine_takes_every_example(file, tmp_path):
+    prepare_tls()
+    config = resolve_endpoints(
+        load(with_certificates(file, tmp_path)),
+        demo_address="127.0.0.1:1",
+        resolver=lambda *_args, **_options: [(socket.AF_INET, 1, 6, "", ("127.0.0.1", 1))],
+    )
+    snapshot = compile_snapshot(config, SnapshotBuilder(), {})
     assert isinstance(snapshot, Snapshot)
 
 
@@ -215,8 +236,11 @@ def test_a_host_name_becomes_each_of_its_addresses_once():
     recorder = Recorder()
     compile_snapshot(config, recorder, {})
     assert recorder.of("add_endpoint") == [
-        ((0, "192.0.2.1:80"), {"weight": 2, "name": "app/app.test:80"}),
-        ((0, "[2001:db8::1]:80"), {"weight": 2, "name": "app/app.test:80"}),
+        ((0, "192.0.2.1:80"), {"weight": 2, "name": "app/app.test:80", "server_name": "app.test"}),
+        (
+            (0, "[2001:db8::1]:80"),
+            {"weight": 2, "name": "app/app.test:80", "server_name": "app.test"},
+        ),
     ]
 
 
@@ -249,6 +273,7 @@ def test_the_bind_plan_has_every_address_in_order():
         ("", 0, "/run/x", ""),
         ("", 0, "", "web"),
     ]
+    assert not any(bind.datagram for bind in plan)
 
 
 def test_every_counted_thing_has_a_record_of_its_own():
@@ -326,3 +351,68 @@ def test_keepalive_times_are_those_that_the_kernel_takes(text, seconds):
     config = loads(TCP.replace("1500ms", text))
     compile_snapshot(config, builder, {})
     assert builder.of("add_listener")[1][1]["keepalive_s"] == seconds
+
+
+def secured(tls: str) -> str:
+    return f"""
+listeners: {{web: {{bind: "127.0.0.1:0", tls: {tls}}}}}
+upstreams: {{app: {{endpoints: ["127.0.0.1:9000"]}}}}
+routes: [{{upstream: app}}]
+"""
+
+
+def test_a_listener_gets_its_certificates_and_the_defaults():
+    pki, recorder = certificates(), Recorder()
+    compile_snapshot(
+        loads(secured(f"{{cert: {pki.server.cert}, key: {pki.server.key}}}")), recorder, {}
+    )
+    (((number, choices), options),) = recorder.of("set_listener_tls")
+    assert number == 0
+    pair = (pki.server.cert.read_bytes(), pki.server.key.read_bytes(), b"")
+    assert choices == [(["localhost", "app.test", "www.app.test"], [pair])]
+    assert options == {
+        "min_version": "1.2",
+        "max_version": "1.3",
+        "ciphers": "",
+        "ciphersuites": "",
+        "groups": "",
+        "key_log": "",
+        "alpn": ("h2", "http/1.1"),
+        "client_auth": "none",
+        "client_ca": b"",
+    }
+
+
+def test_a_listener_asks_clients_for_certificates():
+    pki, recorder = certificates(), Recorder()
+    pair = f"cert: {pki.server.cert}, key: {pki.server.key}"
+    more = f"client_certificates: {{ca: {pki.ca.cert}, mode: optional}}, min_version: 1.3"
+    compile_snapshot(loads(secured(f"{{{pair}, {more}, alpn: []}}")), recorder, {})
+    ((_, options),) = recorder.of("set_listener_tls")
+    assert options["client_auth"] == "optional"
+    assert options["client_ca"] == pki.ca.cert.read_bytes()
+    assert options["min_version"] == "1.3"
+    assert options["alpn"] == ()
+
+
+def test_an_upstream_gets_whom_to_trust_and_each_endpoint_its_name():
+    pki, recorder = certificates(), Recorder()
+    config = loads(f"""
+listeners: {{web: {{bind: "127.0.0.1:0"}}}}
+upstreams:
+  app:
+    endpoints: ["App.Test.:443", "127.0.0.1:444"]
+    tls: {{ca: {pki.ca.cert}, cert: {pki.alice.cert}, key: {pki.alice.key}}}
+routes: [{{upstream: app}}]
+""")
+    found = [(socket.AF_INET, 1, 6, "", ("127.0.0.9", 443))]
+    resolved = resolve_endpoints(config, resolver=lambda *_args, **_options: found)
+    compile_snapshot(resolved, recorder, {})
+    (((number,), options),) = recorder.of("set_upstream_tls")
+    assert number == 0
+    assert options["ca"] == pki.ca.cert.read_bytes()
+    assert (options["ca_dir"], options["server_name"], options["verify"]) == ("", "", True)
+    assert options["chain"] == pki.alice.cert.read_bytes()
+    assert options["key"] == pki.alice.key.read_bytes()
+    names = [more["server_name"] for _, more in recorder.of("add_endpoint")]
+    assert names == ["app.test", ""]

@@ -6,6 +6,7 @@ import pytest
 
 from pyproxy.config.diff import differences
 from pyproxy.config.load import loads
+from testenv.certificates import certificates
 
 BASE = """
 listeners: {web: {bind: "127.0.0.1:0"}}
@@ -58,3 +59,21 @@ def test_another_order_of_the_same_routes_is_told() -> None:
 def test_what_may_be_secret_is_not_shown() -> None:
     changed = BASE.replace("respond: {body: b}", "respond: {body: b, headers: {x-key: hunter2}}")
     assert diff(changed) == ["~ routes.b.respond.headers"]
+
+
+def test_certificates_are_told_one_by_one_and_keys_never(tmp_path, monkeypatch) -> None:
+    pki = certificates()
+    pki.server.copy(tmp_path)
+    monkeypatch.setenv("KEY", pki.server.key.read_text())
+    first = f"{{cert: {tmp_path}/tls.crt, key: {tmp_path}/tls.key}}"
+    tls = f"tls: {{certificates: [{first}, {{cert: {pki.other.cert}, key: {pki.other.key}}}]}}"
+    base = BASE.replace('127.0.0.1:0"', f'127.0.0.1:0", {tls}')
+    old = loads(base)
+    pki.server_rsa.copy(tmp_path)
+    assert differences(old, loads(base)) == ["~ listeners.web.tls.certificates[0]: the files"]
+    pki.server.copy(tmp_path)
+    other = loads(base.replace(f"{tmp_path}/tls.key", "secret://env/KEY"))
+    assert differences(old, other) == ["~ listeners.web.tls.certificates[0].key"]
+    lines = differences(loads(BASE), other)
+    assert len(lines) == 1
+    assert "PRIVATE" not in lines[0]

@@ -8,8 +8,9 @@ import pytest
 from pyproxy.config.load import inspect, inspect_texts
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs/configuration.md").read_text()
-BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+PAGES = [(ROOT / "docs" / name).read_text() for name in ("configuration.md", "tls.md")]
+YAML = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCKS = [block for page in PAGES for block in YAML.findall(page)]
 
 # What a block that shows one part leaves out.
 REST = {

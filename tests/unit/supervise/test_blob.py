@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 
+import pytest
+
 from pyproxy.config.load import loads
 from pyproxy.config.nodes import NOWHERE
 from pyproxy.supervise import blob
@@ -60,3 +62,13 @@ def test_the_collector_is_on_afterwards() -> None:
     finally:
         os.close(fd)
     assert gc.isenabled()
+
+
+def test_nobody_can_change_it_on_the_way() -> None:
+    fd = blob.pack(config_of(1))
+    try:
+        for change in (lambda: os.pwrite(fd, b"x", 0), lambda: os.ftruncate(fd, 1)):
+            with pytest.raises(PermissionError):
+                change()
+    finally:
+        os.close(fd)

@@ -1,0 +1,472 @@
+#include "proxy/down_h2_stream.c"
+
+#include "h2_client.h"
+
+#define MANY ((size_t)8 << 20)
+
+static struct rig r;
+static struct h2_client c;
+static char big[MANY];
+
+static bool start(const struct rig_conf *conf, const struct pp_http2_limits *limits)
+{
+    for (size_t i = 0; i < MANY; i++)
+        big[i] = rig_byte(i);
+    return rig_start(&r, conf) && h2_start(&c, &r, limits);
+}
+
+static void done(int o)
+{
+    h2_stop(&c);
+    if (o >= 0)
+        close(o);
+    rig_settle(&r);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    PP_CHECK_EQ(r.w.core.stream_slab.n_live, 0);
+    rig_stop(&r);
+}
+
+static int asked(const char *path)
+{
+    h2_get(&c, path);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, H2_GOT);
+    return o;
+}
+
+/* ---- responses ---- */
+
+PP_TEST_CASE(heads_that_nothing_follows_end_their_streams)
+{
+    static const struct {
+        const char *method, *answer, *heard;
+    } cases[] = {
+        {"HEAD", "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\n",
+         "response 200 body=none end\n  date: x\n  content-length: 5 (hop)\n"},
+        {"GET", "HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n",
+         "response 204 body=none end\n  date: x\n"},
+        {"GET", "HTTP/1.1 304 Not Modified\r\nDate: x\r\nContent-Length: 7\r\n\r\n",
+         "response 304 body=none end\n"},
+        {"GET", "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 0\r\n\r\n",
+         "response 200 body=length 0 end\n"},
+    };
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    int o = -1;
+    for (size_t i = 0; i < PP_COUNT_OF(cases); i++) {
+        int rc, end;
+        char got[512];
+        PP_CHECK(peer_request(&c.p, cases[i].method, "/", NULL, true, &rc) != NULL);
+        h2_step(&c);
+        if (o < 0)
+            o = rig_accept(&r, 0);
+        size_t n = strlen(H2_GOT) - 3 + strlen(cases[i].method);
+        PP_CHECK_EQ(rig_read(&r, o, got, n, &end), n);
+        rig_send(&r, o, cases[i].answer);
+        h2_hear(&c, cases[i].heard);
+        PP_CHECK(c.p.streams[i].s.received_end);
+    }
+    done(o);
+}
+
+PP_TEST_CASE(interim_responses_and_trailers_are_passed_on)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    int o = asked("/");
+    rig_send(&r, o, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    h2_hear(&c, "1 response 103 body=none\n  link: </a>\n");
+    rig_send(&r, o, "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+    h2_hear(&c, "1 response 200 body=chunked\n  date: x\n1 data \"hi\"\n");
+    rig_send(&r, o, "0\r\nX-Sum: 7\r\n\r\n");
+    h2_hear(&c, "1 trailers\n  x-sum: 7\n");
+    PP_CHECK(c.p.streams[0].s.received_end);
+    done(o);
+}
+
+/* The client opens no window: little of the response is read, and none of it is lost. */
+PP_TEST_CASE(a_long_response_waits_for_the_windows)
+{
+    static const struct pp_http2_limits narrow = {.stream_window = 20000};
+    struct rig_conf conf = rig_defaults();
+    char head[64];
+    PP_REQUIRE(start(&conf, &narrow));
+    c.p.keeps = true;
+    int o = asked("/");
+    snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", MANY);
+    rig_send(&r, o, head);
+    size_t sent = 0;
+    for (int idle = 0; idle < 20; idle++) {
+        ssize_t k = send(o, big + sent, MANY - sent, MSG_NOSIGNAL);
+        sent += k > 0 ? (size_t)k : 0;
+        h2_settle(&c);
+    }
+    struct peer_stream *s = &c.p.streams[0];
+    PP_CHECK_EQ(s->got, 20000);
+    PP_CHECK(r.w.core.chunk_slab.n_live <= 4);
+    s->keeps = false;
+    pp_http2_codec_consume(&s->s, s->got);
+    while (sent < MANY) {
+        ssize_t k = send(o, big + sent, MANY - sent, MSG_NOSIGNAL);
+        sent += k > 0 ? (size_t)k : 0;
+        h2_step(&c);
+    }
+    h2_settle(&c);
+    PP_CHECK_EQ(s->got, MANY);
+    PP_CHECK(s->s.received_end);
+    done(o);
+}
+
+PP_TEST_CASE(trailers_wait_behind_data_that_waits)
+{
+    static const struct pp_http2_limits narrow = {.stream_window = 10};
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, &narrow));
+    c.p.keeps = true;
+    int o = asked("/");
+    rig_send(&r, o,
+             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+             "14\r\n01234567890123456789\r\n0\r\nX-Sum: 7\r\n\r\n");
+    h2_hear(&c, "1 data \"0123456789\"\n");
+    PP_CHECK_EQ(r.w.core.n_exchange, 0); /* it is over; its tail is not */
+    PP_CHECK_EQ(r.w.core.stream_slab.n_live, 1);
+    pp_http2_codec_consume(&c.p.streams[0].s, 10);
+    h2_hear(&c, "1 data \"0123456789\"\n1 trailers\n  x-sum: 7\n");
+    done(o);
+}
+
+PP_TEST_CASE(a_window_that_stays_shut_is_too_late_after_the_send_timeout)
+{
+    static const struct pp_http2_limits narrow = {.stream_window = 10};
+    for (int whole = 0; whole < 2; whole++) {
+        struct rig_conf conf = rig_defaults();
+        PP_REQUIRE(start(&conf, &narrow));
+        c.p.keeps = true;
+        int o = asked("/");
+        rig_send(&r, o, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n012345678901234");
+        if (whole)
+            rig_send(&r, o, "56789");
+        h2_hear(&c, "1 data \"0123456789\"\n");
+        rig_sleep(&r, conf.listener.send_timeout_ms);
+        h2_hear(&c, "1 reset 8 by peer\n");
+        PP_CHECK_EQ(r.w.core.n_exchange, 0);
+        PP_CHECK_EQ(RIG_COUNT(&r, LISTENER, TIMEOUTS), 1);
+        done(o);
+    }
+}
+
+PP_TEST_CASE(an_endpoint_that_breaks_off_resets_the_stream)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    int o = asked("/");
+    rig_send(&r, o, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf");
+    h2_hear(&c, "1 data \"half\"\n");
+    close(o);
+    h2_hear(&c, "1 reset 2 by peer\n");
+    PP_CHECK_EQ(RIG_COUNT(&r, LISTENER, HTTP2_RESETS_OUT), 1);
+    h2_get(&c, "/");
+    o = rig_accept(&r, 0);
+    rig_expect(&r, o, H2_GOT);
+    rig_send(&r, o, RIG_HI);
+    h2_hear(&c, "3 data \"hi\" end\n");
+    done(o);
+}
+
+PP_TEST_CASE(an_answer_of_our_own_is_one_of_the_stream)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    int o = asked("/");
+    close(o);
+    h2_hear(&c, "1 response 502 body=length");
+    done(-1);
+}
+
+PP_TEST_CASE(a_head_over_the_limits_is_answered)
+{
+    static char value[1 << 17];
+    memset(value, 'v', sizeof value - 1);
+    memcpy(value, "x-big: ", 7);
+    const char *fields[] = {value, NULL};
+    struct rig_conf conf = rig_defaults();
+    conf.listener.http2.head_bytes = 4096;
+    value[8000] = '\0';
+    PP_REQUIRE(start(&conf, NULL));
+    h2_post(&c, fields);
+    h2_hear(&c, "1 response 431 ");
+    PP_CHECK_EQ(RIG_COUNT(&r, LISTENER, BAD_REQUESTS), 1);
+    done(-1);
+}
+
+/* ---- requests ---- */
+
+static const char posted[] =
+    "POST / HTTP/1.1\r\nHost: a.test\r\n" H2_FWD "Transfer-Encoding: chunked\r\n\r\n";
+
+PP_TEST_CASE(a_request_body_is_passed_on_with_its_trailers)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s = h2_post(&c, NULL);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, posted);
+    PP_CHECK_EQ(h2_data(&c, s, PP_SPAN("hello"), false), 5);
+    rig_expect(&r, o, "5\r\nhello\r\n");
+    struct pp_http_msg m;
+    const char *fields[] = {"X-Sum: 7", NULL};
+    peer_fill(s, &m, fields);
+    PP_CHECK_EQ(pp_http2_codec_send_trailers(&s->s, &m), PP_OK);
+    h2_step(&c);
+    rig_expect(&r, o, "0\r\nx-sum: 7\r\n\r\n");
+    rig_send(&r, o, RIG_HI);
+    h2_hear(&c, "1 data \"hi\" end\n");
+    done(o);
+}
+
+/* Read <n> body bytes, chunked, and check them. */
+static void read_big(int fd, size_t n)
+{
+    char line[16], in[4096];
+    size_t got = 0, wrong = 0;
+    int end;
+    while (got < n) {
+        size_t k = 0;
+        while (k < sizeof line - 1 && rig_read(&r, fd, line + k, 1, &end) == 1 && line[k++] != '\n')
+            h2_step(&c);
+        line[k] = '\0';
+        size_t want = strtoul(line, NULL, 16);
+        if (want == 0)
+            break;
+        while (want > 0) {
+            h2_step(&c);
+            size_t part = rig_read(&r, fd, in, PP_MIN(want, sizeof in), &end);
+            for (size_t i = 0; i < part; i++)
+                wrong += in[i] != big[got + i];
+            got += part;
+            want -= part;
+            if (part == 0)
+                break;
+        }
+        rig_expect(&r, fd, "\r\n");
+    }
+    PP_CHECK_EQ(got, n);
+    PP_CHECK_EQ(wrong, 0);
+}
+
+PP_TEST_CASE(a_client_sends_no_more_than_the_endpoint_takes)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.origin_rcvbuf = 4096;
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s = h2_post(&c, NULL);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, posted);
+    size_t n = 0, taken = 1;
+    for (int idle = 0; idle<20; idle = taken> 0 ? 0 : idle + 1) {
+        PP_CHECK_EQ(pp_http2_codec_send_data(&s->s, pp_span(big + n, MANY - n), false, &taken),
+                    PP_OK);
+        n += taken;
+        h2_step(&c);
+    }
+    PP_CHECK(n < MANY);
+    /* What waits here: a window, and what was read of it for the endpoint. */
+    PP_CHECK(r.w.core.chunk_slab.n_live <= 12);
+    uint64_t before = n;
+    read_big(o, n);
+    PP_CHECK_EQ(h2_data(&c, s, pp_span(big + n, 1000), true), 1000);
+    h2_settle(&c);
+    rig_send(&r, o, RIG_HI);
+    h2_hear(&c, "1 data \"hi\" end\n");
+    PP_CHECK(before > 0);
+    done(o);
+}
+
+PP_TEST_CASE(a_body_that_is_announced_has_its_length)
+{
+    const char *fields[] = {"content-length: 5", NULL};
+    struct rig_conf conf = rig_defaults();
+    struct pp_http1_framing fr = {.body = PP_HTTP_BODY_LENGTH, .content_length = 5};
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s = peer_take(&c.p);
+    peer_fill(s, &s->m, fields);
+    s->m.method = PP_SPAN("PUT");
+    s->m.method_id = PP_HTTP_PUT;
+    PP_CHECK_EQ(pp_http2_codec_send_request(c.p.h, &s->s, &s->m, PP_SPAN("http"), PP_SPAN("a.test"),
+                                            PP_SPAN("/"), &fr, false),
+                PP_OK);
+    h2_data(&c, s, PP_SPAN("hello"), true);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, "PUT / HTTP/1.1\r\nHost: a.test\r\n" H2_FWD "Content-Length: 5\r\n\r\nhello");
+    rig_send(&r, o, RIG_HI);
+    h2_hear(&c, "1 data \"hi\" end\n");
+    done(o);
+}
+
+PP_TEST_CASE(leave_to_send_is_given_when_somebody_reads)
+{
+    const char *fields[] = {"expect: 100-continue", NULL};
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s = peer_take(&c.p);
+    struct pp_http1_framing fr = {0};
+    peer_fill(s, &s->m, fields);
+    s->m.method = PP_SPAN("POST");
+    s->m.method_id = PP_HTTP_POST;
+    PP_CHECK_EQ(pp_http2_codec_send_request(c.p.h, &s->s, &s->m, PP_SPAN("http"), PP_SPAN("a.test"),
+                                            PP_SPAN("/"), &fr, false),
+                PP_OK);
+    h2_step(&c);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, posted);
+    h2_settle(&c);
+    PP_CHECK(s->s.id == 1);
+    h2_data(&c, s, PP_SPAN("x"), true);
+    rig_expect(&r, o, "1\r\nx\r\n0\r\n\r\n");
+    rig_send(&r, o, RIG_HI);
+    h2_hear(&c, "1 data \"hi\" end\n");
+    done(o);
+}
+
+PP_TEST_CASE(an_answer_before_the_end_of_the_body_stops_the_client)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    h2_post(&c, NULL);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, posted);
+    rig_send(&r, o, RIG_HI);
+    h2_hear(&c, "1 data \"hi\" end\n1 reset 0 by peer\n");
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    done(o);
+}
+
+PP_TEST_CASE(a_body_over_the_limit_is_refused)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.route.max_body = 4;
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s = h2_post(&c, NULL);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, posted);
+    h2_data(&c, s, PP_SPAN("hello"), false);
+    h2_hear(&c, "1 response 413 ");
+    h2_settle(&c);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    done(o);
+}
+
+PP_TEST_CASE(a_body_that_does_not_come_is_late)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s = h2_post(&c, NULL);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, posted);
+    rig_sleep(&r, conf.listener.body_timeout_ms - 1000);
+    h2_data(&c, s, PP_SPAN("x"), false);
+    rig_expect(&r, o, "1\r\nx\r\n");
+    rig_sleep(&r, conf.listener.body_timeout_ms - 1000);
+    PP_CHECK_EQ(r.w.core.n_exchange, 1);
+    rig_sleep(&r, conf.listener.body_timeout_ms);
+    h2_hear(&c, "1 response 408 ");
+    PP_CHECK_EQ(RIG_COUNT(&r, LISTENER, TIMEOUTS), 1);
+    done(o);
+}
+
+PP_TEST_CASE(a_reset_with_a_body_under_way_frees_what_waits)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.origin_rcvbuf = 4096;
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s = h2_post(&c, NULL);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, posted);
+    for (size_t taken = 1, n = 0; taken > 0; n += taken) {
+        PP_CHECK_EQ(pp_http2_codec_send_data(&s->s, pp_span(big + n, 65536), false, &taken), PP_OK);
+        h2_settle(&c);
+    }
+    pp_http2_codec_reset(&s->s, PP_HTTP2_CANCEL);
+    h2_settle(&c);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    done(o);
+}
+
+/* ---- filters ---- */
+
+static int park(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    return PP_PARK;
+}
+
+PP_TEST_CASE(a_body_waits_for_an_async_filter)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_REQUEST;
+    PP_REQUIRE(start(&conf, NULL));
+    r.filter[0].run = park;
+    struct peer_stream *s = h2_post(&c, NULL);
+    h2_data(&c, s, PP_SPAN("hello"), true);
+    h2_settle(&c);
+    rig_resume(&r, PP_PARK_PHASE, PP_NEXT, PP_SPAN_NONE);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, posted);
+    rig_expect(&r, o, "5\r\nhello\r\n0\r\n\r\n");
+    rig_send(&r, o, RIG_HI);
+    h2_hear(&c, "1 data \"hi\" end\n");
+    done(o);
+}
+
+PP_TEST_CASE(a_reset_while_a_filter_is_at_work_ends_the_exchange)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_REQUEST;
+    PP_REQUIRE(start(&conf, NULL));
+    r.filter[0].run = park;
+    struct peer_stream *s = h2_get(&c, "/");
+    h2_settle(&c);
+    pp_http2_codec_reset(&s->s, PP_HTTP2_CANCEL);
+    h2_settle(&c);
+    PP_CHECK_EQ(r.cancelled, 1);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    done(-1);
+}
+
+PP_TEST_CASE(held_bodies_go_on_with_their_length)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_REQUEST_BODY | 1u << PP_PHASE_RESPONSE_BODY;
+    conf.buffer_request = conf.buffer_response = 1000;
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s = h2_post(&c, NULL);
+    h2_data(&c, s, PP_SPAN("hel"), false);
+    h2_settle(&c);
+    h2_data(&c, s, PP_SPAN("lo"), true);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o,
+               "POST / HTTP/1.1\r\nHost: a.test\r\n" H2_FWD "Content-Length: 5\r\n\r\nhello");
+    rig_send(&r, o, RIG_HI);
+    h2_hear(&c, "1 data \"hi\" end\n");
+    done(o);
+}
+
+PP_TEST_CASE(filters_see_the_pieces_of_a_body)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_REQUEST_BODY | 1u << PP_PHASE_RESPONSE_BODY;
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s = h2_post(&c, NULL);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, posted);
+    h2_data(&c, s, PP_SPAN("hello"), true);
+    rig_expect(&r, o, "5\r\nhello\r\n0\r\n\r\n");
+    PP_CHECK(r.filter[0].runs[PP_PHASE_REQUEST_BODY] >= 1);
+    rig_send(&r, o, RIG_HI);
+    h2_hear(&c, "1 response 200 body=chunked\n");
+    h2_settle(&c);
+    PP_CHECK_EQ(s->got, 2);
+    PP_CHECK(s->s.received_end);
+    done(o);
+}
+
+PP_TEST_MAIN()
