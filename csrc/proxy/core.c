@@ -30,6 +30,7 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     core->seed.k0 = pp_rng_next(&core->rng);
     core->seed.k1 = pp_rng_next(&core->rng);
     pp_map_init(&core->addresses, core->seed);
+    pp_list_init(&core->in_use);
     pp_list_init(&core->downs);
     pp_list_init(&core->leaving.queue);
     pp_timer_init(&core->leaving.timer, NULL);

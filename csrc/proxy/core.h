@@ -54,6 +54,7 @@ struct pp_core {
     const struct pp_hook_ops *hook; /* Python's half of filters; NULL in pure C tests */
     void *hook_owner;
     struct pp_map addresses; /* clusters of addresses that filters named (proxy/cluster.h) */
+    struct pp_list in_use;   /* installed snapshots, old ones too: their logs are open */
     struct pp_list downs;    /* every client connection that speaks HTTP */
     struct pp_list tunnels;  /* every tunnel, connecting ones too */
     struct pp_list greets;   /* every connection that has not begun (proxy/greet.h) */

@@ -195,8 +195,9 @@ static int give(struct pp_exchange *x, const struct pp_heir *to)
 {
     struct pp_down *d = down_of(x);
     int rc = d->h.mem == NULL ? PP_OK : pp_exchange_keep(x, d->h.mem, d->h.rd);
-    if (rc == PP_OK)
-        rc = pp_h1_give(&d->h, to);
+    if (rc != PP_OK)
+        return rc;
+    rc = pp_h1_give(&d->h, to);
     d->x = NULL;
     x->ops[PP_SIDE_DOWN] = NULL;
     x->side[PP_SIDE_DOWN] = NULL;

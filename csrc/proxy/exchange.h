@@ -109,9 +109,10 @@ struct pp_side_ops {
     /* Take what is buffered of a body nobody wants: true when it is complete by now, so the
      * connection can go on. */
     bool (*discard)(struct pp_exchange *x);
-    /* Leave the connection to <to>, with everything written (room). Detaches in any case.
-     * PP_OK, or PP_ENOMEM or PP_EIO: the connection is closed, or with <to> and its bytes are lost.
-     * NULL: not a connection of this exchange alone. */
+    /* Leave the connection to <to>, with everything written (room), after what the exchange
+     * needs of its buffer was kept. Detaches, but for PP_ENOMEM, which changes nothing. PP_OK, or
+     * PP_EIO: the connection is closed, or with <to> and its bytes are lost. NULL: not a connection
+     * of this exchange alone. */
     int (*give)(struct pp_exchange *x, const struct pp_heir *to);
     /* The exchange is over for this side. <reusable>: both directions ended in order. Detaches. */
     void (*finish)(struct pp_exchange *x, bool reusable);

@@ -296,7 +296,7 @@ int pp_h1_give(struct pp_h1 *h, const struct pp_heir *to)
     if (rc == PP_OK && pp_h1_unread(h) > 0 &&
         pp_buf_write(to->unread, &h->core->chunk_slab, h->mem + h->rd, pp_h1_unread(h),
                      to->limit) != PP_OK)
-        rc = PP_ENOMEM;
+        rc = PP_EIO;
     pp_h1_close(h, true);
     return rc;
 }

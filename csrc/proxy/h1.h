@@ -90,7 +90,7 @@ static inline struct pp_chan *pp_h1_plain_channel(struct pp_h1 *h)
 }
 
 /* Leave the channel and the unread bytes to <to>, and give all memory back; everything must be
- * written. PP_OK; PP_ENOMEM: with the channel moved, but its bytes lost; PP_EIO: closed. */
+ * written. PP_OK, or PP_EIO: closed, or with <to> and the bytes are lost. */
 int pp_h1_give(struct pp_h1 *h, const struct pp_heir *to) PP_MUST_USE;
 
 /* Close the channel and give all memory back. Idempotent. */

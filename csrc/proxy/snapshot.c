@@ -13,6 +13,7 @@ struct pp_snapshot *pp_snapshot_new(void)
     if (sn == NULL)
         return NULL;
     sn->refs = 1;
+    pp_list_init(&sn->in_use);
     pp_arena_init(&sn->arena, NULL, 0, SNAPSHOT_BYTES_MAX);
     return sn;
 }
@@ -41,8 +42,10 @@ void pp_snapshot_release(struct pp_snapshot *sn)
 {
     if (sn == NULL)
         return;
-    if (--sn->users == 0)
+    if (--sn->users == 0) {
+        pp_list_detach(&sn->in_use);
         pp_snapshot_close_logs(sn);
+    }
     pp_snapshot_unref(sn);
 }
 

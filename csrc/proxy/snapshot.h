@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/ids.h"
+#include "base/list.h"
 #include "proxy/template.h"
 #include "route/cidr.h"
 #include "route/names.h"
@@ -149,6 +150,7 @@ struct pp_log_conf {
 
 struct pp_snapshot {
     uint32_t refs;
+    struct pp_list in_use; /* in core->in_use from its installation until nobody uses it */
     uint32_t users; /* the worker in which it is installed, and exchanges: they write to the logs */
     struct pp_arena arena;
     struct pp_router *router;

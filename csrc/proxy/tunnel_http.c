@@ -75,6 +75,22 @@ static void take_facts(struct pp_tunnel *t, const struct pp_exchange *x)
     t->last_ms = x->core->loop.now_ms;
 }
 
+static void forgotten(struct pp_tunnel *t)
+{
+    (void)t;
+}
+
+/* It has not begun: the exchange goes on without it. */
+static void forget(struct pp_tunnel *t)
+{
+    static const struct pp_tunnel_ops ops = {.ended = forgotten};
+    count(t, -1);
+    pp_tunnel_leave(t);
+    t->x = NULL;
+    t->ops = &ops;
+    pp_tunnel_let_go(t);
+}
+
 int pp_tunnel_begin(struct pp_exchange *x)
 {
     struct pp_core *core = x->core;
@@ -90,6 +106,10 @@ int pp_tunnel_begin(struct pp_exchange *x)
     count(t, 1);
     pp_loop_stop(&core->loop, &x->timer); /* the exchange has had its answer */
     int rc = give(x, t, PP_SIDE_DOWN);
+    if (rc == PP_ENOMEM) {
+        forget(t);
+        return rc;
+    }
     if (rc == PP_OK)
         rc = give(x, t, PP_SIDE_UP);
     x->side[PP_SIDE_DOWN] = t;

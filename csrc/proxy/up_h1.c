@@ -228,8 +228,9 @@ static int give(struct pp_exchange *x, const struct pp_heir *to)
 {
     struct pp_h1 *h = &up_of(x)->h;
     int rc = h->mem == NULL ? PP_OK : pp_exchange_keep(x, h->mem, h->rd);
-    if (rc == PP_OK)
-        rc = pp_h1_give(h, to);
+    if (rc != PP_OK)
+        return rc;
+    rc = pp_h1_give(h, to);
     finish(x, false);
     return rc;
 }

@@ -239,6 +239,8 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
         renew(door, sn);
     struct pp_snapshot *old = core->snapshot;
     core->snapshot = pp_snapshot_acquire(sn);
+    if (pp_list_is_empty(&sn->in_use))
+        pp_list_attach(&core->in_use, &sn->in_use);
     if (old == NULL)
         return PP_OK;
     /* Exchanges that still run keep the old one alive and write to its logs. */
@@ -414,18 +416,20 @@ void pp_worker_close_flows(struct pp_worker *w)
 static int reopen(struct pp_snapshot *sn)
 {
     int rc = PP_OK;
-    for (uint32_t i = 0; sn != NULL && i < sn->n_log; i++) {
+    for (uint32_t i = 0; i < sn->n_log; i++) {
         if (sn->log[i]->sink != NULL && pp_sink_reopen(sn->log[i]->sink) != PP_OK)
             rc = PP_EIO;
     }
     return rc;
 }
 
+/* Old snapshots too: an exchange of one may last for days, as a tunnel or a stream of events. */
 int pp_worker_reopen_logs(struct pp_worker *w)
 {
-    int rc = reopen(w->core.snapshot);
-    for (struct pp_door *door = w->doors; door != NULL; door = door->next) {
-        if (reopen(door->home) != PP_OK)
+    const struct pp_list *all = &w->core.in_use;
+    int rc = PP_OK;
+    for (struct pp_list *at = all->next; at != all; at = at->next) {
+        if (reopen(PP_CONTAINER_OF(at, struct pp_snapshot, in_use)) != PP_OK)
             rc = PP_EIO;
     }
     return rc;
@@ -433,7 +437,7 @@ int pp_worker_reopen_logs(struct pp_worker *w)
 
 static void flush_logs(struct pp_snapshot *sn)
 {
-    for (uint32_t i = 0; sn != NULL && i < sn->n_log; i++) {
+    for (uint32_t i = 0; i < sn->n_log; i++) {
         if (sn->log[i]->sink != NULL)
             pp_sink_flush(sn->log[i]->sink);
     }
@@ -441,9 +445,9 @@ static void flush_logs(struct pp_snapshot *sn)
 
 void pp_worker_flush_logs(struct pp_worker *w)
 {
-    flush_logs(w->core.snapshot);
-    for (struct pp_door *door = w->doors; door != NULL; door = door->next)
-        flush_logs(door->home);
+    const struct pp_list *all = &w->core.in_use;
+    for (struct pp_list *at = all->next; at != all; at = at->next)
+        flush_logs(PP_CONTAINER_OF(at, struct pp_snapshot, in_use));
 }
 
 int pp_worker_replace_tls(struct pp_worker *w, struct pp_span listener, struct pp_tls_conf *tls)

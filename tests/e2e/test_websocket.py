@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import struct
 import threading
@@ -407,3 +408,34 @@ def test_a_hot_upgrade_disturbs_no_message(tmp_path) -> None:
             assert line["request_bytes"] > 20_000
             assert line["response_bytes"] > 20_000
             assert line["duration_ms"] > 0
+
+
+def test_a_drain_leaves_tunnels_their_own_time() -> None:
+    top = "drain: {timeout: 100ms, tunnels: 20s}"
+    with RawOrigin() as app, running(config(app.address, top=top)) as proxy:
+        client, up = open_tunnel(proxy, app)
+        ends, other = open_tunnel(proxy, app)
+        proxy.signal(signal.SIGTERM)
+        wait_until(lambda: "drain" in proxy.stderr, "the drain has begun")
+        ends.close()
+        other.close()
+        for _ in range(3):
+            client.send(b"still there?")
+            assert up.take(12) == b"still there?"
+        client.close()
+        up.close()
+        assert proxy.wait() == 0
+        assert [line["fault"] for line in log_lines(proxy)] == [None, None]
+
+
+def test_a_tunnel_that_outlasts_the_drain_is_reset() -> None:
+    top = "drain: {timeout: 10s, tunnels: 100ms}"
+    with RawOrigin() as app, running(config(app.address, top=top)) as proxy:
+        client, up = open_tunnel(proxy, app)
+        proxy.signal(signal.SIGTERM)
+        client.read_to_end()
+        up.read_to_end()
+        assert client.was_reset
+        assert up.was_reset
+        proxy.wait()
+        assert [line["fault"] for line in log_lines(proxy)] == ["shutdown"]

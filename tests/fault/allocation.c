@@ -10,6 +10,7 @@ struct scenario {
     const char *name, *sent, *answer;
     uint32_t phases, hold;
     bool close_origin;
+    const char *wanted; /* NULL: a 200 */
 };
 
 static const struct scenario scenarios[] = {
@@ -33,11 +34,18 @@ static const struct scenario scenarios[] = {
      .answer = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab",
      .close_origin = true},
     {.name = "refused", .sent = "GET / HTTP/1.1\r\n\r\n", .answer = ""},
+    {.name = "upgrade",
+     .sent = "GET /a/../b HTTP/1.1\r\nHost: A\r\nConnection: upgrade\r\n"
+             "Upgrade: websocket, x\r\n\r\nearly",
+     .answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
+               "Upgrade: websocket\r\n\r\ngreeting",
+     .phases = (1u << PP_PHASE_COUNT) - 1,
+     .wanted = "HTTP/1.1 101"},
     {.name = "two at once", .sent = RIG_GET RIG_GET, .answer = RIG_HI},
 };
 
-/* Run it with the <n>-th allocation failing, and all later ones; true when the client got a whole
- * 200. */
+/* Run it with the <n>-th allocation failing, and all later ones; true when the client got what it
+ * wanted. */
 static bool run_once(const struct scenario *s, long n)
 {
     char got[8192];
@@ -71,7 +79,8 @@ static bool run_once(const struct scenario *s, long n)
     rig_settle(&r);
     PP_CHECK_EQ(r.w.core.n_exchange, 0);
     PP_CHECK_EQ(r.w.core.n_down, 0);
-    return strncmp(got, "HTTP/1.1 200", 12) == 0;
+    PP_CHECK_EQ(r.w.core.n_tunnel, 0);
+    return strncmp(got, s->wanted != NULL ? s->wanted : "HTTP/1.1 200", 12) == 0;
 }
 
 PP_TEST_CASE(every_allocation_of_an_exchange_may_fail)
@@ -85,6 +94,7 @@ PP_TEST_CASE(every_allocation_of_an_exchange_may_fail)
         conf.via = "gate";
         conf.server = "gate";
         conf.trusted = "127.0.0.0/8";
+        conf.route.upgrade = PP_SPAN("websocket");
         conf.log = "{time} {request.header.host} {response.header.date} {fault}";
         conf.log_fd = null;
         PP_REQUIRE(rig_start(&r, &conf));

@@ -90,7 +90,8 @@ struct rig_conf {
     uint32_t more_phases; /* the same for filter[1] */
     uint32_t buffer_request, buffer_response;
     const char *via, *server, *trusted, *balance;
-    const char *log; /* format; written to <log_fd> */
+    const char *log; /* format; written to <log_path>, or <log_fd> */
+    const char *log_path;
     int log_fd;
     int door_rcvbuf, door_sndbuf, origin_rcvbuf; /* of accepted sockets; 0: the system's */
     pp_router_methods methods;
@@ -300,7 +301,7 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
         return NULL;
     int rc = PP_OK;
     if (c->log != NULL) {
-        rc = pp_builder_add_log(b, PP_SPAN_NONE, c->log_fd, strcmp(c->log, "json") == 0,
+        rc = pp_builder_add_log(b, rig_span(c->log_path), c->log_fd, strcmp(c->log, "json") == 0,
                                 rig_span(c->log), &id);
         c->listener.access_log = 0;
     }

@@ -94,6 +94,44 @@ static int via_old(int c, int o)
     return o;
 }
 
+/* The log of an old configuration, to which a long exchange is still to write. */
+PP_TEST_CASE(logs_of_old_snapshots_are_opened_again_too)
+{
+    struct rig_conf conf = rig_defaults();
+    char folder[] = "/tmp/pp-logs-XXXXXX", path[64], moved[64], line[64];
+    PP_REQUIRE(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof path, "%s/log", folder);
+    snprintf(moved, sizeof moved, "%s/log.1", folder);
+    conf.log = "{route} {response.status}";
+    conf.log_path = path;
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, RIG_GET);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, RIG_GOT);
+    r.conf.route.name = PP_SPAN("newer");
+    reload();
+    reload();
+    PP_CHECK_EQ(rename(path, moved), 0);
+    PP_CHECK_EQ(pp_worker_reopen_logs(&r.w), PP_OK);
+    rig_send(&r, o, RIG_HI);
+    rig_expect(&r, c, RIG_HI);
+    rig_settle(&r);
+    pp_worker_flush_logs(&r.w);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, line, sizeof line);
+    pp_test_bytes(pp_span(line, (size_t)PP_MAX(n, 0)), PP_SPAN("main 200\n"), "line", __FILE__,
+                  __LINE__);
+    close(fd);
+    close(c);
+    close(o);
+    rig_settle(&r);
+    rig_stop(&r);
+    unlink(path);
+    unlink(moved);
+    rmdir(folder);
+}
+
 PP_TEST_CASE(a_removed_listener_goes_on_until_its_last_connection_has_gone)
 {
     struct rig_conf conf = rig_defaults();
