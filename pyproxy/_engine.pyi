@@ -225,6 +225,7 @@ class SnapshotBuilder:
         total_timeout_ms: int = 0,
         access_log: int = -1,
         upgrade: str = "websocket",
+        grpc_web: bool = False,
     ) -> int:
         """Exactly one of `upstream`, `respond`, `redirect`; or none, when a filter answers or
         names the peer.

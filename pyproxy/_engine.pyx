@@ -1020,7 +1020,7 @@ cdef class SnapshotBuilder:
     def add_route(self, str name not None, *, hosts=(), paths=("/*",), methods=(), int priority=0,
                   filters=(), int upstream=-1, respond=None, redirect=None, rewrite_path=None,
                   rewrite_host=None, uint64_t max_body_bytes=1048576, uint64_t total_timeout_ms=0,
-                  int access_log=-1, str upgrade not None="websocket"):
+                  int access_log=-1, str upgrade not None="websocket", bint grpc_web=False):
         cdef pp_builder_route r
         cdef pp_router_methods mask = 0
         cdef pp_span h, p, m
@@ -1036,6 +1036,7 @@ cdef class SnapshotBuilder:
         r.upstream = PP_ID_NONE if upstream < 0 else <uint32_t>upstream
         r.max_body = max_body_bytes if max_body_bytes > 0 else <uint64_t>-1
         r.total_timeout_ms = total_timeout_ms
+        r.grpc_web = grpc_web
         r.access_log = PP_ID_NONE if access_log == -1 else PP_ROUTE_LOG_OFF if access_log < 0 else <uint32_t>access_log
         r.filter = ids
         r.n_filter = self._ids(filters, ids)

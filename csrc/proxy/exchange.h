@@ -72,6 +72,7 @@ enum pp_park {
 };
 
 struct pp_exchange;
+struct pp_grpc_web;
 
 struct pp_heir; /* proxy/h1.h */
 
@@ -239,6 +240,7 @@ struct pp_exchange {
     struct pp_endpoint *endpoint; /* of the last attempt */
     uint64_t tried;               /* bit per endpoint index below 64 that has failed */
     struct pp_span peer;          /* address that upstream_peer gave, empty: choose */
+    struct pp_grpc_web *web;      /* of a call that came as gRPC-Web (proxy/grpc.h), else NULL */
     void *view;                   /* the Python view, owned by the hook */
     void *task[PP_PARK_COUNT];    /* running async filters, by enum pp_park; owned by the hook */
 

@@ -4,13 +4,20 @@
 
 #define TIMEOUT_DIGITS 8
 
-bool pp_grpc_is_call(const struct pp_http_msg *request)
+bool pp_grpc_is_call(const struct pp_http_msg *m)
 {
     static const struct pp_span type = {"application/grpc", 16};
-    const struct pp_http_field *f = pp_http_msg_find_id(request, PP_NAME_CONTENT_TYPE);
+    const struct pp_http_field *f = pp_http_msg_find_id(m, PP_NAME_CONTENT_TYPE);
     if (f == NULL || f->value_n < type.n || !pp_span_eq_fold(pp_span(f->value, type.n), type))
         return false;
     return f->value_n == type.n || f->value[type.n] == '+' || f->value[type.n] == ';';
+}
+
+bool pp_grpc_is_web_call(const struct pp_http_msg *m)
+{
+    static const struct pp_span type = {"application/grpc-web", 20};
+    const struct pp_http_field *f = pp_http_msg_find_id(m, PP_NAME_CONTENT_TYPE);
+    return f != NULL && f->value_n >= type.n && pp_span_eq_fold(pp_span(f->value, type.n), type);
 }
 
 enum pp_grpc_code pp_grpc_code_of(unsigned status)
@@ -87,7 +94,7 @@ int pp_grpc_reply(struct pp_exchange *x)
     m->reason = PP_SPAN_NONE;
     x->reply_body = PP_SPAN_NONE;
     int rc = pp_http_msg_set(m, PP_SPAN("content-type"), PP_NAME_CONTENT_TYPE,
-                             PP_SPAN("application/grpc"));
+                             x->web != NULL ? x->web->type : PP_SPAN("application/grpc"));
     if (rc == PP_OK)
         rc = pp_http_msg_set(m, PP_SPAN("grpc-status"), PP_NAME_OTHER, pp_span(digits, n));
     if (rc == PP_OK && message.n > 0)

@@ -5,6 +5,7 @@
 #define PP_PROXY_GRPC_H
 
 #include "proxy/exchange.h"
+#include "wire/grpc_web.h"
 
 /* Status codes of gRPC that we give. */
 enum pp_grpc_code {
@@ -16,9 +17,21 @@ enum pp_grpc_code {
     PP_GRPC_UNAUTHENTICATED = 16
 };
 
-/* Is the request a call: Content-Type application/grpc, with or without +suffix? (gRPC-Web is
+/* An exchange that came as gRPC-Web (proxy/filter_grpc_web.h); in its arena. */
+struct pp_grpc_web {
+    struct pp_span type; /* Content-Type as the client sent it */
+    struct pp_grpc_web_decoder decoder;
+    char *mem; /* the piece in hand, in its other form */
+    size_t cap;
+    bool text;
+    bool bridges; /* the response is one of gRPC */
+};
+
+/* Is the message one of gRPC: Content-Type application/grpc, with or without +suffix? (gRPC-Web is
  * something else.) */
-bool pp_grpc_is_call(const struct pp_http_msg *request);
+bool pp_grpc_is_call(const struct pp_http_msg *m);
+/* Is it one of gRPC-Web, before the bridge has seen it? */
+bool pp_grpc_is_web_call(const struct pp_http_msg *m);
 
 /* The code for an HTTP <status> that is no answer of gRPC. */
 enum pp_grpc_code pp_grpc_code_of(unsigned status);

@@ -73,7 +73,7 @@ static void begin_route(struct pp_exchange *x)
     uint64_t total = x->route->total_timeout_ms;
     if (total == 0 && x->cluster != NULL)
         total = x->cluster->conf.total_timeout_ms;
-    if (pp_grpc_is_call(&x->request)) {
+    if (pp_grpc_is_call(&x->request) || pp_grpc_is_web_call(&x->request)) {
         uint64_t wanted = pp_grpc_timeout_ms(&x->request);
         if (wanted > 0)
             total = total == 0 ? wanted : PP_MIN(total, wanted);

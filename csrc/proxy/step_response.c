@@ -27,7 +27,8 @@ static void frame_response(struct pp_exchange *x)
     } else if (flow->hold > 0) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = x->held.n;
-    } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->filtered) {
+    } else if (m->body == PP_HTTP_BODY_LENGTH && (!flow->filtered || m->content_length == 0)) {
+        /* An empty body is not shown to filters: over HTTP/2 its head is all (Trailers-Only). */
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = m->content_length;
     } else if (pp_http_msg_is_1_0(&x->request)) {

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "proxy/accesslog.h"
+#include "proxy/filter_grpc_web.h"
 
 /* One bound filter while the snapshot is being built. */
 struct draft_filter {
@@ -372,6 +373,32 @@ static int build_chain(struct pp_builder *b, const uint32_t *filter, uint32_t n,
     return PP_OK;
 }
 
+/* Put a filter of ours in front of those of <phase>, or behind them. */
+static int add_native(struct pp_builder *b, struct pp_chain *chain, enum pp_phase phase,
+                      const struct pp_filter_ops *ops, bool front)
+{
+    uint8_t n = chain->n[phase];
+    struct pp_filter *row = pp_arena_alloc(&b->sn->arena, (n + 1u) * sizeof(*row));
+    if (row == NULL)
+        return PP_ENOMEM;
+    if (n > 0)
+        memcpy(row + front, chain->filter[phase], n * sizeof(*row));
+    row[front ? 0 : n] = (struct pp_filter){.ops = ops};
+    chain->filter[phase] = row;
+    chain->n[phase]++;
+    return PP_OK;
+}
+
+static int add_grpc_web(struct pp_builder *b, struct pp_chain *chain)
+{
+    static const enum pp_phase phases[] = {PP_PHASE_REQUEST, PP_PHASE_REQUEST_BODY,
+                                           PP_PHASE_RESPONSE, PP_PHASE_RESPONSE_BODY};
+    int rc = PP_OK;
+    for (size_t i = 0; i < PP_COUNT_OF(phases) && rc == PP_OK; i++)
+        rc = add_native(b, chain, phases[i], &pp_filter_grpc_web_ops, i < 2);
+    return rc;
+}
+
 static int copy_fields(struct pp_builder *b, const struct pp_builder_route *r,
                        struct pp_route *route)
 {
@@ -424,6 +451,8 @@ int pp_builder_add_route(struct pp_builder *b, const struct pp_builder_route *r,
         rc = compile_template(b, r->rewrite_host, &route->rewrite_host);
     if (rc == PP_OK)
         rc = build_chain(b, r->filter, r->n_filter, &route->chain);
+    if (rc == PP_OK && r->grpc_web)
+        rc = add_grpc_web(b, &route->chain);
     if (rc == PP_OK)
         rc = push(&b->targets, r->upstream == PP_ID_NONE ? NULL : b->upstreams.at[r->upstream], id);
     return rc == PP_OK ? push(&b->routes, route, id) : rc;

@@ -82,6 +82,7 @@ struct pp_builder_route {
     struct pp_span upgrade; /* protocols for Upgrade, comma-separated; empty: none */
     uint64_t max_body, total_timeout_ms;
     uint32_t access_log;
+    bool grpc_web; /* bridge gRPC-Web */
 };
 int pp_builder_add_route(struct pp_builder *b, const struct pp_builder_route *r, uint32_t *id);
 /* One pattern of a route. Never called for the fallback. */

@@ -98,6 +98,7 @@ cdef extern from "worker/builder.h" nogil:
         uint64_t max_body
         uint64_t total_timeout_ms
         uint32_t access_log
+        pp_bool grpc_web
     pp_builder *pp_builder_new()
     void pp_builder_free(pp_builder *b)
     const char *pp_builder_why(const pp_builder *b)

@@ -267,7 +267,6 @@ class _Compiler:
         config = self.config
         chain = [self.filters[f"filters[{i}]"] for i in range(len(config.filters))]
         chain += [self.filters[f"routes[{index}].filters[{i}]"] for i in range(len(route.filters))]
-        redirect = route.redirect
         self.builder.add_route(
             route_name(config, index),
             hosts=route.match.all_hosts,
@@ -277,13 +276,14 @@ class _Compiler:
             filters=chain,
             upstream=-1 if route.upstream is None else self.upstreams[route.upstream],
             respond=response_of(route),
-            redirect=(redirect.status, redirect.location) if redirect else None,
+            redirect=(route.redirect.status, route.redirect.location) if route.redirect else None,
             rewrite_path=route.rewrite.path,
             rewrite_host=route.rewrite.host,
             upgrade=", ".join(route.upgrade),
             max_body_bytes=route.max_body_bytes or UNLIMITED,
             total_timeout_ms=route.timeout_ms,
             access_log=-2 if route.access_log is False else self.log_id(route.access_log),
+            grpc_web=route.grpc_web,
         )
 
 

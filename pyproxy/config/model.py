@@ -180,6 +180,9 @@ class Route(Section, frozen=True, kw_only=True):
     timeout_ms: Annotated[
         Duration, Meta(description="For the whole exchange; 0: as the upstream's `timeouts.total`.")
     ] = field(name="timeout", default=0)
+    grpc_web: Annotated[
+        bool, Meta(description="Take calls of gRPC-Web as well, and pass them on as gRPC.")
+    ] = False
     access_log: NoLog = None
 
 

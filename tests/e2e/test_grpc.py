@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ routes:
   - {{match: {{path: "/nobody.Service/*"}}, upstream: nobody}}
   - {{match: {{path: "/forbidden.Service/*"}}, respond: {{status: 403}}}}
   - {{match: {{path: "/missing.Service/*"}}, respond: {{status: 404}}}}
-  - {{match: {{path: "/test.Service/*"}}, upstream: calls, max_body: unlimited}}
+  - {{match: {{path: "/test.Service/*"}}, upstream: calls, max_body: unlimited, grpc_web: on}}
   - {{match: {{path: "/grpc.health.v1.Health/*"}}, upstream: calls}}
 admin: "127.0.0.1:0"
 """
@@ -227,3 +229,65 @@ def test_no_call_is_lost_when_the_proxy_reloads(service, channel, served):
     assert asked.returncode == 0, asked.stderr
     calls += [unary(channel).future(b"ab", timeout=GUARD) for _ in range(50)]
     assert {call.result() for call in calls} == {b"ba"}
+
+
+# ---- gRPC-Web, with a client of our own
+
+
+def frames_of(body: bytes) -> list[tuple[int, bytes]]:
+    """(flags, content) of every frame of a body."""
+    found = []
+    while body:
+        flags, size = struct.unpack_from(">BI", body)
+        found.append((flags, body[5 : 5 + size]))
+        body = body[5 + size :]
+    return found
+
+
+def joined(text: bytes) -> bytes:
+    """The bytes of base64 that was padded in pieces."""
+    return b"".join(base64.b64decode(text[i : i + 4]) for i in range(0, len(text), 4))
+
+
+@pytest.mark.parametrize("kind", ["grpc-web", "grpc-web+proto", "grpc-web-text"])
+def test_a_browser_calls_over_http_1(service, served, kind):
+    message = struct.pack(">BI", 0, 3) + b"abc"
+    body = base64.b64encode(message) if "text" in kind else message
+    answer = served[1].get(
+        "/test.Service/Unary",
+        method="POST",
+        headers={"content-type": f"application/{kind}", "x-grpc-web": "1"},
+        body=body,
+    )
+    assert (answer.status, answer.headers["content-type"]) == (200, f"application/{kind}")
+    assert answer.headers["x-first"] == "1"
+    raw = joined(answer.body) if "text" in kind else answer.body
+    (flags, data), (last, trailers) = frames_of(raw)
+    assert (flags, data, last) == (0, b"cba", 0x80)
+    lines = trailers.decode().splitlines()
+    assert "grpc-status: 0" in lines
+    assert "x-last: 2" in lines
+
+
+def test_a_browser_gets_a_stream_message_by_message(service, served):
+    answer = served[1].get(
+        "/test.Service/Repeat",
+        method="POST",
+        headers={"content-type": "application/grpc-web-text"},
+        body=base64.b64encode(struct.pack(">BI", 0, 3) + b"500"),
+    )
+    *messages, (last, _) = frames_of(joined(answer.body))
+    assert [data for _, data in messages] == [b"%d" % i for i in range(500)]
+    assert last == 0x80
+
+
+def test_a_browser_is_told_errors_in_the_head(service, served):
+    answer = served[1].get(
+        "/test.Service/Hang",
+        method="POST",
+        headers={"content-type": "application/grpc-web", "grpc-timeout": "300m"},
+        body=struct.pack(">BI", 0, 0),
+    )
+    assert (answer.status, answer.headers["grpc-status"]) == (200, "4")
+    assert answer.headers["content-type"] == "application/grpc-web"
+    assert service.cancelled.wait(GUARD)
