@@ -316,6 +316,10 @@ static void put_op(struct line *l, const struct pp_exchange *x, const struct op 
         put_tls(l, x->tls, op->v);
         return;
     }
+    if (op->v >= VAR_UPSTREAM && op->v <= VAR_FIRST_BYTE) {
+        put_upstream(l, x, (enum variable)op->v);
+        return;
+    }
     switch (op->v) {
     case TEXT:
         put(l, op->text.p, op->text.n);
@@ -349,14 +353,6 @@ static void put_op(struct line *l, const struct pp_exchange *x, const struct op 
         break;
     case RESPONSE_HEADER:
         put_header(l, &x->response, op->text);
-        break;
-    case VAR_UPSTREAM:
-    case VAR_ENDPOINT:
-    case VAR_UPSTREAM_STATUS:
-    case VAR_ATTEMPTS:
-    case VAR_CONNECT:
-    case VAR_FIRST_BYTE:
-        put_upstream(l, x, (enum variable)op->v);
         break;
     default:
         put_request(l, x, (enum variable)op->v);
