@@ -207,6 +207,7 @@ static void finish(struct pp_exchange *x, bool reusable)
         pp_http2_codec_release(&st->s);
         pp_down_h2_stream_free(st);
     } else {
+        pp_http2_codec_forget_trailers(&st->s); /* theirs is the exchange's memory */
         pp_http2_codec_consume(&st->s, st->in.n);
         pp_buf_fini(&st->in, &x->core->chunk_slab);
         if (st->leave != NULL)

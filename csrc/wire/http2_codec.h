@@ -106,7 +106,9 @@ struct pp_http2_events {
      * refuse it (REFUSED_STREAM). */
     struct pp_http2_stream *(*open)(void *owner);
     /* A question: where to put the head or the trailers that begin now: a message that was just
-     * initialised, whose arena gives the bytes. For a response it is asked again after each 1xx.
+     * initialised, whose arena gives the bytes. It must stay until the event that tells it, or the
+     * end of the stream, or pp_http2_codec_forget_trailers: between the frames of a section other
+     * things may happen. For a response it is asked again after each 1xx.
      * NULL for trailers: they are checked and dropped. NULL for a head: refuse the stream. */
     struct pp_http_msg *(*message)(struct pp_http2_stream *s, enum pp_http2_part part);
     /* A valid head is complete: request, 1xx or final response; rules as of pp_http_rules_*.
@@ -186,6 +188,10 @@ int pp_http2_codec_feed(struct pp_http2_codec *h, const char *p, size_t n, uint6
 /* The sink took <n> bytes of what `data` gave: the peer may send as many again. What a stream holds
  * when it is detached goes back to the connection by itself. */
 void pp_http2_codec_consume(struct pp_http2_stream *s, size_t n);
+
+/* The message that `message` gave for trailers is about to go, before or after they are complete:
+ * the rest of them is checked and dropped. */
+void pp_http2_codec_forget_trailers(struct pp_http2_stream *s);
 
 /* ---- sending: the output ---- */
 

@@ -623,6 +623,15 @@ void pp_http2_codec_consume(struct pp_http2_stream *s, size_t n)
     }
 }
 
+void pp_http2_codec_forget_trailers(struct pp_http2_stream *s)
+{
+    struct pp_http2_codec *h = s->codec;
+
+    if (h && h->noted == s && s->head_done) {
+        pp_http2_msg_forget(&h->section);
+    }
+}
+
 void pp_http2_codec_set_receive(nghttp2_session_callbacks *c)
 {
     nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_section_begin);

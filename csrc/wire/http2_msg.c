@@ -35,6 +35,12 @@ static void close_piece(struct pp_http2_section *c)
     c->piece = c->text = c->text_end = NULL;
 }
 
+void pp_http2_msg_forget(struct pp_http2_section *c)
+{
+    c->m = NULL;
+    c->piece = c->text = c->text_end = NULL;
+}
+
 /* <n> bytes that stay, or NULL with a verdict. */
 static char *room(struct pp_http2_section *c, size_t n)
 {

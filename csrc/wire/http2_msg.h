@@ -47,6 +47,9 @@ void pp_http2_msg_begin(struct pp_http2_section *c, enum pp_http2_section_kind k
 void pp_http2_msg_field(struct pp_http2_section *c, struct pp_span name, struct pp_span value,
                         bool secret);
 
+/* The message is about to go: what follows of the section, trailers, is checked and dropped. */
+void pp_http2_msg_forget(struct pp_http2_section *c);
+
 /* The section is complete. PP_OK: the message is valid, and pp_http_rules_*_2 has been through it
  * (<end>: nothing follows; <request_method>, *declared: of a response). Else the verdict:
  * PP_EHTTP_*, PP_EURI_*, or PP_ENOMEM. Trailers must come with <end>; fields that may not trail

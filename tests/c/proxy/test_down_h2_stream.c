@@ -362,6 +362,34 @@ PP_TEST_CASE(an_answer_before_the_end_of_the_body_stops_the_client)
     done(o);
 }
 
+/* The exchange is over, and its memory may be another's, while its client is in the middle of the
+ * trailers of its request. */
+PP_TEST_CASE(trailers_may_end_after_their_exchange)
+{
+    static const char begin[] = "\0\0\x09\x01\x01\0\0\0\x01\0\x05x-sum\x01"
+                                "7",
+                      more[] = "\0\0\x0b\x09\x04\0\0\0\x01\0\x05x-end\x03yes";
+    static const struct pp_http2_limits narrow = {.stream_window = 1};
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, &narrow));
+    c.p.keeps = true;
+    h2_post(&c, NULL);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, posted);
+    h2_settle(&c); /* it says nothing more by itself */
+    PP_CHECK(rig_send_n(&r, c.fd, begin, sizeof(begin) - 1));
+    h2_settle(&c);
+    rig_send(&r, o, RIG_HI);
+    h2_hear(&c, "1 data \"h\"\n");
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    PP_CHECK(rig_send_n(&r, c.fd, more, sizeof(more) - 1));
+    h2_settle(&c);
+    PP_CHECK_EQ(c.ended, -1);
+    pp_http2_codec_consume(&c.p.streams[0].s, 1);
+    h2_hear(&c, "1 data \"i\" end\n");
+    done(o);
+}
+
 PP_TEST_CASE(a_body_over_the_limit_is_refused)
 {
     struct rig_conf conf = rig_defaults();

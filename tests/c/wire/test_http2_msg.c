@@ -306,4 +306,21 @@ PP_TEST_CASE(memory_may_run_out_anywhere)
     PP_CHECK_FAIL_EACH(all_memory);
 }
 
+PP_TEST_CASE(trailers_whose_message_goes_are_still_checked)
+{
+    struct pp_http2_section c;
+
+    pp_arena_fini(&arena);
+    pp_arena_init(&arena, NULL, 0, 1 << 22);
+    pp_http_msg_init(&m, &arena);
+    pp_http2_msg_begin(&c, PP_HTTP2_TRAILER_SECTION, &m, &limits);
+    pp_http2_msg_field(&c, PP_SPAN("x-a"), PP_SPAN("1"), false);
+    pp_http2_msg_forget(&c);
+    pp_arena_fini(&arena);
+    pp_http2_msg_field(&c, PP_SPAN("x-b"), PP_SPAN("2"), false);
+    PP_CHECK_EQ(c.verdict, PP_OK);
+    pp_http2_msg_field(&c, PP_SPAN("X-C"), PP_SPAN("3"), false);
+    PP_CHECK_EQ(pp_http2_msg_end(&c, true, PP_HTTP_OTHER, &declared), PP_EHTTP_FIELD_NAME);
+}
+
 PP_TEST_MAIN()
