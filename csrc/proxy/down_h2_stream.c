@@ -439,18 +439,6 @@ static int send_head(struct pp_exchange *x)
     return result(st, rc);
 }
 
-static int send_body(struct pp_exchange *x, struct pp_span piece)
-{
-    struct pp_down_stream *st = stream_of(x);
-    const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
-    if (st->s.codec == NULL)
-        return PP_ERESET;
-    /* The last byte that was announced: its frame ends the stream, too. */
-    bool end = flow->framing.body == PP_HTTP_BODY_LENGTH &&
-               flow->bytes == flow->framing.content_length && x->response.major == 1;
-    return send_piece(st, piece, end);
-}
-
 static bool has_live(const struct pp_http_msg *m)
 {
     for (uint32_t i = 0; m != NULL && i < m->n_field; i++) {
@@ -458,6 +446,20 @@ static bool has_live(const struct pp_http_msg *m)
             return true;
     }
     return false;
+}
+
+static int send_body(struct pp_exchange *x, struct pp_span piece)
+{
+    struct pp_down_stream *st = stream_of(x);
+    const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    if (st->s.codec == NULL)
+        return PP_ERESET;
+    /* The last byte that was announced: its frame ends the stream, too, when that is known to be
+     * all. */
+    bool end = flow->framing.body == PP_HTTP_BODY_LENGTH &&
+               flow->bytes == flow->framing.content_length && x->response.major == 1 &&
+               !has_live(flow->trailers);
+    return send_piece(st, piece, end);
 }
 
 static int send_end(struct pp_exchange *x)

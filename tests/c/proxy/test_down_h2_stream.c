@@ -499,6 +499,22 @@ PP_TEST_CASE(held_bodies_go_on_with_their_length)
     done(o);
 }
 
+/* An HTTP/2 response may have both, its length and trailers. */
+PP_TEST_CASE(held_bodies_keep_their_trailers)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_RESPONSE_BODY;
+    conf.buffer_response = 1000;
+    PP_REQUIRE(start(&conf, NULL));
+    int o = asked("/");
+    rig_send(&r, o,
+             "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+             "2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n");
+    h2_hear(&c, "1 data \"hi\"\n1 trailers\n  x-sum: 7\n");
+    PP_CHECK(c.p.streams[0].s.received_end);
+    done(o);
+}
+
 PP_TEST_CASE(filters_see_the_pieces_of_a_body)
 {
     struct rig_conf conf = rig_defaults();
