@@ -13,7 +13,12 @@
 /* Plaintext that is encrypted ahead of one send. */
 #define AHEAD_BYTES (2 * PP_TLS_RECORD)
 
-enum state { HANDSHAKE = 0, OPEN = 1, ENDED = 2, FAILED = 3 };
+/* An honest peer sends no more than a record, and now and then a new key, without saying anything
+ * in it; and what is waiting for the socket is what was written. */
+#define IDLE_BYTES (64 * 1024)
+#define WAITING_BYTES (8 * AHEAD_BYTES)
+
+enum state { HANDSHAKE = 0, OPEN = 1, ENDED = 2, CUT = 3, FAILED = 4 };
 
 struct pp_tls {
     struct pp_tls_lib *lib;
@@ -29,9 +34,9 @@ struct pp_tls {
     bool started;    /* a byte was received */
     bool said_end;   /* close_notify was written */
     bool fat;        /* <out> has grown */
-    int error;       /* FAILED: with what */
+    int error;       /* CUT and FAILED: what reading says */
     uint32_t ahead;  /* plaintext at the front of what comes to writev that is in <out> already */
-    uint32_t hungry; /* bytes received during the handshake */
+    uint32_t hungry; /* bytes received during the handshake, or since it without plaintext */
 };
 
 /* ---- sending ---- */
@@ -153,27 +158,37 @@ static int keep_rest(struct pp_tls *t)
     return ok ? PP_OK : PP_ENOMEM;
 }
 
-/* One recv. PP_OK: bytes are with the library; PP_EAGAIN, PP_ERESET (also for an end that was not
- * announced), PP_EIO, PP_ENOMEM. */
+/* Records without plaintext (new keys, alerts, attempts to renegotiate) cost work, and some an
+ * answer that is kept in memory while the peer does not read. */
+static bool is_flooded(const struct pp_tls *t)
+{
+    char *p;
+    return t->state == OPEN && (t->hungry > IDLE_BYTES || pending(t, &p) > WAITING_BYTES);
+}
+
+/* One recv. PP_OK: bytes are with the library; PP_EAGAIN; PP_EEOF (that was not announced),
+ * PP_ERESET, PP_EIO (also of a peer that only keeps us busy), PP_ENOMEM. */
 static int receive(struct pp_chan *ch, size_t want)
 {
     struct pp_tls *t = ch->tls;
     /* A whole record at least: less cannot be decrypted. */
     size_t cap = PP_MIN(PP_MAX(want, PP_TLS_RECORD_WIRE) + 1024, PP_TLS_IN_BYTES);
+    if (is_flooded(t))
+        return PP_EIO;
     ssize_t r = recv(ch->io.fd, t->lib->in, cap, 0);
     if (r == 0) {
         ch->rdhup = true;
-        return PP_ERESET;
+        return PP_EEOF;
     }
     if (r < 0) {
         t->drained = errno == EAGAIN;
         return errno == EAGAIN ? PP_EAGAIN : broken_error(errno);
     }
     t->drained = (size_t)r < cap && !ch->rdhup;
+    t->hungry += (uint32_t)r;
     if (t->state == HANDSHAKE) {
         if (says_http(t, t->lib->in, (size_t)r))
             return answer_http(ch);
-        t->hungry += (uint32_t)r;
         if (t->hungry > PP_CHAN_TLS_HANDSHAKE_BYTES)
             return PP_ETLS_HANDSHAKE;
     }
@@ -215,6 +230,7 @@ int pp_chan_tls_handshake(struct pp_chan *ch)
             int r = api->SSL_do_handshake(t->ssl);
             if (r == 1) {
                 t->state = OPEN;
+                t->hungry = 0;
                 /* Session tickets wait for the first answer, a client's last words for its first
                  * request: one send less. Reading sees to it that they leave in any case. */
                 r = t->fn != NULL ? t->fn(ch, PP_OK) : PP_OK;
@@ -235,7 +251,7 @@ int pp_chan_tls_handshake(struct pp_chan *ch)
         if (rc == PP_EAGAIN)
             return rc;
         if (rc != PP_OK)
-            return fail(ch, rc);
+            return fail(ch, rc == PP_EEOF ? PP_ERESET : rc);
     }
     int rc = keep_rest(t);
     if (rc != PP_OK)
@@ -255,6 +271,7 @@ static int decrypt(struct pp_chan *ch, char *dst, size_t cap, size_t *got)
         int r = api->SSL_read(t->ssl, dst + *got, (int)PP_MIN(cap - *got, INT32_MAX));
         if (r > 0) {
             *got += (size_t)r;
+            t->hungry = 0;
             t->stocked = api->BIO_get_mem_data(t->in, &p) > 0 || api->SSL_pending(t->ssl) > 0;
             continue;
         }
@@ -279,6 +296,10 @@ static int fill(struct pp_chan *ch, char *dst, size_t cap, size_t *got)
         if (rc != PP_OK || *got > 0 || t->drained)
             return rc;
         rc = receive(ch, cap - *got);
+        if (rc == PP_EEOF) { /* what is sent to it still arrives */
+            t->state = CUT;
+            return t->error = PP_ERESET;
+        }
         if (rc != PP_OK)
             return rc == PP_EAGAIN ? PP_OK : fail(ch, rc);
     }
@@ -453,7 +474,7 @@ static void say_end(struct pp_chan *ch)
 {
     struct pp_tls *t = ch->tls;
     /* Behind a record that is cut off it would be garbage, and before the handshake it is none. */
-    if (t->said_end || (t->state != OPEN && t->state != ENDED) || t->ahead > 0)
+    if (t->said_end || !pp_chan_tls_is_open(ch) || t->ahead > 0)
         return;
     t->said_end = true;
     if (t->lib->api.SSL_shutdown(t->ssl) < 0)
@@ -550,7 +571,13 @@ int pp_chan_tls_connect(struct pp_chan *ch, struct pp_tls_client *client, struct
 
 bool pp_chan_tls_is_open(const struct pp_chan *ch)
 {
-    return ch->tls->state == OPEN || ch->tls->state == ENDED;
+    uint8_t state = ch->tls->state;
+    return state == OPEN || state == ENDED || state == CUT;
+}
+
+bool pp_chan_tls_is_cut(const struct pp_chan *ch)
+{
+    return ch->tls->state == CUT;
 }
 
 int pp_chan_tls_offer(struct pp_chan *ch, struct pp_span alpn)

@@ -1,7 +1,7 @@
 /* TLS on a channel: an open plain channel (io/chan.h) becomes one that encrypts.
  *
  *                   socket --recv--> scratch --> in --SSL_read--> reader
- *   HANDSHAKE -> OPEN -> ENDED (the peer has said close_notify)
+ *   HANDSHAKE -> OPEN -> ENDED (the peer has said close_notify) or CUT (it has ended without)
  *        \________\____-> FAILED
  *                   socket <--send-- out <--SSL_write-- up to two records at once <-- writer
  *
@@ -13,7 +13,9 @@
  * writev     what was encrypted but not sent yet is not reported as sent: the owner keeps it, gives
  *            the same bytes again, and they are skipped. So "all written" means on the socket.
  * end        the end of the connection without close_notify is PP_ERESET: bytes may be missing. Who
- *            does not mind treats it as PP_EEOF. */
+ *            does not mind treats it as PP_EEOF (pp_chan_tls_is_cut).
+ * flood      a peer that sends and sends but says nothing, or makes us answer and does not read, is
+ *            PP_EIO. */
 #ifndef PP_IO_CHAN_TLS_H
 #define PP_IO_CHAN_TLS_H
 
@@ -48,6 +50,8 @@ static inline bool pp_chan_is_tls(const struct pp_chan *ch)
 }
 /* The handshake is done. */
 bool pp_chan_tls_is_open(const struct pp_chan *ch);
+/* What reading calls PP_ERESET is an end like any other, only not announced by close_notify. */
+bool pp_chan_tls_is_cut(const struct pp_chan *ch);
 
 /* What was agreed. Of an open channel; texts are borrowed and live as long as it. */
 struct pp_chan_tls_facts {

@@ -259,8 +259,54 @@ PP_TEST_CASE(an_end_must_be_announced)
         int rc = read_some(buf, sizeof(buf), &n);
         PP_CHECK_EQ(rc, polite ? PP_EEOF : PP_ERESET);
         PP_CHECK_EQ(read_some(buf, sizeof(buf), &n), rc); /* and again */
+        PP_CHECK_EQ(pp_chan_tls_is_cut(&ch), !polite);
+        PP_CHECK_EQ(write_all("answer", 6), 6); /* only one direction has ended */
+        PP_CHECK_EQ(SSL_read(peer, buf, sizeof(buf)), 6);
         close_pair();
     }
+    finish();
+}
+
+/* New keys without end, and never a byte. */
+PP_TEST_CASE(a_peer_that_says_nothing_with_many_records_is_ended)
+{
+    char buf[64];
+    size_t n;
+    int rc = PP_EAGAIN, rounds = 0;
+    prepare();
+    over_unix = true;
+    open_pair();
+    shake();
+    for (; rc == PP_EAGAIN && rounds < 200; rounds++) {
+        for (int i = 0; i < 100; i++) {
+            SSL_key_update(peer, SSL_KEY_UPDATE_NOT_REQUESTED);
+            SSL_do_handshake(peer);
+        }
+        if (rounds < 10) { /* in between it says something: all is well */
+            PP_CHECK_EQ(SSL_write(peer, "x", 1), 1);
+            PP_CHECK_EQ(read_some(buf, sizeof(buf), &n), PP_OK);
+        }
+        rc = read_some(buf, sizeof(buf), &n);
+    }
+    PP_CHECK_EQ(rc, PP_EIO);
+    PP_CHECK(rounds > 20);
+    close_pair();
+    over_unix = false;
+    finish();
+}
+
+PP_TEST_CASE(a_peer_that_leaves_too_much_unread_is_ended)
+{
+    static char waiting[WAITING_BYTES + 1];
+    char buf[64];
+    size_t n;
+    prepare();
+    open_pair();
+    shake();
+    PP_CHECK_EQ(BIO_write(ch.tls->out, waiting, sizeof(waiting)), (int)sizeof(waiting));
+    SSL_write(peer, "x", 1);
+    PP_CHECK_EQ(pp_chan_read(&ch, buf, sizeof(buf), &n), PP_EIO);
+    close_pair();
     finish();
 }
 
