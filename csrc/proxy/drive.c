@@ -84,7 +84,10 @@ static void on_response(struct pp_exchange *x)
 
 static void on_source_ended(struct pp_exchange *x, enum pp_dir dir)
 {
-    if (dir == PP_DIR_RESPONSE && x->state == PP_EXCHANGE_BODY && x->flow[dir].hold == 0)
+    const struct pp_flow *flow = &x->flow[dir];
+    /* A body that is held ends twice: here, and when a filter of its trailers lets it go. */
+    if (dir == PP_DIR_RESPONSE && x->state == PP_EXCHANGE_BODY &&
+        (flow->hold == 0 || flow->head_sent))
         pp_exchange_enter(x, PP_EXCHANGE_LOG);
     pp_step_run(x);
 }

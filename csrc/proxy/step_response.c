@@ -39,6 +39,15 @@ static void frame_response(struct pp_exchange *x)
     }
 }
 
+/* The client has gone while its response began; a filter that works on it is no more wanted. */
+static bool begin_failed(struct pp_exchange *x, bool parked, int rc)
+{
+    if (parked)
+        pp_hook_cancel(x, PP_PARK_PHASE);
+    x->parked = false;
+    return pp_step_to_abort(x, pp_body_sink_fault(PP_DIR_RESPONSE, rc));
+}
+
 /* The response head, and with it what is there of the body, in one call. */
 static bool begin_response(struct pp_exchange *x)
 {
@@ -51,11 +60,20 @@ static bool begin_response(struct pp_exchange *x)
     bool ends_here = flow->hold > 0 || flow->source_ended;
     if (rc == PP_OK && ends_here)
         rc = pp_body_deliver(x, PP_DIR_RESPONSE, flow->hold > 0 ? x->held : PP_SPAN_NONE, true);
+    bool parked = rc == PP_EAGAIN; /* by a trailer filter: the rest is there, and leaves */
+    if (rc == PP_EINVAL) {         /* one has refused what has begun */
+        flow->head_sent = true;
+        return pp_step_to_abort(x, x->fault);
+    }
+    if (parked)
+        rc = PP_OK;
     if (rc == PP_OK && (ends_here || flow->filtered || !x->ops[PP_SIDE_UP]->has_buffered(x)))
         rc = down->flush(x);
     flow->head_sent = true;
     if (rc != PP_OK)
-        return pp_step_to_abort(x, pp_body_sink_fault(PP_DIR_RESPONSE, rc));
+        return begin_failed(x, parked, rc);
+    if (parked)
+        return false;
     if (ends_here) {
         pp_exchange_enter(x, PP_EXCHANGE_LOG);
     } else {

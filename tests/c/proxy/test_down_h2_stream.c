@@ -515,6 +515,54 @@ PP_TEST_CASE(held_bodies_keep_their_trailers)
     done(o);
 }
 
+static int park_trailers(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    return phase == PP_PHASE_RESPONSE_TRAILERS ? PP_PARK : PP_NEXT;
+}
+
+static int refuse_trailers(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    pp_exchange_fault(x, pp_fault_make(PP_FAULT_FILTER_ERROR, PP_SIDE_DOWN, false, PP_OK));
+    return PP_REPLY;
+}
+
+#define HELD                                                                                       \
+    "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n"                             \
+    "2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n"
+
+PP_TEST_CASE(trailers_of_held_bodies_wait_for_an_async_filter)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_RESPONSE_BODY | 1u << PP_PHASE_RESPONSE_TRAILERS;
+    conf.buffer_response = 1000;
+    PP_REQUIRE(start(&conf, NULL));
+    r.filter[0].run = park_trailers;
+    int o = asked("/");
+    rig_send(&r, o, HELD);
+    h2_hear(&c, "1 data \"hi\"\n");
+    PP_CHECK_EQ(r.w.core.n_exchange, 1);
+    rig_resume(&r, PP_PARK_PHASE, PP_NEXT, PP_SPAN_NONE);
+    h2_hear(&c, "1 trailers\n  x-sum: 7\n");
+    h2_settle(&c);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    done(o);
+}
+
+PP_TEST_CASE(a_filter_may_refuse_the_trailers_of_a_held_body)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_RESPONSE_BODY | 1u << PP_PHASE_RESPONSE_TRAILERS;
+    conf.buffer_response = 1000;
+    PP_REQUIRE(start(&conf, NULL));
+    r.filter[0].run = refuse_trailers;
+    int o = asked("/");
+    rig_send(&r, o, HELD);
+    h2_hear(&c, "1 reset 8 by peer\n");
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    PP_CHECK_EQ(RIG_COUNT(&r, ROUTE, ABORTED), 0); /* the client is not to blame */
+    done(o);
+}
+
 PP_TEST_CASE(filters_see_the_pieces_of_a_body)
 {
     struct rig_conf conf = rig_defaults();
