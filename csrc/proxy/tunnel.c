@@ -1,6 +1,7 @@
 #include "proxy/tunnel.h"
 
 #include "base/check.h"
+#include "io/chan_tls.h"
 
 PP_STATIC_ASSERT(PP_TUNNEL_RECORD_HELD >= PP_CORE_BULK_BYTES, "what one read brings can be moved");
 PP_STATIC_ASSERT(PP_TUNNEL_HELD_IOV > PP_TUNNEL_RECORD_HELD / PP_BUF_CHUNK_BYTES,
@@ -230,10 +231,18 @@ static bool send_held(struct pp_tunnel *t, enum pp_dir dir)
     return !is_piped(flow);
 }
 
+/* Many close TLS connections without a word. That is no reset: protocols in tunnels know their own
+ * ends, as WebSocket does, and what was said before has to arrive. */
+static bool is_end(const struct pp_chan *src, int rc)
+{
+    return rc == PP_EEOF || (rc == PP_ERESET && pp_chan_is_tls(src) && pp_chan_tls_is_cut(src));
+}
+
 /* A read of <dir> did not bring bytes. False: nothing more to do now. */
 static bool not_read(struct pp_tunnel *t, enum pp_dir dir, int rc)
 {
-    if (rc == PP_EEOF && !t->broken) { /* afterwards the end only means that the error was told */
+    if (is_end(&t->ch[pp_tunnel_source(dir)], rc) &&
+        !t->broken) { /* afterwards the end only means that the error was told */
         t->flow[dir].source_ended = true;
         return true;
     }
