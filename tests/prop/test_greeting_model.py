@@ -6,7 +6,7 @@ import socket
 import ssl
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyproxy._wire import WireError, decode_client_hello, decode_proxy_header
@@ -28,6 +28,7 @@ def verdict(data: bytes) -> str:
     return "ok"
 
 
+@settings(deadline=None)
 @given(st.sampled_from([4, 6]), st.data(), ports, ports, st.binary(max_size=20))
 def test_a_line_says_what_was_written(
     family: int, data: st.DataObject, port: int, other: int, rest: bytes
@@ -42,6 +43,7 @@ def test_a_line_says_what_was_written(
     assert {verdict(line[:n]) for n in range(len(line))} == {"more"}
 
 
+@settings(deadline=None)
 @given(st.data(), ports, ports, tlvs, st.binary(max_size=20))
 def test_a_binary_header_says_what_was_written(
     data: st.DataObject, port: int, other: int, more: bytes, rest: bytes
@@ -57,6 +59,7 @@ def test_a_binary_header_says_what_was_written(
     assert {verdict(header[:n]) for n in range(len(header))} == {"more"}
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([b"", b"PROXY ", b"PROXY TCP4 ", SIGNATURE, SIGNATURE + b"\x21\x11\0\x20"]),
     st.binary(max_size=200),
@@ -93,6 +96,7 @@ def cut(data: bytes, sizes: list[int]) -> bytes:
     return records
 
 
+@settings(deadline=None)
 @given(
     st.none() | st.from_regex(r"\A[a-z][a-z0-9-]{0,20}[a-z](\.[a-z]{2,10}){1,3}\Z"),
     st.lists(st.text("abc/12", min_size=1, max_size=10), max_size=3),
