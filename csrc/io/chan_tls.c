@@ -33,6 +33,8 @@ struct pp_tls {
     bool drained;    /* the socket had no more */
     bool started;    /* a byte was received */
     bool said_end;   /* close_notify was written */
+    bool shut_due;   /* FIN follows when <out> is empty */
+    bool no_http;    /* plain HTTP is not answered */
     bool fat;        /* <out> has grown */
     int error;       /* CUT and FAILED: what reading says */
     uint32_t ahead;  /* plaintext at the front of what comes to writev that is in <out> already */
@@ -75,6 +77,10 @@ static int flush(struct pp_chan *ch)
             return PP_EIO;
         left -= (size_t)some;
     }
+    if (ch->writable && t->shut_due) {
+        t->shut_due = false;
+        pp_chan_tcp_ops.shutdown(ch);
+    }
     return ch->writable ? PP_OK : PP_EAGAIN;
 }
 
@@ -97,7 +103,7 @@ static int fail(struct pp_chan *ch, int rc)
 /* Somebody speaks HTTP to a port of HTTPS: he will not understand an alert. */
 static bool says_http(const struct pp_tls *t, const char *p, size_t n)
 {
-    if (t->started || t->client != NULL || n < 4)
+    if (t->started || t->no_http || t->client != NULL || n < 4)
         return false;
     for (int i = 0; i < 3; i++) {
         if (p[i] < 'A' || p[i] > 'Z')
@@ -485,7 +491,10 @@ static void say_end(struct pp_chan *ch)
 static void tls_shutdown(struct pp_chan *ch)
 {
     say_end(ch);
-    pp_chan_tcp_ops.shutdown(ch);
+    if (pp_chan_tls_is_flushed(ch))
+        pp_chan_tcp_ops.shutdown(ch);
+    else
+        ch->tls->shut_due = true;
 }
 
 static void release(struct pp_chan *ch)
@@ -565,6 +574,24 @@ int pp_chan_tls_connect(struct pp_chan *ch, struct pp_tls_client *client, struct
         ch->tls->stocked = true; /* it has the first word */
     }
     return rc;
+}
+
+void pp_chan_tls_expect_no_http(struct pp_chan *ch)
+{
+    ch->tls->no_http = true;
+}
+
+void pp_chan_tls_flush(struct pp_chan *ch)
+{
+    int rc = flush(ch);
+    if (rc != PP_OK && rc != PP_EAGAIN)
+        fail(ch, rc);
+}
+
+bool pp_chan_tls_is_flushed(const struct pp_chan *ch)
+{
+    char *p;
+    return ch->tls->state == FAILED || pending(ch->tls, &p) == 0;
 }
 
 /* ---- what was agreed ---- */

@@ -13,7 +13,9 @@
  * writev     what was encrypted but not sent yet is not reported as sent: the owner keeps it, gives
  *            the same bytes again, and they are skipped. So "all written" means on the socket.
  * end        the end of the connection without close_notify is PP_ERESET: bytes may be missing. Who
- *            does not mind treats it as PP_EEOF (pp_chan_tls_is_cut).
+ *            does not mind treats it as PP_EEOF (pp_chan_tls_is_cut). Ours is close_notify, and FIN
+ *            as soon as the socket has taken it; who closes sees to it that it has
+ *            (pp_chan_tls_is_flushed).
  * flood      a peer that sends and sends but says nothing, or makes us answer and does not read, is
  *            PP_EIO. */
 #ifndef PP_IO_CHAN_TLS_H
@@ -43,6 +45,14 @@ int pp_chan_tls_offer(struct pp_chan *ch, struct pp_span alpn) PP_MUST_USE;
 /* Go on with the handshake, for owners that want it done before anything else. PP_OK: done; or
  * PP_EAGAIN, PP_ERESET, PP_EIO, a PP_ETLS_* verdict. */
 int pp_chan_tls_handshake(struct pp_chan *ch) PP_MUST_USE;
+
+/* Before the handshake: who speaks HTTP instead of TLS is not answered in HTTP. */
+void pp_chan_tls_expect_no_http(struct pp_chan *ch);
+/* Send what waits for company (see the handshake in chan_tls.c), for owners that have nothing to
+ * say now. An error is told by the next call. */
+void pp_chan_tls_flush(struct pp_chan *ch);
+/* Nothing waits in here for the socket, the polite end included; or never will it be sent. */
+bool pp_chan_tls_is_flushed(const struct pp_chan *ch);
 
 static inline bool pp_chan_is_tls(const struct pp_chan *ch)
 {

@@ -402,6 +402,10 @@ static void put_tunnel(struct line *l, const struct pp_accesslog_tunnel *t, enum
 static void put_tunnel_op(struct line *l, const struct pp_loop *lp,
                           const struct pp_accesslog_tunnel *t, const struct op *op)
 {
+    if (op->v >= VAR_TLS_VERSION && op->v <= VAR_TLS_CLIENT) {
+        put_tls(l, t->tls, op->v);
+        return;
+    }
     switch (op->v) {
     case TEXT:
         put(l, op->text.p, op->text.n);

@@ -48,6 +48,7 @@ struct pp_accesslog_tunnel {
     uint64_t sent_us, first_byte_us;             /* of UDP: the first datagram each way */
     unsigned attempts;
     struct pp_fault fault;
+    const struct pp_client_tls *tls; /* agreed with the client; NULL: plain */
     uint64_t id;
 };
 

@@ -4,15 +4,6 @@
 #include "proxy/down.h"
 #include "proxy/hook.h"
 
-/* Once a connection: taking a certificate apart is Python's. */
-static int name_client(struct pp_core *core, struct pp_client_tls *ct)
-{
-    const struct pp_hook_ops *hook = core->hook;
-    return ct->der.n > 0 && hook != NULL && hook->client != NULL
-               ? hook->client(core->hook_owner, ct)
-               : PP_OK;
-}
-
 static int on_handshake(struct pp_chan *ch, int rc)
 {
     struct pp_down *d = PP_CONTAINER_OF(ch, struct pp_down, h.ch);
@@ -23,7 +14,7 @@ static int on_handshake(struct pp_chan *ch, int rc)
         return rc;
     }
     d->tls = pp_client_tls_new(ch);
-    rc = d->tls == NULL ? PP_ENOMEM : name_client(d->h.core, d->tls);
+    rc = d->tls == NULL ? PP_ENOMEM : pp_hook_name_client(d->h.core, d->tls);
     if (rc != PP_OK)
         return rc;
     if (d->tls->facts.resumed)

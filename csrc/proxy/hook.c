@@ -1,5 +1,7 @@
 #include "proxy/hook.h"
 
+#include "proxy/client_tls.h"
+
 static int run(void *self, struct pp_exchange *x, enum pp_phase phase)
 {
     return x->core->hook->run(x->core->hook_owner, x, self, phase);
@@ -36,4 +38,12 @@ void pp_hook_end(struct pp_exchange *x)
     if (x->view != NULL)
         x->core->hook->end(x->core->hook_owner, x);
     x->view = NULL;
+}
+
+int pp_hook_name_client(struct pp_core *core, struct pp_client_tls *ct)
+{
+    const struct pp_hook_ops *hook = core->hook;
+    return ct->der.n > 0 && hook != NULL && hook->client != NULL
+               ? hook->client(core->hook_owner, ct)
+               : PP_OK;
 }

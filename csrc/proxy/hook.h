@@ -42,4 +42,8 @@ void pp_hook_cancel(struct pp_exchange *x, enum pp_park which);
 /* Part of every exchange's end. */
 void pp_hook_end(struct pp_exchange *x);
 
+/* Once a connection: taking its client's certificate apart, if there is one, is Python's. PP_OK, or
+ * the error that ends it. */
+int pp_hook_name_client(struct pp_core *core, struct pp_client_tls *ct) PP_MUST_USE;
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "io/chan_tls.h"
+#include "proxy/client_tls.h"
 
 PP_STATIC_ASSERT(PP_TUNNEL_RECORD_HELD >= PP_CORE_BULK_BYTES, "what one read brings can be moved");
 PP_STATIC_ASSERT(PP_TUNNEL_HELD_IOV > PP_TUNNEL_RECORD_HELD / PP_BUF_CHUNK_BYTES,
@@ -20,7 +21,9 @@ static void free_now(struct pp_deferred *deferred)
     struct pp_core *core = t->core;
     if (t->ep != NULL)
         pp_cluster_unref(t->ep->cluster);
+    pp_cluster_unref(t->next);
     pp_announced_unref(t->announced);
+    pp_client_tls_unref(t->tls);
     pp_slab_put(&core->tunnel_slab, t);
 }
 
@@ -307,20 +310,27 @@ static bool splice_some(struct pp_tunnel *t, enum pp_dir dir)
     return not_read(t, dir, rc);
 }
 
-/* The source has ended and everything has been sent: pass the end on. */
+/* The end that was passed on to <ch> is with the kernel: closing does not lose it. */
+static bool is_told(const struct pp_chan *ch)
+{
+    return !pp_chan_is_tls(ch) || pp_chan_tls_is_flushed(ch);
+}
+
+/* The source has ended and everything has been sent: pass the end on. Again at every look, until
+ * both ends have been told. */
 static void finish(struct pp_tunnel *t, enum pp_dir dir)
 {
     struct pp_tunnel_flow *flow = &t->flow[dir];
-    if (flow->shut)
-        return;
-    flow->shut = true;
-    release_pipe(t, flow);
-    if (t->flow[PP_DIR_REQUEST].shut && t->flow[PP_DIR_RESPONSE].shut) {
-        pp_tunnel_end(t, pp_fault_make(PP_FAULT_NONE, PP_SIDE_DOWN, false, PP_OK), false);
-        return;
-    }
     struct pp_chan *sink = &t->ch[pp_tunnel_sink(dir)];
-    sink->ops->shutdown(sink);
+    bool is_last = t->flow[1 - dir].shut;
+    if (!flow->shut) {
+        flow->shut = true;
+        release_pipe(t, flow);
+        if (!is_last || pp_chan_is_tls(sink)) /* closing says it as well */
+            sink->ops->shutdown(sink);
+    }
+    if (is_last && is_told(&t->ch[PP_SIDE_DOWN]) && is_told(&t->ch[PP_SIDE_UP]))
+        pp_tunnel_end(t, pp_fault_make(PP_FAULT_NONE, PP_SIDE_DOWN, false, PP_OK), false);
 }
 
 /* Others first: go on in the next turn. */
@@ -386,7 +396,7 @@ static void on_news(struct pp_tunnel *t, enum pp_side side, uint32_t events)
         /* An error that neither reading nor writing met, because there was nothing to do. */
         if ((events & EPOLLERR) != 0)
             broke(t, side, PP_ERESET);
-    } else if (t->state == PP_TUNNEL_CONNECTING && side == PP_SIDE_UP) {
+    } else if (t->state == PP_TUNNEL_CONNECTING && (side == PP_SIDE_UP || t->next != NULL)) {
         t->ops->connecting(t);
     } else if (t->state == PP_TUNNEL_CONNECTING && t->ch[side].broken) {
         pp_tunnel_end(t, pp_fault_make(PP_FAULT_CLIENT_ABORT, side, false, PP_ERESET), true);

@@ -6,6 +6,10 @@
  *
  *   CONNECTING -> OPEN -> CLOSED
  *
+ * A side that speaks TLS has done so before OPEN: the client's handshake comes before the endpoint
+ * is connected to, the endpoint's is part of connecting (tunnel_tls.c). Ends are passed on as
+ * close_notify then; one that comes without it is an end all the same, because many close that way.
+ *
  * A flow reads only while it holds nothing: what one read brought and the sink did not take is held
  * (in <out>, or in one pipe; PP_TUNNEL_RECORD_HELD bytes at most), and the source waits in its
  * kernel meanwhile. So the memory of a tunnel is bounded, and one that is idle owns no buffer.
@@ -18,8 +22,8 @@
  * as that is taken at once: a broken connection must not look like the end of a stream.
  *
  * tunnel.c moves the bytes; tunnel_door.c is TCP listeners: it accepts, connects and writes the
- * log; tunnel_http.c is exchanges that become tunnels; tunnel_move.c hands tunnels to another
- * worker. */
+ * log; tunnel_tls.c has their handshakes; tunnel_http.c is exchanges that become tunnels;
+ * tunnel_move.c hands tunnels to another worker. */
 #ifndef PP_PROXY_TUNNEL_H
 #define PP_PROXY_TUNNEL_H
 
@@ -53,11 +57,13 @@ struct pp_tunnel_flow {
 };
 
 struct pp_tunnel;
-struct pp_door; /* proxy/down.h */
+struct pp_door;       /* proxy/down.h */
+struct pp_client_tls; /* proxy/client_tls.h */
 
 /* What the owner of tunnels is told. */
 struct pp_tunnel_ops {
-    /* CONNECTING: the endpoint's channel has news, or the deadline has passed. */
+    /* CONNECTING: the endpoint's channel has news, or the client's while <next> is there; or the
+     * deadline has passed. */
     void (*connecting)(struct pp_tunnel *t);
     void (*expired)(struct pp_tunnel *t);
     /* Everything is closed, t->fault says why; the memory lives until the end of the turn. With an
@@ -70,14 +76,16 @@ struct pp_tunnel {
     struct pp_tunnel_flow flow[2]; /* by enum pp_dir */
     struct pp_core *core;
     const struct pp_tunnel_ops *ops;
-    struct pp_list link;    /* in core->tunnels */
-    struct pp_door *door;   /* where the client came in */
-    uint32_t record;        /* the listener's counters, for bytes */
-    struct pp_endpoint *ep; /* holds a reference to its cluster; NULL: none chosen yet */
-    struct pp_span head[2]; /* of <x>, written for another worker; empty before */
-    struct pp_exchange *x;  /* that it is the end of, in state TUNNEL or LOG; NULL: none */
+    struct pp_list link;     /* in core->tunnels */
+    struct pp_door *door;    /* where the client came in */
+    uint32_t record;         /* the listener's counters, for bytes */
+    struct pp_endpoint *ep;  /* holds a reference to its cluster; NULL: none chosen yet */
+    struct pp_cluster *next; /* to go to after the client's handshake; a reference; NULL: done */
+    struct pp_span head[2];  /* of <x>, written for another worker; empty before */
+    struct pp_exchange *x;   /* that it is the end of, in state TUNNEL or LOG; NULL: none */
     struct pp_sock_addr client;
     struct pp_announced *announced; /* what came before its first byte; NULL: nothing */
+    struct pp_client_tls *tls;      /* what was agreed with the client; NULL: plain, or of <x> */
     struct pp_timer timer;
     uint64_t deadline_ms; /* of the connect; UINT64_MAX: none */
     uint64_t idle_ms;     /* without a byte either way it ends; 0: never */
@@ -141,6 +149,17 @@ void pp_tunnel_leave(struct pp_tunnel *t);
 /* Probe both ends as the listener says, so that a peer that vanished is found out. */
 void pp_tunnel_keep_alive(const struct pp_tunnel *t);
 extern const struct pp_tunnel_ops pp_tunnel_door_ops;
+
+/* ---- TLS of TCP listeners (tunnel_tls.c) ---- */
+
+/* The client, who was accepted <waited_ms> ago, has to do its handshake before the tunnel goes to
+ * <cl>. PP_OK or PP_ENOMEM. */
+int pp_tunnel_tls_accept(struct pp_tunnel *t, struct pp_cluster *cl, uint64_t waited_ms)
+    PP_MUST_USE;
+/* Go on with it. PP_OK: done; PP_EAGAIN; or the tunnel has been ended. */
+int pp_tunnel_tls_shake(struct pp_tunnel *t) PP_MUST_USE;
+/* It took too long: end the tunnel. */
+void pp_tunnel_tls_expired(struct pp_tunnel *t);
 
 /* ---- exchanges (tunnel_http.c) ---- */
 

@@ -1,6 +1,7 @@
 /* TCP listeners: every connection becomes a tunnel to an endpoint of the listener's upstream. */
 #include "base/check.h"
 #include "io/fd.h"
+#include "io/chan_tls.h"
 #include "proxy/accesslog.h"
 #include "proxy/down.h"
 #include "proxy/tunnel.h"
@@ -41,6 +42,7 @@ static void write_log(const struct pp_tunnel *t)
         .connected_us = t->connected_us,
         .attempts = t->attempts,
         .fault = t->fault,
+        .tls = t->tls,
         .id = t->id,
     };
     const struct pp_snapshot *sn = t->door->home != NULL ? t->door->home : t->core->snapshot;
@@ -158,8 +160,22 @@ static void connect_next(struct pp_tunnel *t, struct pp_cluster *cl)
     }
 }
 
+static void on_handshake(struct pp_tunnel *t)
+{
+    if (pp_tunnel_tls_shake(t) != PP_OK)
+        return;
+    struct pp_cluster *cl = t->next;
+    t->next = NULL;
+    connect_next(t, cl);
+    pp_cluster_unref(cl);
+}
+
 static void on_connecting(struct pp_tunnel *t)
 {
+    if (t->next != NULL) {
+        on_handshake(t);
+        return;
+    }
     int rc = pp_sock_connect_result(t->ch[PP_SIDE_UP].io.fd);
     if (rc == PP_OK)
         rc = announce(t);
@@ -171,6 +187,10 @@ static void on_connecting(struct pp_tunnel *t)
 
 static void on_expired(struct pp_tunnel *t)
 {
+    if (t->next != NULL) {
+        pp_tunnel_tls_expired(t);
+        return;
+    }
     PP_COUNT(&t->core->metrics, t->ep->cluster->record, UPSTREAM, TIMEOUTS, 1);
     if (give_up(t, PP_ETIMEDOUT))
         connect_next(t, t->ep->cluster);
@@ -197,9 +217,12 @@ void pp_tunnel_admit(struct pp_door *door, int fd, const struct pp_arrival *arri
     t->start_us -= PP_MIN(arrival->waited_ms * 1000, t->start_us - 1);
     pp_tunnel_enter(t, door);
     int rc = pp_tunnel_attach(t, PP_SIDE_DOWN, fd, true);
+    bool tls = rc == PP_OK && door->conf->tls != NULL;
+    if (tls)
+        rc = pp_tunnel_tls_accept(t, cl, arrival->waited_ms);
     if (rc != PP_OK)
         pp_tunnel_end(t, pp_fault_make(PP_FAULT_NO_MEMORY, PP_SIDE_DOWN, false, rc), true);
-    else
+    else if (!tls)
         connect_next(t, cl);
 }
 

@@ -47,7 +47,7 @@ def _check_tcp(config: Config, listener: Listener, path: str, report: Report) ->
     check_upstream(config, listener, path, report)
     _check_server_names(config, listener, path, report)
     timeouts: tuple[str, ...] = _HTTP_TIMEOUTS
-    if named or report.written(listener, "proxy_protocol"):
+    if named or listener.tls is not None or report.written(listener, "proxy_protocol"):
         timeouts = tuple(key for key in timeouts if key != "header")
     sections: tuple[tuple[Section, str, tuple[str, ...]], ...] = (
         (listener, path, _HTTP_FIELDS),

@@ -25,16 +25,13 @@ def check_tls(config: Config, report: Report) -> None:
 
 
 def _check_tunnels(config: Config, report: Report) -> None:
-    """Tunnels carry what comes as it is: nothing must look encrypted here that is not."""
+    """What tunnels send to endpoints is not encrypted: it must not look so."""
     for name, listener in config.listeners.items():
         if listener.protocol != "tcp":
             continue
-        if listener.tls is not None:
-            message = "a tcp listener passes TLS on and does not speak it"
-            report.add(listener, "tls", message, "remove it", path=f"listeners.{name}", on_key=True)
         upstream = config.upstreams.get(listener.upstream or "")
         if upstream is not None and upstream.tls:
-            message = f"the tcp listener {name} sends here, and does not speak TLS"
+            message = f"the tcp listener {name} sends here, and does not speak TLS to endpoints"
             cure = "give its connections an upstream of their own"
             report.add(upstream, "tls", message, cure, path=f"upstreams.{listener.upstream}")
 

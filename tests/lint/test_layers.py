@@ -38,7 +38,7 @@ PROXY_ORDER = (
     ("drive",),
     (
         *("down", "down_h1", "down_h2", "down_h2_stream", "down_tls"),
-        *("greet", "move", "tunnel_door", "tunnel_http", "tunnel_move"),
+        *("greet", "move", "tunnel_door", "tunnel_http", "tunnel_move", "tunnel_tls"),
         *("udp", "udp_door", "udp_relay"),
     ),
 )

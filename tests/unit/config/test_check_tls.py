@@ -111,17 +111,21 @@ routes: [{{upstream: app}}]
     assert [message in fault for fault in faults] == [True] * bool(message)
 
 
-@pytest.mark.parametrize(
-    ("listener", "upstream", "message"),
-    [
-        (f", tls: {{{PAIR}}}", "", "listeners.db.tls: a tcp listener passes TLS on"),
-        ("", ", tls: true", "upstreams.app.tls: the tcp listener db sends here"),
-    ],
-)
-def test_a_tunnel_does_not_only_look_encrypted(listener, upstream, message) -> None:
+def tunnel_faults(listener: str, upstream: str) -> list[str]:
     text = f"""
 listeners: {{db: {{bind: '127.0.0.1:0', protocol: tcp, upstream: app{listener}}}}}
 upstreams: {{app: {{endpoints: '127.0.0.1:1'{upstream}}}}}
 """
-    (fault,) = [str(fault) for fault in inspect_texts([("f.yaml", text)]).faults]
-    assert message in fault
+    return [str(fault) for fault in inspect_texts([("f.yaml", text)]).faults]
+
+
+def test_a_tunnel_does_not_only_look_encrypted() -> None:
+    (fault,) = tunnel_faults("", ", tls: true")
+    assert "upstreams.app.tls: the tcp listener db sends here" in fault
+
+
+def test_a_tunnel_may_speak_tls_to_clients_who_have_a_time_for_it() -> None:
+    listener = f", tls: {{{PAIR}}}, timeouts: {{header: 5s}}"
+    assert not [fault for fault in tunnel_faults(listener, "") if "does not exist" not in fault]
+    (fault,) = tunnel_faults(", timeouts: {header: 5s}", "")
+    assert "listeners.db.timeouts.header: a tcp listener knows no requests" in fault
