@@ -235,7 +235,7 @@ static void on_event(struct pp_io *io, uint32_t events)
         d->proto->on_readable(d);
 }
 
-int pp_down_open(struct pp_door *door, int fd, struct pp_down **out)
+int pp_down_open(struct pp_door *door, int fd, bool fresh, struct pp_down **out)
 {
     struct pp_core *core = door->core;
     struct pp_down *d = pp_slab_get(&core->down_slab);
@@ -256,7 +256,7 @@ int pp_down_open(struct pp_door *door, int fd, struct pp_down **out)
     d->h.ch.writable = true;
     d->proto = &pp_down_h1_proto;
     d->door = door;
-    rc = pp_down_tls_open(d);
+    rc = fresh ? pp_down_tls_open(d) : PP_OK;
     if (rc != PP_OK) {
         pp_h1_close(&d->h, true);
         pp_slab_put(&core->down_slab, d);
@@ -289,7 +289,7 @@ static void admit(struct pp_down *d, const struct pp_arrival *arrival)
 void pp_down_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival)
 {
     struct pp_down *d;
-    if (pp_down_open(door, fd, &d) == PP_OK)
+    if (pp_down_open(door, fd, true, &d) == PP_OK)
         admit(d, arrival);
     else
         pp_announced_unref(arrival->announced);
@@ -299,7 +299,7 @@ void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage
 {
     struct pp_arrival arrival = {.announced = NULL};
     struct pp_down *d;
-    if (pp_down_open(l->owner, fd, &d) != PP_OK)
+    if (pp_down_open(l->owner, fd, true, &d) != PP_OK)
         return;
     pp_sock_addr_from(&arrival.client, from);
     count(d, PP_METRIC_WORD(LISTENER, CONNECTIONS), 1);

@@ -131,8 +131,9 @@ void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage
 void pp_down_admit(struct pp_door *door, int fd, const struct pp_arrival *arrival);
 
 /* A connection of <door> over <fd>, which it owns now, idle and without deadline; counted as open.
- * PP_OK, or PP_ENOMEM or PP_EIO with <fd> closed. */
-int pp_down_open(struct pp_door *door, int fd, struct pp_down **out) PP_MUST_USE;
+ * <fresh>: nothing has been said on it, so it speaks TLS where the listener does. PP_OK, or
+ * PP_ENOMEM or PP_EIO with <fd> closed. */
+int pp_down_open(struct pp_door *door, int fd, bool fresh, struct pp_down **out) PP_MUST_USE;
 /* A connection of <door> (a struct pp_down or not) is there, and gone. */
 void pp_down_enter_door(struct pp_door *door);
 void pp_down_leave_door(struct pp_door *door);

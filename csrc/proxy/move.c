@@ -263,7 +263,7 @@ int pp_move_take(struct pp_door *door, const struct pp_moved *m)
     if (rc != PP_OK)
         pp_fd_close(&fd);
     else
-        rc = pp_down_open(door, fd, &d);
+        rc = pp_down_open(door, fd, false, &d); /* in the clear, as it began */
     if (rc != PP_OK) {
         pp_announced_unref(announced);
         pp_mem_free(unread);

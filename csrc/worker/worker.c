@@ -355,9 +355,6 @@ int pp_worker_take(struct pp_worker *w, const struct pp_moved *m)
     struct pp_door *door = door_of(w, m->listener, &rc);
     if (door == NULL) {
         pp_fd_close(&fd);
-    } else if (door->conf->tls != NULL) { /* it began in the clear: under another configuration */
-        pp_fd_close(&fd);
-        rc = PP_ENOENT;
     } else {
         rc = pp_move_take(door, m);
     }

@@ -61,8 +61,9 @@ void pp_worker_drain(struct pp_worker *w, uint64_t spread_ms);
  * close them. */
 void pp_worker_hand_over(struct pp_worker *w, pp_move_fn fn, void *arg);
 /* Adopt what another process has handed over (pp_move_take). Owns m->fd from the call on, and
- * closes it unless PP_OK; PP_ENOENT (the installed snapshot does not know its listener, or it
- * speaks TLS now; no socket of it needs to be open here), PP_ENOMEM, PP_EIO. */
+ * closes it unless PP_OK; PP_ENOENT (the installed snapshot does not know its listener; no
+ * socket of it needs to be open here), PP_ENOMEM, PP_EIO. It goes on in the clear, as with a
+ * reload, where its listener speaks TLS now. */
 int pp_worker_take(struct pp_worker *w, const struct pp_moved *m) PP_MUST_USE;
 
 /* Offer every tunnel to <fn> (pp_tunnel_offer). */

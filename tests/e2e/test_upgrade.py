@@ -29,6 +29,7 @@ from testenv import (
     send,
     wait_until,
 )
+from testenv.certificates import certificates
 
 CONFIG = """
     workers: {workers}
@@ -251,6 +252,30 @@ def test_an_idle_connection_moves_and_its_client_sees_nothing(tmp_path) -> None:
         half.sendall(b"st: x\r\n\r\n")
         assert read_response(half).text == "two"
         half.close()
+
+
+def test_connections_in_the_clear_stay_so_when_the_listener_gets_tls(tmp_path) -> None:
+    with service(tmp_path) as proxy:
+        idle, half = connect(proxy.port()), connect(proxy.port())
+        send(idle)
+        assert read_response(idle).text == "one"
+        half.sendall(b"GET /half HTTP/1.1\r\nHo")
+        rewrite(proxy, body="two")
+        pair = certificates().server
+        file = proxy.folder / "pyproxy.yaml"
+        bind = f'bind: ["127.0.0.1:0", "unix:{tmp_path}/web.sock"]'
+        text = file.read_text()
+        assert text.count(bind) == 1
+        file.write_text(text.replace(bind, f"{bind}, tls: {{cert: {pair.cert}, key: {pair.key}}}"))
+        assert proxy.ask("upgrade").returncode == 0
+        assert proxy.wait() == 0
+        half.sendall(b"st: x\r\n\r\n")
+        assert read_response(half).text == "two"
+        send(idle)
+        assert read_response(idle).text == "two"
+        idle.close()
+        half.close()
+        assert "is lost" not in proxy.stderr
 
 
 def test_a_request_in_progress_ends_in_the_old_generation(tmp_path) -> None:

@@ -99,10 +99,17 @@ PP_TEST_CASE(certificates_are_replaced_in_the_installed_snapshot)
     PP_CHECK(sn->listener[0]->tls == fresh);
     PP_CHECK_EQ(pp_worker_replace_tls(&w, PP_SPAN("plain"), fresh), PP_ENOENT);
     PP_CHECK_EQ(pp_worker_replace_tls(&w, PP_SPAN("nope"), fresh), PP_ENOENT);
-    /* A connection that began in the clear elsewhere does not fit here. */
-    struct pp_moved m = {.fd = dup(0), .listener = PP_SPAN("web")};
-    PP_CHECK_EQ(pp_worker_take(&w, &m), PP_ENOENT);
-    PP_CHECK_EQ(w.core.n_down, 0);
+    /* A connection that began in the clear elsewhere goes on so. */
+    int fds[2];
+    PP_REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
+    struct pp_moved m = {.fd = fds[0], .listener = PP_SPAN("web")};
+    PP_CHECK_EQ(pp_worker_take(&w, &m), PP_OK);
+    PP_CHECK_EQ(w.core.n_down, 1);
+    PP_CHECK(write(fds[1], "GET / HTTP/1.1\r\nHo", 18) == 18);
+    pp_loop_run_ready(&w.core.loop);
+    PP_CHECK_EQ(w.core.n_down, 1);
+    pp_worker_close_connections(&w);
+    close(fds[1]);
     pp_snapshot_unref(sn);
     pp_worker_fini(&w);
     pp_tls_conf_unref(fresh);
