@@ -133,6 +133,8 @@ def test_an_end_without_close_notify_is_an_end_and_a_reset_a_reset() -> None:
         assert up.read_to_end() == b""
         assert not up.was_reset
         up.close()
+        while client.sock.recv(4096):
+            pass  # tickets and the like: closing with those unread would be a reset
         client.close()
         with secure(proxy) as client:
             up = app.accept()
