@@ -20,8 +20,8 @@ from testenv.certificates import certificates
 from testenv.foreign import foreign_environment
 
 SCAN_SECONDS = 900
-# From these on, a finding is a fault of ours.
-GRAVE = {"LOW", "MEDIUM", "HIGH", "CRITICAL", "WARN"}
+# From these on, a finding is a fault of ours. (WARN is what the scanner could not find out.)
+GRAVE = {"LOW", "MEDIUM", "HIGH", "CRITICAL"}
 # What a certificate of the test's own says of itself, not of the proxy.
 OF_THE_CERTIFICATE = ("cert_revocation", "cert_crlDistributionPoints", "cert_ocspURL", "DNS_CAA")
 # What the scanner lacks, and what an HTTP answer may say or not.
