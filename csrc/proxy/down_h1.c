@@ -283,6 +283,8 @@ static void refuse(struct pp_down *d, int rc)
     PP_COUNT(&d->h.core->metrics, d->door->conf->record, LISTENER, BAD_REQUESTS, 1);
     d->state = PP_DOWN_EXCHANGE;
     d->unread = true;
+    /* Its head is as complete as it will ever be: a filter may take longer over the answer. */
+    pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
     d->x->events->bad_request(d->x, pp_fault_make(code, PP_SIDE_DOWN, false, rc));
 }
 
