@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -84,7 +85,7 @@ def parts(
     settings: rounds.Settings,
 ) -> list[Part]:
     """Everything that can be measured: (name, section of the result, title, how)."""
-    proxies = {n: c for n, c in contenders.items() if n != FLOOR}
+    proxies = {n: c for n, c in contenders.items() if n != FLOOR and "plain" in c.flavours}
     subject = {n: c for n, c in contenders.items() if n == SUBJECT}
 
     def scenario_part(s: Scenario) -> Part:
@@ -109,14 +110,21 @@ def parts(
 
 
 def measure(todo: Sequence[Part], result: dict[str, Any]) -> None:
-    """Run the parts one after the other; one that cannot run is recorded with its reason."""
+    """Run the parts one after the other; one that cannot run is recorded with its reason.
+
+    Whatever goes wrong in one, a fault of its own code too, must not lose the others' figures.
+    """
     for name, section, title, how in todo:
         say(f"{name}: {title}")
         try:
             found = how()
-        except (Unavailable, OSError, KeyError, ValueError) as exc:
-            result["failures"][name] = f"{exc}" if isinstance(exc, Unavailable) else f"{exc!r}"
-            say(f"{name} could not be measured: {exc!r}")
+        except Unavailable as exc:
+            result["failures"][name] = str(exc)
+            say(f"{name} could not be measured: {exc}")
+            continue
+        except Exception as exc:
+            result["failures"][name] = f"{exc!r}"
+            say(f"{name} could not be measured:\n{traceback.format_exc()}")
             continue
         if SUBJECT in found.get("left_out", {}):
             result["failures"][name] = f"{SUBJECT}: {found['left_out'][SUBJECT]}"
