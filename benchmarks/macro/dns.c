@@ -117,14 +117,14 @@ static int load(uint16_t port, double seconds, int count)
             struct client *c = events[i].data.ptr;
             if (!take(c))
                 continue;
-            report_answer(&report, now - c->sent_at);
+            histogram_add(&report.latency, now - c->sent_at);
             c->sent_at = UINT64_MAX;
             if (now < end)
                 ask(c, now);
             else
                 open--;
         }
-        if (n > 0 && report.requests % 4096 > (unsigned)n)
+        if (n > 0 && report.latency.n % 4096 > (unsigned)n)
             continue;
         for (int i = 0; i < count; i++) { /* now and then: who has waited too long? */
             struct client *c = &clients[i];
@@ -144,21 +144,14 @@ static int load(uint16_t port, double seconds, int count)
 
 int main(int argc, char **argv)
 {
-    double seconds = 1;
-    int port = 0, count = 64;
+    struct options given = {.seconds = 1, .connections = 64};
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (argc == 3 && strcmp(argv[1], "--serve") == 0)
         serve((uint16_t)atoi(argv[2]));
     for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--port") == 0)
-            port = atoi(argv[i + 1]);
-        else if (strcmp(argv[i], "--seconds") == 0)
-            seconds = atof(argv[i + 1]);
-        else if (strcmp(argv[i], "--connections") == 0)
-            count = atoi(argv[i + 1]);
-        else
+        if (!option_take(&given, argv[i], argv[i + 1]))
             return 2;
     }
-    return load((uint16_t)port, seconds, count);
+    return load((uint16_t)given.port, given.seconds, given.connections);
 }

@@ -29,8 +29,6 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -38,15 +36,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "histogram.h"
 
 enum {
     HEAD_MAX = 8192,
     READ_MAX = 256 * 1024,
     BODY_CHUNK = 256 * 1024,
-    SUB_BITS = 7, /* 128 steps for each power of two: 0.8 % resolution */
-    BUCKETS = (64 - SUB_BITS + 1) << SUB_BITS,
     SOURCES = 64,       /* --close rotates over 127.0.1.1 … .64, so that ports never run out */
     DRAIN_MS = 10000,   /* how long unanswered requests are waited for at the end */
     RETRY_NS = 1000000, /* pause after a refused connection, so that errors do not spin */
@@ -136,8 +133,7 @@ struct run {
     uint64_t errors[ERR_N];
     struct failure failures[FAILURES_MAX];
     size_t failure_n;
-    uint64_t latency[BUCKETS], service[BUCKETS];
-    uint64_t latency_max, service_max;
+    struct histogram latency, service;
     uint32_t source;
     bool stopping;
 };
@@ -150,49 +146,6 @@ static void die(const char *what)
 {
     fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
     exit(2);
-}
-
-static uint64_t clock_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-/* ---- histogram ------------------------------------------------------------------------------ */
-
-static unsigned bucket_of(uint64_t ns)
-{
-    if (ns < (1u << SUB_BITS)) {
-        return (unsigned)ns;
-    }
-    unsigned shift = 63u - (unsigned)__builtin_clzll(ns) - SUB_BITS;
-    return (shift << SUB_BITS) + (unsigned)(ns >> shift);
-}
-
-/* Upper edge of a bucket: a percentile is never reported better than it was. */
-static uint64_t bucket_top(unsigned index)
-{
-    if (index < (2u << SUB_BITS)) {
-        return index;
-    }
-    unsigned shift = (index >> SUB_BITS) - 1;
-    uint64_t sub = index - ((uint64_t)shift << SUB_BITS);
-    return ((sub + 1) << shift) - 1;
-}
-
-static double percentile_us(const uint64_t *histogram, uint64_t total, double q, uint64_t max)
-{
-    uint64_t rank = (uint64_t)(q * (double)total + 0.999999);
-    uint64_t seen = 0;
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        seen += histogram[i];
-        if (seen >= rank && seen > 0) {
-            uint64_t top = bucket_top(i);
-            return (double)(top < max ? top : max) / 1000.0;
-        }
-    }
-    return 0.0;
 }
 
 /* ---- connections ---------------------------------------------------------------------------- */
@@ -371,12 +324,8 @@ static void conn_fill(struct conn *c)
 static void record(struct conn *c)
 {
     uint64_t now = clock_ns();
-    uint64_t latency = now > c->begun ? now - c->begun : 0;
-    uint64_t service = now - c->sent_at;
-    run.latency[bucket_of(latency)]++;
-    run.service[bucket_of(service)]++;
-    run.latency_max = latency > run.latency_max ? latency : run.latency_max;
-    run.service_max = service > run.service_max ? service : run.service_max;
+    histogram_add(&run.latency, now > c->begun ? now - c->begun : 0);
+    histogram_add(&run.service, now - c->sent_at);
     run.requests++;
     run.outstanding--;
 }
@@ -671,17 +620,6 @@ static void drive(void)
     run.stopping = true;
 }
 
-static void print_clock(const char *name, const uint64_t *histogram, uint64_t max)
-{
-    static const double points[] = {0.5, 0.75, 0.9, 0.99, 0.999};
-    static const char *const names[] = {"p50", "p75", "p90", "p99", "p999"};
-    printf("\"%s\": {", name);
-    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
-        printf("\"%s\": %.1f, ", names[i], percentile_us(histogram, run.requests, points[i], max));
-    }
-    printf("\"max\": %.1f}", (double)max / 1000.0);
-}
-
 static void print_failures(void)
 {
     printf("\"failures\": [");
@@ -713,9 +651,9 @@ static void print_report(double seconds)
     printf("}, ");
     print_failures();
     printf(", ");
-    print_clock("latency_us", run.latency, run.latency_max);
+    histogram_print("latency_us", &run.latency);
     printf(", ");
-    print_clock("service_us", run.service, run.service_max);
+    histogram_print("service_us", &run.service);
     printf("}\n");
 }
 

@@ -43,16 +43,16 @@ struct client {
 
 static struct {
     enum mode mode;
-    int port, count, epoll_fd, open, ready;
+    struct options given;
+    int epoll_fd, open, ready;
     bool measuring;
-    size_t size;
     uint64_t start, end, length;
     struct client *clients;
     SSL_CTX *ctx;
     char request[256];
     int request_n;
     uint32_t source;
-} run = {.count = 64, .size = 64};
+} run = {.given = {.seconds = 1, .connections = 64, .size = 64}};
 static struct report report;
 
 static int on_ticket(SSL *ssl, SSL_SESSION *ticket)
@@ -65,7 +65,7 @@ static int on_ticket(SSL *ssl, SSL_SESSION *ticket)
 
 static void begin(struct client *c)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)run.port)};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)run.given.port)};
     struct sockaddr_in from = {.sin_family = AF_INET};
     struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
     int one = 1;
@@ -139,7 +139,7 @@ static void fail(struct client *c);
 static void get_ready(struct client *c)
 {
     c->step = READY;
-    if (++run.ready < run.count)
+    if (++run.ready < run.given.connections)
         return;
     puts("ready");
     fflush(stdout);
@@ -148,7 +148,7 @@ static void get_ready(struct client *c)
     run.measuring = true;
     run.start = clock_ns();
     run.end = run.start + run.length;
-    for (int i = 0; i < run.count; i++) {
+    for (int i = 0; i < run.given.connections; i++) {
         struct client *each = &run.clients[i];
         each->step = ASKING;
         if (run.mode != REQUESTS)
@@ -169,10 +169,10 @@ static bool check_head(struct client *c, size_t head)
             field = p + 15;
     }
     if (strncmp(c->head + 8, " 200", 4) != 0 || field == NULL ||
-        strtoul(field, NULL, 10) != run.size)
+        strtoul(field, NULL, 10) != run.given.size)
         return false;
-    c->left = run.size - (c->head_n - head);
-    return c->head_n - head <= run.size;
+    c->left = run.given.size - (c->head_n - head);
+    return c->head_n - head <= run.given.size;
 }
 
 /* Bytes of an answer at <p>. False: not the right ones. */
@@ -209,8 +209,8 @@ static void converse(struct client *c)
         if (c->left > 0 || memmem(c->head, c->head_n, "\r\n\r\n", 4) == NULL)
             continue;
         uint64_t now = clock_ns();
-        report_answer(&report, now - c->begun);
-        report.bytes += run.size;
+        histogram_add(&report.latency, now - c->begun);
+        report.bytes += run.given.size;
         if (now >= run.end) {
             end(c);
             return;
@@ -237,7 +237,7 @@ static void part(struct client *c)
         get_ready(c);
         return;
     }
-    report_answer(&report, clock_ns() - c->begun);
+    histogram_add(&report.latency, clock_ns() - c->begun);
     report.resumed += (uint64_t)SSL_session_reused(c->ssl);
     end(c);
 }
@@ -288,20 +288,21 @@ static void prepare(void)
         SSL_CTX_set_session_cache_mode(run.ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
         SSL_CTX_sess_set_new_cb(run.ctx, on_ticket);
     }
-    run.request_n = snprintf(run.request, sizeof run.request,
-                             "GET /bytes/%zu HTTP/1.1\r\nHost: bench.example\r\n\r\n", run.size);
+    run.request_n =
+        snprintf(run.request, sizeof run.request,
+                 "GET /bytes/%zu HTTP/1.1\r\nHost: bench.example\r\n\r\n", run.given.size);
 }
 
-static int load(double seconds)
+static int load(void)
 {
     struct epoll_event events[BATCH];
 
     prepare();
-    run.clients = calloc((size_t)run.count, sizeof *run.clients);
+    run.clients = calloc((size_t)run.given.connections, sizeof *run.clients);
     run.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    run.length = (uint64_t)(seconds * 1e9);
-    run.open = run.count;
-    for (int i = 0; i < run.count; i++)
+    run.length = (uint64_t)(run.given.seconds * 1e9);
+    run.open = run.given.connections;
+    for (int i = 0; i < run.given.connections; i++)
         begin(&run.clients[i]);
     while (run.open > 0) { /* what is open at the end is waited for */
         int n = epoll_wait(run.epoll_fd, events, BATCH, PATIENCE_MS);
@@ -319,29 +320,20 @@ static int load(double seconds)
 int main(int argc, char **argv)
 {
     static const char *const modes[] = {"requests", "handshakes", "resumptions"};
-    double seconds = 1;
-    int i = 1;
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     signal(SIGPIPE, SIG_IGN);
-    for (; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--port") == 0)
-            run.port = atoi(value), i++;
-        else if (strcmp(argv[i], "--seconds") == 0)
-            seconds = atof(value), i++;
-        else if (strcmp(argv[i], "--connections") == 0)
-            run.count = atoi(value), i++;
-        else if (strcmp(argv[i], "--size") == 0)
-            run.size = (size_t)atol(value), i++;
-        else {
-            int mode = 0;
-            while (mode < 3 && strcmp(argv[i], modes[mode]) != 0)
-                mode++;
-            if (mode == 3)
-                return 2;
-            run.mode = (enum mode)mode;
+    for (int i = 1; i < argc; i++) {
+        if (i + 1 < argc && option_take(&run.given, argv[i], argv[i + 1])) {
+            i++;
+            continue;
         }
+        int mode = 0;
+        while (mode < 3 && strcmp(argv[i], modes[mode]) != 0)
+            mode++;
+        if (mode == 3)
+            return 2;
+        run.mode = (enum mode)mode;
     }
-    return load(seconds);
+    return load();
 }

@@ -168,7 +168,7 @@ static _Noreturn void serve(uint16_t port)
 
 /* ---- the clients ---- */
 
-static size_t size = 1024;
+static size_t size;
 static char message[BUFFER];
 static size_t message_n;
 
@@ -245,7 +245,7 @@ static int load(uint16_t port, double seconds, int count)
             bool back, well = hear(c, &back);
             uint64_t now = clock_ns();
             if (well && back) {
-                report_answer(&report, now - c->sent_at);
+                histogram_add(&report.latency, now - c->sent_at);
                 report.bytes += size;
                 well = now >= end || say(c);
             }
@@ -262,25 +262,17 @@ static int load(uint16_t port, double seconds, int count)
 
 int main(int argc, char **argv)
 {
-    double seconds = 1;
-    int port = 0, count = 64;
+    struct options given = {.seconds = 1, .connections = 64, .size = 1024};
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (argc == 3 && strcmp(argv[1], "--serve") == 0)
         serve((uint16_t)atoi(argv[2]));
     for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--port") == 0)
-            port = atoi(argv[i + 1]);
-        else if (strcmp(argv[i], "--seconds") == 0)
-            seconds = atof(argv[i + 1]);
-        else if (strcmp(argv[i], "--connections") == 0)
-            count = atoi(argv[i + 1]);
-        else if (strcmp(argv[i], "--size") == 0)
-            size = (size_t)atoi(argv[i + 1]);
-        else
+        if (!option_take(&given, argv[i], argv[i + 1]))
             return 2;
     }
-    if (size > 60000)
+    if (given.size > 60000)
         return 2;
-    return load((uint16_t)port, seconds, count);
+    size = given.size;
+    return load((uint16_t)given.port, given.seconds, given.connections);
 }
