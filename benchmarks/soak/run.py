@@ -19,6 +19,7 @@ from benchmarks.contender import raise_file_limit
 from benchmarks.errors import Unavailable
 from benchmarks.soak import (
     binding,
+    draining,
     failing,
     growing,
     keeping,
@@ -63,6 +64,7 @@ PARTS: Mapping[str, Part] = {
     "g": Part("counters that fall; seen during (a) and (d)", (upgrading.upgrades, keeping.posts)),
     "h": Part("hundreds of listening sockets over upgrades", (binding.listeners,)),
     "i": Part("descriptors and memory after many upgrades", (growing.leftovers,)),
+    "j": Part("TLS and HTTP/2 clients over upgrades and reloads", (draining.secure,)),
 }
 
 _begun = time.monotonic()

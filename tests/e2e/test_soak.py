@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contender import raise_file_limit
-from benchmarks.soak import binding, failing, keeping, upgrading
+from benchmarks.soak import binding, draining, failing, keeping, upgrading
 from benchmarks.soak.line import Line
 from benchmarks.soak.report import one_line
 from benchmarks.soak.setting import Setting
@@ -44,3 +44,7 @@ def test_the_old_program_serves_on_whatever_is_wrong_with_the_new_one(folder: Pa
 
 def test_listening_sockets_are_the_same_after_upgrades(folder: Path) -> None:
     prove(binding.listeners, folder)
+
+
+def test_reloads_and_upgrades_lose_no_request_over_tls(folder: Path) -> None:
+    prove(draining.secure, folder)
