@@ -96,6 +96,8 @@ static void plan_goodbye(struct pp_down *d)
     }
     uint64_t now = core->loop.now_ms;
     uint64_t ms = 1 + pp_rng_below(&core->rng, core->leaving.spread_ms);
+    if (d->n_request == 0 && d->born_ms + PP_MOVE_FIRST_MS > now + ms)
+        ms = d->born_ms + PP_MOVE_FIRST_MS - now;
     if (d->deadline_ms < now + ms)
         ms = d->deadline_ms > now ? d->deadline_ms - now : 1;
     pp_down_expect(d, PP_DOWN_WAIT_GOODBYE, ms);

@@ -18,6 +18,10 @@
 
 #define PP_MOVE_BATCH 128
 #define PP_MOVE_LATER_MS 10
+/* A client that has just connected is not sent away before it could ask: a TLS handshake takes some
+ * round trips, and few clients try again when it breaks. Counted from the connection's beginning.
+ */
+#define PP_MOVE_FIRST_MS 3000
 
 /* Offer every connection that is or comes to rest to <fn>, from now on. NULL: to nobody any more;
  * in a draining worker those at rest are then said goodbye to. */
@@ -30,7 +34,8 @@ int pp_move_take(struct pp_door *door, const struct pp_moved *m) PP_MUST_USE;
 
 /* From now on exchanges are the last of their connections (of those that cannot move), and idle
  * connections are closed: each after a time by chance within <spread_ms>, so that not all clients
- * come back at once, and never while bytes of it wait in the socket. 0: at once. */
+ * come back at once, never while bytes of it wait in the socket, and none that has asked nothing
+ * yet before PP_MOVE_FIRST_MS. 0: at once. */
 void pp_move_drain(struct pp_core *core, uint64_t spread_ms);
 /* No more of all this: everything is about to be closed. */
 void pp_move_stop(struct pp_core *core);

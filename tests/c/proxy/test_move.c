@@ -672,6 +672,45 @@ PP_TEST_CASE(goodbyes_are_spread)
     rig_stop(&a);
 }
 
+PP_TEST_CASE(who_has_just_connected_has_time_to_ask)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.listener.header_timeout_ms = 1000000;
+    PP_REQUIRE(rig_start(&a, &conf));
+    int used = rig_connect(&a), o = rig_simple(&a, used, -1), fresh = rig_connect(&a);
+    rig_settle(&a);
+    pp_worker_drain(&a.w, 100);
+    rig_sleep(&a, 101);
+    rig_expect_eof(&a, used);
+    rig_sleep(&a, PP_MOVE_FIRST_MS - 200);
+    PP_CHECK_EQ(a.w.core.n_down, 1);
+    rig_send(&a, fresh, RIG_GET);
+    rig_expect(&a, o, RIG_GOT);
+    rig_send(&a, o, RIG_HI);
+    rig_expect(&a, fresh,
+               "HTTP/1.1 200 OK\r\n" RIG_DATE "Content-Length: 2\r\nConnection: close\r\n\r\nhi");
+    rig_expect_eof(&a, fresh);
+    close(used);
+    close(fresh);
+    close(o);
+    rig_stop(&a);
+}
+
+PP_TEST_CASE(who_asks_nothing_is_sent_away_all_the_same)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.listener.header_timeout_ms = 1000000;
+    PP_REQUIRE(rig_start(&a, &conf));
+    int c = rig_connect(&a);
+    rig_settle(&a);
+    pp_worker_drain(&a.w, 100);
+    rig_sleep(&a, PP_MOVE_FIRST_MS + 1);
+    rig_expect_eof(&a, c);
+    PP_CHECK_EQ(RIG_COUNT(&a, LISTENER, TIMEOUTS), 0);
+    close(c);
+    rig_stop(&a);
+}
+
 PP_TEST_CASE(a_goodbye_looks_at_the_socket_first)
 {
     struct rig_conf conf = rig_defaults();
