@@ -197,16 +197,26 @@ class Crowd:
             client.close()
 
 
+async def begin(ledger: Ledger) -> int:
+    """Serve the origin and say where it is; the port of the proxy, when it is told."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Origin(ledger), "127.0.0.1", 0, backlog=1024)
+    print(json.dumps({"origin": server.sockets[0].getsockname()[1]}), flush=True)
+    return int(json.loads(await loop.run_in_executor(None, sys.stdin.readline))["port"])
+
+
+async def told_to_end() -> None:
+    """Wait for the end of the input."""
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
 async def serve(options: dict[str, Any]) -> None:
     """Say where the origin is, hear where the proxy is, work until the input ends, and report."""
     loop = asyncio.get_running_loop()
     ledger = Ledger()
-    server = await loop.create_server(lambda: Origin(ledger), "127.0.0.1", 0, backlog=1024)
-    print(json.dumps({"origin": server.sockets[0].getsockname()[1]}), flush=True)
-    port = json.loads(await loop.run_in_executor(None, sys.stdin.readline))["port"]
-    crowd = Crowd(ledger, port, options["think"])
+    crowd = Crowd(ledger, await begin(ledger), options["think"])
     tasks = [loop.create_task(crowd.one(seed)) for seed in range(options["clients"])]
-    await loop.run_in_executor(None, sys.stdin.read)
+    await told_to_end()
     await crowd.end()
     await asyncio.wait(tasks, timeout=ANSWER_SECONDS)
     report = {"counts": ledger.counts(), "answered": ledger.answered, "notes": ledger.notes}

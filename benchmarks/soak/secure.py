@@ -23,7 +23,7 @@ import uvloop
 
 from benchmarks.soak.frames import Connection, Refused
 from benchmarks.soak.ledger import Ledger
-from benchmarks.soak.posts import ANSWER_SECONDS, Origin, content_length
+from benchmarks.soak.posts import ANSWER_SECONDS, begin, content_length, told_to_end
 
 STREAMS = 4
 _TRIES = 5
@@ -164,12 +164,9 @@ async def serve(options: dict[str, Any]) -> None:
     """Say where the origin is, hear where the proxy is, work until the input ends, and report."""
     loop = asyncio.get_running_loop()
     ledger = Ledger()
-    server = await loop.create_server(lambda: Origin(ledger), "127.0.0.1", 0, backlog=1024)
-    print(json.dumps({"origin": server.sockets[0].getsockname()[1]}), flush=True)
-    port = json.loads(await loop.run_in_executor(None, sys.stdin.readline))["port"]
-    crowd = Crowd(ledger, port, options["think"])
+    crowd = Crowd(ledger, await begin(ledger), options["think"])
     tasks = [loop.create_task(crowd.one(seed)) for seed in range(options["clients"])]
-    await loop.run_in_executor(None, sys.stdin.read)
+    await told_to_end()
     crowd.end()
     await asyncio.wait(tasks, timeout=2 * ANSWER_SECONDS)
     broken = [task.exception() for task in tasks if task.done() and task.exception()]
