@@ -47,6 +47,7 @@ struct pp_chan {
     bool readable, writable;
     bool rdhup;  /* the peer ended its sending side or the connection broke: keep reading to see */
     bool broken; /* EPOLLERR or EPOLLHUP was reported */
+    bool shared; /* another process has the descriptor, and uses it when this one has closed it */
 };
 
 /* Plain socket channel over the non-blocking <fd>, which it owns from PP_OK on; on failure <fd> is

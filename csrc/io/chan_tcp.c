@@ -90,9 +90,7 @@ static void tcp_close(struct pp_chan *ch, bool abort)
         return;
     if (abort)
         pp_sock_set_abort(fd);
-    /* Not left to close(): a child between fork and exec (a filter that starts a program) still
-     * holds the socket, and the set would go on naming memory that is freed. */
-    pp_loop_remove(ch->loop, &ch->io, false);
+    pp_loop_remove(ch->loop, &ch->io, !ch->shared);
     pp_fd_close(&fd);
     ch->readable = ch->writable = false;
 }
@@ -126,7 +124,7 @@ int pp_chan_tcp_open(struct pp_chan *ch, struct pp_loop *lp, int fd, pp_io_fn fn
     ch->tls = NULL;
     ch->loop = lp;
     ch->readable = ch->writable = readable;
-    ch->rdhup = ch->broken = false;
+    ch->rdhup = ch->broken = ch->shared = false;
     int rc = pp_loop_add(lp, &ch->io, fd, fn);
     if (rc != PP_OK)
         pp_fd_close(&fd);

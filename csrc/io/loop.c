@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/ids.h"
+#include "base/mem.h"
 #include "io/fd.h"
 
 #define NEVER UINT64_MAX
@@ -115,22 +117,70 @@ static void advance(struct pp_loop *lp)
         pp_wheel_advance(&lp->wheel, lp->now_ms);
 }
 
-/* ---- life ---- */
-
 #define EDGES (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+#define FIRST_SLOTS 64
+
+/* ---- slots ---- */
+
+static void chain_free(struct pp_loop *lp, uint32_t from, uint32_t end)
+{
+    for (uint32_t i = end; i-- > from;) {
+        lp->slot[i] = (struct pp_loop_slot){.next = lp->free_slot};
+        lp->free_slot = i;
+    }
+}
+
+static int grow_slots(struct pp_loop *lp)
+{
+    uint32_t n = lp->n_slot == 0 ? FIRST_SLOTS : lp->n_slot * 2;
+    struct pp_loop_slot *more = pp_mem_resize(lp->slot, n * sizeof(*more));
+
+    if (more == NULL)
+        return PP_ENOMEM;
+    lp->slot = more;
+    chain_free(lp, lp->n_slot, n);
+    lp->n_slot = n;
+    return PP_OK;
+}
+
+static void give_slot(struct pp_loop *lp, uint32_t i)
+{
+    lp->slot[i].io = NULL;
+    lp->slot[i].use++;
+    lp->slot[i].next = lp->free_slot;
+    lp->free_slot = i;
+}
+
+/* By which the set knows the present use of a slot. */
+static uint64_t name_of(uint32_t slot, uint32_t use)
+{
+    return (uint64_t)use << 32 | slot;
+}
+
+static struct pp_loop_slot *slot_of(const struct pp_loop *lp, const struct epoll_event *ev)
+{
+    return &lp->slot[(uint32_t)ev->data.u64];
+}
+
+/* ---- life ---- */
 
 static int add(struct pp_loop *lp, struct pp_io *io, int fd, pp_io_fn fn, uint32_t events)
 {
-    struct epoll_event ev = {.events = events, .data = {.ptr = io}};
-
-    if (epoll_ctl(lp->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0) {
-        io->fd = -1;
+    io->fd = -1;
+    if (lp->free_slot == PP_ID_NONE && grow_slots(lp) != PP_OK)
+        return PP_ENOMEM;
+    uint32_t i = lp->free_slot;
+    struct pp_loop_slot *slot = &lp->slot[i];
+    struct epoll_event ev = {.events = events, .data = {.u64 = name_of(i, slot->use)}};
+    if (epoll_ctl(lp->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
         /* ENOSPC: the user's limit of watches, which is memory as well. */
         return errno == ENOMEM || errno == ENOSPC ? PP_ENOMEM : PP_EIO;
-    }
+    lp->free_slot = slot->next;
+    slot->io = io;
     io->fd = fd;
+    io->slot = i;
     io->fn = fn;
-    io->since = lp->turns;
     return PP_OK;
 }
 
@@ -157,6 +207,7 @@ int pp_loop_init(struct pp_loop *lp, void *owner)
     lp->epoll_fd = lp->timer_fd = lp->wake_fd = -1;
     lp->timer_io.fd = lp->wake_io.fd = -1;
     lp->timer_armed_ms = NEVER;
+    lp->free_slot = PP_ID_NONE;
     lp->deferred_tail = &lp->deferred;
     lp->owner = owner;
     read_clock(lp);
@@ -189,6 +240,8 @@ void pp_loop_fini(struct pp_loop *lp)
     pp_fd_close(&lp->timer_fd);
     pp_fd_close(&lp->epoll_fd);
     lp->timer_io.fd = lp->wake_io.fd = -1;
+    pp_mem_free(lp->slot);
+    lp->slot = NULL;
     lp->deferred_tail = NULL;
 }
 
@@ -211,14 +264,17 @@ int pp_loop_add_level(struct pp_loop *lp, struct pp_io *io, int fd, pp_io_fn fn)
 
 int pp_loop_move(struct pp_loop *lp, struct pp_io *from, struct pp_io *to, pp_io_fn fn)
 {
-    struct epoll_event ev = {.events = EDGES, .data = {.ptr = to}};
+    struct pp_loop_slot *slot = &lp->slot[from->slot];
+    struct epoll_event ev = {.events = EDGES, .data = {.u64 = name_of(from->slot, slot->use + 1)}};
 
     /* Changing an entry reports its present state as a fresh edge (epoll(7)). */
     if (!PP_EXPECT(epoll_ctl(lp->epoll_fd, EPOLL_CTL_MOD, from->fd, &ev) == 0))
         return PP_EIO;
+    slot->use++;
+    slot->io = to;
     to->fd = from->fd;
+    to->slot = from->slot;
     to->fn = fn;
-    to->since = lp->turns;
     from->fd = -1;
     return PP_OK;
 }
@@ -230,6 +286,8 @@ void pp_loop_remove(struct pp_loop *lp, struct pp_io *io, bool closing)
     if (!closing)
         (void)PP_EXPECT(epoll_ctl(lp->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL) == 0);
     io->fd = -1;
+    if (lp->slot != NULL) /* the loop may have ended before */
+        give_slot(lp, io->slot);
 }
 
 /* ---- timers ---- */
@@ -278,20 +336,28 @@ void pp_loop_wake(struct pp_loop *lp)
 
 /* ---- turns ---- */
 
+/* Bring the io of an event that comes next into the cache; past the last event it is an old one,
+ * and doing so does no harm. */
+static void prefetch(const struct pp_loop *lp, const struct epoll_event *ev)
+{
+    const char *io = (const char *)slot_of(lp, ev)->io;
+    __builtin_prefetch(io);
+    __builtin_prefetch(io + 64);
+    __builtin_prefetch(io + 128);
+}
+
 static void dispatch(struct pp_loop *lp, int n)
 {
     lp->turns++;
     lp->events += (uint64_t)n;
     for (int i = 0; i < n; i++) {
-        struct pp_io *io = lp->batch[i].data.ptr;
-        /* The next connection's first lines arrive while this one is handled; past the last event
-         * the pointer is an old one, and prefetching it does no harm. */
-        const char *next = lp->batch[(i + 1) % PP_LOOP_BATCH].data.ptr;
-        __builtin_prefetch(next);
-        __builtin_prefetch(next + 64);
-        __builtin_prefetch(next + 128);
-        if (PP_LIKELY(io->fd >= 0 && io->since != lp->turns))
-            io->fn(io, lp->batch[i].events);
+        const struct epoll_event *ev = &lp->batch[i];
+        const struct pp_loop_slot *slot = slot_of(lp, ev);
+        struct pp_io *io = slot->io;
+        /* Its first lines arrive while this one is handled. */
+        prefetch(lp, &lp->batch[(i + 1) % PP_LOOP_BATCH]);
+        if (PP_LIKELY(slot->use == ev->data.u64 >> 32 && io != NULL))
+            io->fn(io, ev->events);
     }
 }
 

@@ -10,9 +10,10 @@
  * Registration is edge-triggered for both directions, once per descriptor: no epoll_ctl after that.
  * What is readable and writable is remembered by the owners (io/chan.h).
  *
- * Stale events: an io that is removed within a turn may still have an event in the batch; it is
- * recognised by fd < 0, and when it was added again meanwhile, by <since>. For that to hold, the
- * memory of an io must live until the end of the turn: free it through pp_loop_defer_free.
+ * Stale events: the set names an io by its slot in a table and by how often that slot was used,
+ * never by its address. An event of a registration that is over (of an earlier place in the same
+ * batch, or of a closed descriptor of which a child process still has a copy) finds another number
+ * and comes to nobody.
  *
  * One thread; nothing here may be called from a signal handler. */
 #ifndef PP_IO_LOOP_H
@@ -30,8 +31,15 @@ typedef void (*pp_io_fn)(struct pp_io *io, uint32_t events);
 /* A registered descriptor; embedded in its owner, who sets fd to -1 before the first use. */
 struct pp_io {
     int fd; /* -1: not registered */
+    uint32_t slot;
     pp_io_fn fn;
-    uint64_t since; /* turn in which it was added: an event of that turn's batch is not its own */
+};
+
+/* Where an io is, if it is registered. */
+struct pp_loop_slot {
+    struct pp_io *io;
+    uint32_t use;  /* counts registrations: the other half of an event's name */
+    uint32_t next; /* free slot, while this one is free */
 };
 
 /* Something to be called at the end of the turn; embedded in its owner. */
@@ -57,6 +65,8 @@ struct pp_loop {
     bool wake_pending;       /* the eventfd was written and not seen yet */
     struct pp_deferred *deferred, **deferred_tail; /* run at the end of this turn */
     struct pp_io timer_io, wake_io;
+    struct pp_loop_slot *slot;
+    uint32_t n_slot, free_slot;          /* PP_ID_NONE: all are in use */
     void (*on_wake)(struct pp_loop *lp); /* after pp_loop_wake, once per turn at most; or NULL */
     void (*on_turn_end)(struct pp_loop *lp); /* before the frees of every turn; may be NULL */
     void *owner;
@@ -82,8 +92,9 @@ int pp_loop_add(struct pp_loop *lp, struct pp_io *io, int fd, pp_io_fn fn) PP_MU
 int pp_loop_add_level(struct pp_loop *lp, struct pp_io *io, int fd, pp_io_fn fn) PP_MUST_USE;
 /* Take <io> out; afterwards io->fd is -1 and fn is not called again, not even for events of the
  * running batch. With <closing> the caller closes the descriptor right away, which takes it out of
- * the set without a system call (never for a descriptor that another process shares: the set holds
- * the open file description, which lives as long as anybody's copy). Fine when not registered. */
+ * the set without a system call. Never so for a descriptor that another process goes on using: the
+ * set holds the open file description, which lives as long as anybody's copy, and every event of it
+ * would wake this process for nothing. Fine when not registered. */
 void pp_loop_remove(struct pp_loop *lp, struct pp_io *io, bool closing);
 
 /* Let <to> stand in the place of <from>, which is registered by pp_loop_add: its events go to <fn>

@@ -65,6 +65,7 @@ static int offer(const struct pp_down *d)
  * closed, which the client does not notice. */
 static void let_go(struct pp_down *d)
 {
+    d->h.ch.shared = true;
     PP_COUNT(&d->h.core->metrics, d->door->conf->record, LISTENER, MOVED_OUT, 1);
     struct pp_exchange *x = d->x;
     if (x != NULL) { /* of a head that is not whole: it has done nothing, and leaves no trace */

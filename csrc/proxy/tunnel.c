@@ -99,6 +99,7 @@ void pp_tunnel_let_go(struct pp_tunnel *t)
     if (t->state == PP_TUNNEL_CLOSED)
         return;
     t->moved = true;
+    t->ch[0].shared = t->ch[1].shared = true;
     close_now(t, false);
     tell_end(t);
 }

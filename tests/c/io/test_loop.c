@@ -206,6 +206,72 @@ PP_TEST_CASE(an_io_that_came_back_with_another_descriptor_gets_no_stale_event)
     pp_loop_fini(&lp);
 }
 
+/* A child between fork and exec holds a copy of everything that was open. */
+PP_TEST_CASE(events_of_a_closed_descriptor_that_a_child_still_holds_come_to_nobody)
+{
+    struct pp_loop lp;
+    struct probe p[2];
+    int a[2], b[2];
+
+    PP_REQUIRE(test_pair(a) && test_pair(b));
+    if (!start_loop(&lp))
+        return;
+    int held = dup(a[0]);
+    probe_init(&p[0], &lp);
+    PP_CHECK_EQ(pp_loop_add(&lp, &p[0].io, a[0], on_probe), PP_OK);
+    PP_CHECK_EQ(pp_loop_turn(&lp, 0), 1); /* writable */
+    n_ctl = 0;
+    pp_loop_remove(&lp, &p[0].io, true);
+    PP_CHECK_EQ(n_ctl, 0);
+    close(a[0]);
+    memset(&p[0], 0xaa, sizeof(p[0])); /* its memory is used for something else */
+
+    probe_init(&p[1], &lp); /* and its slot by another */
+    PP_CHECK_EQ(pp_loop_add(&lp, &p[1].io, b[0], on_probe), PP_OK);
+    PP_CHECK_EQ(pp_loop_turn(&lp, 0), 1);
+    PP_CHECK_EQ(p[1].calls, 1);
+    PP_CHECK_EQ(write(a[1], "x", 1), 1);
+    PP_CHECK_EQ(pp_loop_turn(&lp, 0), 1);
+    PP_CHECK_EQ(p[1].calls, 1);
+    close(held); /* the last copy takes the registration along */
+    PP_CHECK_EQ(write(b[1], "x", 1), 1);
+    PP_CHECK_EQ(pp_loop_turn(&lp, 0), 1);
+    PP_CHECK_EQ(p[1].calls, 2);
+    pp_loop_remove(&lp, &p[1].io, true);
+    close(a[1]);
+    close_pair(b);
+    pp_loop_fini(&lp);
+}
+
+PP_TEST_CASE(without_memory_for_one_more_the_others_stay_registered)
+{
+    enum { MANY = 200 };
+    static struct probe p[MANY];
+    static int fds[MANY][2];
+    struct pp_loop lp;
+    int n = 0, rc = PP_OK;
+
+    if (!start_loop(&lp))
+        return;
+    pp_mem_fail_after_for_test(0);
+    for (; n < MANY && rc == PP_OK; n++) {
+        PP_REQUIRE(test_pair(fds[n]));
+        probe_init(&p[n], &lp);
+        rc = pp_loop_add(&lp, &p[n].io, fds[n][0], on_probe);
+    }
+    PP_CHECK_EQ(rc, PP_ENOMEM);
+    PP_CHECK(n > 1 && p[n - 1].io.fd < 0);
+    pp_mem_fail_after_for_test(-1);
+    PP_CHECK_EQ(pp_loop_add(&lp, &p[n - 1].io, fds[n - 1][0], on_probe), PP_OK);
+    PP_CHECK_EQ(pp_loop_turn(&lp, 0), n);
+    for (int i = 0; i < n; i++) {
+        PP_CHECK_EQ(p[i].calls, 1);
+        pp_loop_remove(&lp, &p[i].io, true);
+        close_pair(fds[i]);
+    }
+    pp_loop_fini(&lp);
+}
+
 PP_TEST_CASE(a_descriptor_that_somebody_shares_must_be_removed_before_it_is_closed)
 {
     struct pp_loop lp;
