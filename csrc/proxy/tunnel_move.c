@@ -1,4 +1,8 @@
-/* Tunnels on their way to another worker: described by one, gone on with by the other. */
+/* Tunnels on their way to another worker: described by one, gone on with by the other.
+ *
+ * Of what was announced of the client (proxy/announced.h) only its address goes along, as the
+ * client's: endpoints have heard the rest when they were connected to, filters have run, and a log
+ * line has no more of it. */
 #include "base/check.h"
 #include "io/fd.h"
 #include "proxy/down.h"
