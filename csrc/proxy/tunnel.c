@@ -28,27 +28,6 @@ static void free_now(struct pp_deferred *deferred)
     pp_slab_put(&core->tunnel_slab, t);
 }
 
-static void count_active(struct pp_tunnel *t, int n)
-{
-    struct pp_metrics *m = &t->core->metrics;
-    if (t->ep == NULL)
-        return;
-    t->ep->active += (uint32_t)n;
-    PP_COUNT(m, t->ep->cluster->record, UPSTREAM, ACTIVE, n);
-    PP_COUNT(m, t->ep->record, ENDPOINT, ACTIVE, n);
-}
-
-void pp_tunnel_set_endpoint(struct pp_tunnel *t, struct pp_endpoint *ep)
-{
-    struct pp_cluster *old = t->ep == NULL ? NULL : t->ep->cluster;
-    if (ep != NULL)
-        pp_cluster_ref(ep->cluster);
-    count_active(t, -1);
-    t->ep = ep;
-    count_active(t, 1);
-    pp_cluster_unref(old);
-}
-
 static void close_channel(struct pp_chan *ch, bool abort)
 {
     if (ch->ops != NULL)
@@ -68,7 +47,7 @@ static void close_now(struct pp_tunnel *t, bool abort)
         pp_splice_release(&core->splice, t->flow[i].pipe);
         t->flow[i].pipe = NULL;
     }
-    count_active(t, -1); /* the endpoint stays: the log line names it */
+    pp_cluster_unuse(t->ep); /* the endpoint stays: the log line names it */
 }
 
 void pp_tunnel_free(struct pp_tunnel *t)

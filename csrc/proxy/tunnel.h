@@ -116,8 +116,6 @@ struct pp_tunnel *pp_tunnel_new(struct pp_core *core, const struct pp_tunnel_ops
 int pp_tunnel_attach(struct pp_tunnel *t, enum pp_side side, int fd, bool connected) PP_MUST_USE;
 /* Where the connection of <side> goes that an exchange leaves to the tunnel. */
 struct pp_heir pp_tunnel_heir(struct pp_tunnel *t, enum pp_side side);
-/* Use <ep> from now on, counted as active; NULL: none. */
-void pp_tunnel_set_endpoint(struct pp_tunnel *t, struct pp_endpoint *ep);
 /* Both channels are connected: begin to move bytes. May end the tunnel at once. */
 void pp_tunnel_open(struct pp_tunnel *t);
 /* CONNECTING: `expired` in <ms> from now; 0: never. */

@@ -139,7 +139,7 @@ static int connect_to(struct pp_tunnel *t, struct pp_endpoint *ep)
 {
     struct pp_core *core = t->core;
     int fd;
-    pp_tunnel_set_endpoint(t, ep);
+    pp_cluster_use(&t->ep, ep);
     t->reached = false;
     t->attempts++;
     t->connect_us = core->loop.now_us;
