@@ -107,11 +107,10 @@ static void connected(struct pp_tunnel *t)
 
 static enum pp_fault_code connect_code(const struct pp_tunnel *t, int rc)
 {
-    return rc == PP_EREFUSED                    ? PP_FAULT_CONNECT_REFUSED
-           : rc == PP_ETIMEDOUT                 ? PP_FAULT_CONNECT_TIMEOUT
-           : rc == PP_ENOMEM || rc == PP_EMFILE ? PP_FAULT_NO_MEMORY
-           : t->reached                         ? PP_FAULT_UPSTREAM_TLS
-                                                : PP_FAULT_CONNECT_FAILED;
+    if (rc == PP_EMFILE) /* of ours as well */
+        return PP_FAULT_NO_MEMORY;
+    enum pp_fault_code code = pp_fault_connect_code(rc);
+    return t->reached && code == PP_FAULT_CONNECT_FAILED ? PP_FAULT_UPSTREAM_TLS : code;
 }
 
 /* The endpoint could not be reached. True: another one may be tried. */

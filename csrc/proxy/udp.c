@@ -154,10 +154,9 @@ void pp_udp_expire(struct pp_udp_flow *s)
 
 static enum pp_fault_code fault_code(const struct pp_udp_flow *s, int rc)
 {
-    return s->answered > 0                      ? PP_FAULT_UPSTREAM_RESET
-           : rc == PP_EREFUSED                  ? PP_FAULT_CONNECT_REFUSED
-           : rc == PP_ENOMEM || rc == PP_EMFILE ? PP_FAULT_NO_MEMORY
-                                                : PP_FAULT_CONNECT_FAILED;
+    return s->answered > 0   ? PP_FAULT_UPSTREAM_RESET
+           : rc == PP_EMFILE ? PP_FAULT_NO_MEMORY
+                             : pp_fault_connect_code(rc);
 }
 
 /* The endpoint is not there. True: another one may be tried with what is kept. */

@@ -84,14 +84,6 @@ static void on_timer(struct pp_timer *t)
         up->proto->on_late(up, f);
 }
 
-static struct pp_fault connect_fault(int rc)
-{
-    enum pp_fault_code code = rc == PP_EREFUSED    ? PP_FAULT_CONNECT_REFUSED
-                              : rc == PP_ETIMEDOUT ? PP_FAULT_CONNECT_TIMEOUT
-                                                   : PP_FAULT_CONNECT_FAILED;
-    return pp_fault_make(code, PP_SIDE_UP, true, rc);
-}
-
 /* The endpoint is told who the client is, before the first request. PP_OK, or why it could not be.
  */
 static int announce(const struct pp_exchange *x, const struct pp_endpoint *ep, int fd)
@@ -129,7 +121,7 @@ static void on_connecting(struct pp_up *up)
     if (rc == PP_OK)
         rc = announce(up->x, up->ep, up->h.ch.io.fd);
     if (rc != PP_OK) {
-        up->proto->on_failed(up, connect_fault(rc));
+        up->proto->on_failed(up, pp_fault_make(pp_fault_connect_code(rc), PP_SIDE_UP, true, rc));
         return;
     }
     up->state = PP_UP_HANDSHAKE;
