@@ -840,7 +840,7 @@ cdef class SnapshotBuilder:
         conf.max_age_ms = max_age_ms
         conf.max_connections = max_connections
         conf.keepalive_s = keepalive_s
-        conf.udp = udp
+        conf.protocol = PP_LISTENER_UDP if udp else PP_LISTENER_HTTP
         conf.max_flows = max_sessions
         conf.responses = responses
         conf.tunnel_idle_ms = tunnel_idle_ms

@@ -118,6 +118,33 @@ void pp_cluster_unref(struct pp_cluster *cl)
     pp_mem_free(cl);
 }
 
+static void count_active(struct pp_endpoint *ep, int n)
+{
+    struct pp_metrics *m = &ep->cluster->core->metrics;
+    ep->active += (uint32_t)n;
+    PP_COUNT(m, ep->cluster->record, UPSTREAM, ACTIVE, n);
+    PP_COUNT(m, ep->record, ENDPOINT, ACTIVE, n);
+}
+
+void pp_cluster_unuse(struct pp_endpoint *ep)
+{
+    if (ep != NULL)
+        count_active(ep, -1);
+}
+
+void pp_cluster_use(struct pp_endpoint **at, struct pp_endpoint *ep)
+{
+    struct pp_endpoint *old = *at;
+    if (ep != NULL) { /* before the old one is given back: it may be of the same cluster */
+        pp_cluster_ref(ep->cluster);
+        count_active(ep, 1);
+    }
+    *at = ep;
+    pp_cluster_unuse(old);
+    if (old != NULL)
+        pp_cluster_unref(old->cluster);
+}
+
 static bool was_tried(uint64_t tried, uint32_t i)
 {
     return i < 64 && (tried >> i & 1) != 0;

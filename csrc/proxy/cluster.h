@@ -89,6 +89,13 @@ static inline void pp_cluster_ref(struct pp_cluster *cl)
  * reference. */
 void pp_cluster_unref(struct pp_cluster *cl);
 
+/* Let *at be <ep> from now on, which is counted as active and holds a reference to its cluster;
+ * what was there is not any more. Either may be NULL: none. For tunnels and UDP sessions. */
+void pp_cluster_use(struct pp_endpoint **at, struct pp_endpoint *ep);
+/* Who used <ep> (NULL: nobody) is done with it: it is not counted any more. The reference stays,
+ * for a last line in the log, and is the caller's to give back. */
+void pp_cluster_unuse(struct pp_endpoint *ep);
+
 /* Choose an endpoint; those whose bit is in <tried> are left out as long as another is there. NULL:
  * none. */
 struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint64_t hash);

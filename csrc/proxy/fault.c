@@ -21,6 +21,20 @@ struct pp_fault pp_fault_make(enum pp_fault_code code, enum pp_side side, bool r
     return f;
 }
 
+enum pp_fault_code pp_fault_connect_code(int rc)
+{
+    switch (rc) {
+    case PP_EREFUSED:
+        return PP_FAULT_CONNECT_REFUSED;
+    case PP_ETIMEDOUT:
+        return PP_FAULT_CONNECT_TIMEOUT;
+    case PP_ENOMEM:
+        return PP_FAULT_NO_MEMORY;
+    default:
+        return PP_FAULT_CONNECT_FAILED;
+    }
+}
+
 unsigned pp_fault_status(const struct pp_fault *f)
 {
     unsigned status = rows[f->code].status;

@@ -61,6 +61,9 @@ struct pp_fault {
 struct pp_fault pp_fault_make(enum pp_fault_code code, enum pp_side side, bool retryable,
                               int detail);
 
+/* Why an endpoint could not be connected to, from the PP_E code of the attempt. */
+enum pp_fault_code pp_fault_connect_code(int rc);
+
 static inline bool pp_fault_is_set(const struct pp_fault *f)
 {
     return f->code != PP_FAULT_NONE;

@@ -67,7 +67,7 @@ static void write_log(const struct pp_greet *g, struct pp_fault fault)
                                        .start_us = g->start_us,
                                        .fault = fault,
                                        .id = ++core_of(g)->next_exchange};
-    if (g->conf->tcp)
+    if (g->conf->protocol == PP_LISTENER_TCP)
         pp_accesslog_write_tunnel(core_of(g), g->snapshot, g->conf->access_log, &line);
 }
 
@@ -116,7 +116,7 @@ static void begin(struct pp_greet *g, struct pp_cluster *cluster)
     struct pp_arrival arrival = {.client = g->client,
                                  .announced = pp_announced_ref(g->announced),
                                  .waited_ms = core_of(g)->loop.now_ms - g->born_ms};
-    bool tcp = g->conf->tcp;
+    bool tcp = g->conf->protocol == PP_LISTENER_TCP;
     int fd = leave(g);
     if (tcp)
         pp_tunnel_admit(door, fd, &arrival, cluster);

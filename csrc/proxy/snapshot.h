@@ -76,8 +76,16 @@ struct pp_greet_conf {
     struct pp_cluster *const *upstream;
 };
 
+/* What comes in at a listener. */
+enum pp_listener_protocol {
+    PP_LISTENER_HTTP = 0,
+    PP_LISTENER_TCP = 1, /* connections that are tunnelled, whatever they speak */
+    PP_LISTENER_UDP = 2  /* datagrams */
+};
+
 struct pp_listener_conf {
     struct pp_span name;
+    uint8_t protocol; /* enum pp_listener_protocol */
     struct pp_http1_limits limits;
     uint64_t header_timeout_ms, idle_timeout_ms, body_timeout_ms, send_timeout_ms;
     uint64_t tunnel_idle_ms;  /* of tunnels that began as requests: without a byte; 0: never ends */
@@ -86,20 +94,18 @@ struct pp_listener_conf {
     uint32_t max_requests;    /* per connection; 0: no limit */
     uint32_t max_connections; /* per worker; 0: no limit */
     uint32_t n_trusted;
-    const struct pp_cidr *trusted;     /* whose X-Forwarded-* fields are believed */
-    bool trust_unix;                   /* connections from unix sockets are believed too */
-    struct pp_span via;                /* "1.1 name", empty: no Via */
-    struct pp_span server;             /* replaces Server in responses unless empty */
-    uint32_t access_log;               /* index into logs, PP_ID_NONE: none */
-    uint32_t record;                   /* counters (proxy/metrics.h), set at install */
-    bool tcp;                          /* plain TCP: connections are tunnelled */
-    struct pp_cluster *cluster;        /* to this upstream; NULL: <greet> must name one */
+    const struct pp_cidr *trusted; /* whose X-Forwarded-* fields are believed */
+    bool trust_unix;               /* connections from unix sockets are believed too */
+    struct pp_span via;            /* "1.1 name", empty: no Via */
+    struct pp_span server;         /* replaces Server in responses unless empty */
+    uint32_t access_log;           /* index into logs, PP_ID_NONE: none */
+    uint32_t record;               /* counters (proxy/metrics.h), set at install */
+    struct pp_cluster *cluster;    /* where TCP and UDP go; NULL: of TCP <greet> must name one */
     const struct pp_greet_conf *greet; /* NULL: connections begin at once */
     struct pp_tls_conf *tls;      /* of new connections, NULL: plain; a reference of the arena's */
     bool no_http2;                /* clients that begin with its preface are refused */
     struct pp_http2_limits http2; /* 0 in a member: its default */
     uint32_t keepalive_s;         /* of both ends of a tunnel: probes after so long; 0: none */
-    bool udp;                     /* takes datagrams for <cluster> */
     uint32_t max_flows;           /* of a UDP listener, per worker; 0: no limit */
     uint32_t responses; /* to each datagram: then its session ends at once; 0: any number */
 };

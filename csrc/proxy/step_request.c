@@ -182,13 +182,6 @@ bool pp_step_collect(struct pp_exchange *x)
     return true;
 }
 
-static enum pp_fault_code connect_code(int rc)
-{
-    return rc == PP_EREFUSED ? PP_FAULT_CONNECT_REFUSED
-           : rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY
-                             : PP_FAULT_CONNECT_FAILED;
-}
-
 /* Which cluster: what a filter named, else the route's. */
 static int settle_cluster(struct pp_exchange *x)
 {
@@ -231,7 +224,7 @@ bool pp_step_peer(struct pp_exchange *x)
         pp_exchange_enter(x, PP_EXCHANGE_CONNECTED);
     } else if (rc != PP_EAGAIN) {
         PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, CONNECT_FAILURES, 1);
-        x->last_fault = pp_fault_make(connect_code(rc), PP_SIDE_UP, true, rc);
+        x->last_fault = pp_fault_make(pp_fault_connect_code(rc), PP_SIDE_UP, true, rc);
         pp_exchange_enter(x, PP_EXCHANGE_CONNECT_FAILED);
     }
     return rc != PP_EAGAIN;

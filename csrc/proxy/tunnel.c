@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "io/chan_tls.h"
 #include "proxy/client_tls.h"
+#include "proxy/up.h"
 
 PP_STATIC_ASSERT(PP_TUNNEL_RECORD_HELD >= PP_CORE_BULK_BYTES, "what one read brings can be moved");
 PP_STATIC_ASSERT(PP_TUNNEL_HELD_IOV > PP_TUNNEL_RECORD_HELD / PP_BUF_CHUNK_BYTES,
@@ -27,27 +28,6 @@ static void free_now(struct pp_deferred *deferred)
     pp_slab_put(&core->tunnel_slab, t);
 }
 
-static void count_active(struct pp_tunnel *t, int n)
-{
-    struct pp_metrics *m = &t->core->metrics;
-    if (t->ep == NULL)
-        return;
-    t->ep->active += (uint32_t)n;
-    PP_COUNT(m, t->ep->cluster->record, UPSTREAM, ACTIVE, n);
-    PP_COUNT(m, t->ep->record, ENDPOINT, ACTIVE, n);
-}
-
-void pp_tunnel_set_endpoint(struct pp_tunnel *t, struct pp_endpoint *ep)
-{
-    struct pp_cluster *old = t->ep == NULL ? NULL : t->ep->cluster;
-    if (ep != NULL)
-        pp_cluster_ref(ep->cluster);
-    count_active(t, -1);
-    t->ep = ep;
-    count_active(t, 1);
-    pp_cluster_unref(old);
-}
-
 static void close_channel(struct pp_chan *ch, bool abort)
 {
     if (ch->ops != NULL)
@@ -59,13 +39,15 @@ static void close_now(struct pp_tunnel *t, bool abort)
     struct pp_core *core = t->core;
     t->state = PP_TUNNEL_CLOSED;
     pp_loop_stop(&core->loop, &t->timer);
+    if (t->ep != NULL)
+        pp_up_tls_keep_ticket(&t->ch[PP_SIDE_UP], t->ep, &t->ticket_kept);
     for (int i = 0; i < 2; i++) {
         close_channel(&t->ch[i], abort);
         pp_buf_fini(&t->flow[i].out, &core->chunk_slab);
         pp_splice_release(&core->splice, t->flow[i].pipe);
         t->flow[i].pipe = NULL;
     }
-    count_active(t, -1); /* the endpoint stays: the log line names it */
+    pp_cluster_unuse(t->ep); /* the endpoint stays: the log line names it */
 }
 
 void pp_tunnel_free(struct pp_tunnel *t)
@@ -265,6 +247,8 @@ static bool copy_some(struct pp_tunnel *t, enum pp_dir dir)
     if (rc != PP_OK)
         return not_read(t, dir, rc);
     note_received(t, dir, n);
+    if (dir == PP_DIR_RESPONSE && t->ep != NULL) /* it may be open for hours */
+        pp_up_tls_keep_ticket(&t->ch[PP_SIDE_UP], t->ep, &t->ticket_kept);
     flow->thick = n >= PP_TUNNEL_SPLICE;
     struct iovec iov = {.iov_base = core->bulk, .iov_len = n};
     rc = pp_chan_writev(&t->ch[pp_tunnel_sink(dir)], &iov, 1, &sent);

@@ -7,8 +7,9 @@
  *   CONNECTING -> OPEN -> CLOSED
  *
  * A side that speaks TLS has done so before OPEN: the client's handshake comes before the endpoint
- * is connected to, the endpoint's is part of connecting (tunnel_tls.c). Ends are passed on as
- * close_notify then; one that comes without it is an end all the same, because many close that way.
+ * is connected to, the endpoint's is part of connecting, with its deadline and its further attempts
+ * (tunnel_tls.c). Ends are passed on as close_notify then; one that comes without it is an end all
+ * the same, because many close that way.
  *
  * A flow reads only while it holds nothing: what one read brought and the sink did not take is held
  * (in <out>, or in one pipe; PP_TUNNEL_RECORD_HELD bytes at most), and the source waits in its
@@ -96,10 +97,12 @@ struct pp_tunnel {
     struct pp_fault fault;                       /* why it ended; none: both sides were done */
     uint8_t state;                               /* enum pp_tunnel_state */
     uint8_t attempts;
-    bool again;   /* the timer goes on with moving bytes */
-    bool broken;  /* a side was reset; what it had sent is being passed on */
-    bool refused; /* nobody wants to take it over */
-    bool moved;   /* another worker has taken it over */
+    bool reached;     /* CONNECTING: the endpoint is there, and has been told who comes */
+    bool ticket_kept; /* its TLS session is remembered */
+    bool again;       /* the timer goes on with moving bytes */
+    bool broken;      /* a side was reset; what it had sent is being passed on */
+    bool refused;     /* nobody wants to take it over */
+    bool moved;       /* another worker has taken it over */
     struct pp_deferred deferred;
 };
 
@@ -113,8 +116,6 @@ struct pp_tunnel *pp_tunnel_new(struct pp_core *core, const struct pp_tunnel_ops
 int pp_tunnel_attach(struct pp_tunnel *t, enum pp_side side, int fd, bool connected) PP_MUST_USE;
 /* Where the connection of <side> goes that an exchange leaves to the tunnel. */
 struct pp_heir pp_tunnel_heir(struct pp_tunnel *t, enum pp_side side);
-/* Use <ep> from now on, counted as active; NULL: none. */
-void pp_tunnel_set_endpoint(struct pp_tunnel *t, struct pp_endpoint *ep);
 /* Both channels are connected: begin to move bytes. May end the tunnel at once. */
 void pp_tunnel_open(struct pp_tunnel *t);
 /* CONNECTING: `expired` in <ms> from now; 0: never. */
@@ -150,7 +151,7 @@ void pp_tunnel_leave(struct pp_tunnel *t);
 void pp_tunnel_keep_alive(const struct pp_tunnel *t);
 extern const struct pp_tunnel_ops pp_tunnel_door_ops;
 
-/* ---- TLS of TCP listeners (tunnel_tls.c) ---- */
+/* ---- TLS of TCP listeners and of their endpoints (tunnel_tls.c) ---- */
 
 /* The client, who was accepted <waited_ms> ago, has to do its handshake before the tunnel goes to
  * <cl>. PP_OK or PP_ENOMEM. */
@@ -160,6 +161,11 @@ int pp_tunnel_tls_accept(struct pp_tunnel *t, struct pp_cluster *cl, uint64_t wa
 int pp_tunnel_tls_shake(struct pp_tunnel *t) PP_MUST_USE;
 /* It took too long: end the tunnel. */
 void pp_tunnel_tls_expired(struct pp_tunnel *t);
+
+/* Speak TLS on the channel to the endpoint, which was just attached, if its upstream does. The
+ * protocol that was agreed with the client is offered, and no other: whoever is inside has chosen
+ * it. PP_OK or PP_ENOMEM. */
+int pp_tunnel_tls_connect(struct pp_tunnel *t) PP_MUST_USE;
 
 /* ---- exchanges (tunnel_http.c) ---- */
 

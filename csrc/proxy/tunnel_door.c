@@ -5,6 +5,7 @@
 #include "proxy/accesslog.h"
 #include "proxy/down.h"
 #include "proxy/tunnel.h"
+#include "proxy/up.h"
 
 /* Unanswered probes that end a connection, and the seconds between them. */
 #define PROBES 4
@@ -80,6 +81,22 @@ static int announce(const struct pp_tunnel *t)
     return pp_announced_send(t->announced, version, &t->client, &local, t->ch[PP_SIDE_UP].io.fd);
 }
 
+/* Go on with connecting: the endpoint is there, it hears who the client is, and then TLS. PP_OK:
+ * all of it is done; PP_EAGAIN; or why it could not be. */
+static int go_on(struct pp_tunnel *t)
+{
+    struct pp_chan *up = &t->ch[PP_SIDE_UP];
+    if (!t->reached) {
+        int rc = pp_sock_connect_result(up->io.fd);
+        if (rc == PP_OK)
+            rc = announce(t);
+        if (rc != PP_OK)
+            return rc;
+        t->reached = true;
+    }
+    return pp_up_tls_handshake(up, t->ep);
+}
+
 static void connected(struct pp_tunnel *t)
 {
     t->connected_us = t->core->loop.now_us;
@@ -88,12 +105,12 @@ static void connected(struct pp_tunnel *t)
     pp_tunnel_open(t);
 }
 
-static enum pp_fault_code connect_code(int rc)
+static enum pp_fault_code connect_code(const struct pp_tunnel *t, int rc)
 {
-    return rc == PP_EREFUSED                    ? PP_FAULT_CONNECT_REFUSED
-           : rc == PP_ETIMEDOUT                 ? PP_FAULT_CONNECT_TIMEOUT
-           : rc == PP_ENOMEM || rc == PP_EMFILE ? PP_FAULT_NO_MEMORY
-                                                : PP_FAULT_CONNECT_FAILED;
+    if (rc == PP_EMFILE) /* of ours as well */
+        return PP_FAULT_NO_MEMORY;
+    enum pp_fault_code code = pp_fault_connect_code(rc);
+    return t->reached && code == PP_FAULT_CONNECT_FAILED ? PP_FAULT_UPSTREAM_TLS : code;
 }
 
 /* The endpoint could not be reached. True: another one may be tried. */
@@ -109,7 +126,7 @@ static bool give_up(struct pp_tunnel *t, int rc)
     if (ep->index < 64)
         t->tried |= UINT64_C(1) << ep->index;
     if (ours || t->attempts > ep->cluster->conf.retries || t->attempts == UINT8_MAX) {
-        pp_tunnel_end(t, pp_fault_make(connect_code(rc), PP_SIDE_UP, false, rc), true);
+        pp_tunnel_end(t, pp_fault_make(connect_code(t, rc), PP_SIDE_UP, false, rc), true);
         return false;
     }
     PP_COUNT(m, ep->cluster->record, UPSTREAM, RETRIES, 1);
@@ -121,7 +138,8 @@ static int connect_to(struct pp_tunnel *t, struct pp_endpoint *ep)
 {
     struct pp_core *core = t->core;
     int fd;
-    pp_tunnel_set_endpoint(t, ep);
+    pp_cluster_use(&t->ep, ep);
+    t->reached = false;
     t->attempts++;
     t->connect_us = core->loop.now_us;
     PP_COUNT(&core->metrics, ep->cluster->record, UPSTREAM, CONNECTS, 1);
@@ -130,9 +148,11 @@ static int connect_to(struct pp_tunnel *t, struct pp_endpoint *ep)
     if (rc != PP_OK && rc != PP_EAGAIN)
         return rc;
     int err = pp_tunnel_attach(t, PP_SIDE_UP, fd, rc == PP_OK);
+    if (err == PP_OK)
+        err = pp_tunnel_tls_connect(t);
     if (err != PP_OK || rc != PP_OK)
         return err != PP_OK ? err : rc;
-    return announce(t);
+    return go_on(t);
 }
 
 /* To an endpoint of <cl>: the same one at every attempt, whatever is installed meanwhile. */
@@ -176,9 +196,7 @@ static void on_connecting(struct pp_tunnel *t)
         on_handshake(t);
         return;
     }
-    int rc = pp_sock_connect_result(t->ch[PP_SIDE_UP].io.fd);
-    if (rc == PP_OK)
-        rc = announce(t);
+    int rc = go_on(t);
     if (rc == PP_OK)
         connected(t);
     else if (rc != PP_EAGAIN && give_up(t, rc))

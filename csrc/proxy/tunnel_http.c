@@ -102,7 +102,7 @@ int pp_tunnel_begin(struct pp_exchange *x)
     take_facts(t, x);
     pp_tunnel_enter(t, door);
     t->idle_ms = door->conf->tunnel_idle_ms;
-    pp_tunnel_set_endpoint(t, x->endpoint);
+    pp_cluster_use(&t->ep, x->endpoint);
     count(t, 1);
     pp_loop_stop(&core->loop, &x->timer); /* the exchange has had its answer */
     int rc = give(x, t, PP_SIDE_DOWN);

@@ -1,4 +1,8 @@
-/* Tunnels on their way to another worker: described by one, gone on with by the other. */
+/* Tunnels on their way to another worker: described by one, gone on with by the other.
+ *
+ * Of what was announced of the client (proxy/announced.h) only its address goes along, as the
+ * client's: endpoints have heard the rest when they were connected to, filters have run, and a log
+ * line has no more of it. */
 #include "base/check.h"
 #include "io/fd.h"
 #include "proxy/down.h"
@@ -121,7 +125,7 @@ static int use_lost_endpoint(struct pp_tunnel *t, const struct pp_tunnel_record 
     int rc = pp_cluster_set_endpoint(cl, 0, PP_SPAN("unix:@-"), r->endpoint, 1);
     if (rc == PP_OK) {
         pp_cluster_attach(cl, t->core);
-        pp_tunnel_set_endpoint(t, &cl->endpoint[0]);
+        pp_cluster_use(&t->ep, &cl->endpoint[0]);
     }
     pp_cluster_unref(cl);
     return rc;
@@ -132,7 +136,7 @@ static int take_endpoint(struct pp_tunnel *t, const struct pp_tunnel_record *r)
     struct pp_endpoint *ep = find_endpoint(t->core->snapshot, r->upstream, r->endpoint);
     if (ep == NULL)
         return use_lost_endpoint(t, r);
-    pp_tunnel_set_endpoint(t, ep);
+    pp_cluster_use(&t->ep, ep);
     return PP_OK;
 }
 

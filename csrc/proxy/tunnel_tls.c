@@ -1,11 +1,14 @@
 /* TCP listeners that speak TLS: the handshake of a client comes first, so that whoever does not do
- * it costs no endpoint anything. */
+ * it costs no endpoint anything. And TLS towards endpoints, whatever the client speaks. */
 #include "base/check.h"
 #include "io/chan_tls.h"
 #include "proxy/client_tls.h"
 #include "proxy/down.h"
 #include "proxy/hook.h"
 #include "proxy/tunnel.h"
+#include "proxy/up.h"
+
+/* ---- clients ---- */
 
 int pp_tunnel_tls_accept(struct pp_tunnel *t, struct pp_cluster *cl, uint64_t waited_ms)
 {
@@ -68,4 +71,19 @@ void pp_tunnel_tls_expired(struct pp_tunnel *t)
     PP_COUNT(&t->core->metrics, t->record, LISTENER, TIMEOUTS, 1);
     pp_tunnel_end(t, pp_fault_make(PP_FAULT_HEADER_TIMEOUT, PP_SIDE_DOWN, false, PP_ETIMEDOUT),
                   false);
+}
+
+/* ---- endpoints ---- */
+
+int pp_tunnel_tls_connect(struct pp_tunnel *t)
+{
+    struct pp_span agreed = t->tls != NULL ? t->tls->facts.alpn : PP_SPAN_NONE;
+    char list[1 + UINT8_MAX]; /* of one (RFC 7301 section 3.1) */
+    struct pp_span alpn = PP_SPAN_NONE;
+    if (agreed.n > 0 && PP_EXPECT(agreed.n <= UINT8_MAX)) {
+        list[0] = (char)(uint8_t)agreed.n;
+        memcpy(list + 1, agreed.p, agreed.n);
+        alpn = pp_span(list, 1 + agreed.n);
+    }
+    return pp_up_tls_open(&t->ch[PP_SIDE_UP], t->ep, &alpn);
 }

@@ -4,30 +4,6 @@
 #include "io/fd.h"
 #include "proxy/accesslog.h"
 
-/* ---- the endpoint ---- */
-
-static void count_active(struct pp_udp_flow *s, int n)
-{
-    struct pp_metrics *m = &pp_udp_core(s)->metrics;
-    if (s->ep == NULL)
-        return;
-    s->ep->active += (uint32_t)n;
-    PP_COUNT(m, s->ep->cluster->record, UPSTREAM, ACTIVE, n);
-    PP_COUNT(m, s->ep->record, ENDPOINT, ACTIVE, n);
-}
-
-/* Use <ep> from now on, counted as active; NULL: none. */
-static void set_endpoint(struct pp_udp_flow *s, struct pp_endpoint *ep)
-{
-    struct pp_cluster *old = s->ep == NULL ? NULL : s->ep->cluster;
-    if (ep != NULL)
-        pp_cluster_ref(ep->cluster);
-    count_active(s, -1);
-    s->ep = ep;
-    count_active(s, 1);
-    pp_cluster_unref(old);
-}
-
 /* ---- the end ---- */
 
 static void free_now(struct pp_deferred *deferred)
@@ -146,7 +122,7 @@ void pp_udp_end(struct pp_udp_flow *s, struct pp_fault fault)
         close_socket(s);
     pp_udp_table_take(&u->table, &s->node);
     pp_list_detach(&s->link);
-    count_active(s, -1); /* the endpoint stays: the log line names it */
+    pp_cluster_unuse(s->ep); /* the endpoint stays: the log line names it */
     PP_UDP_COUNT(u, ACTIVE, -1);
     u->door->core->n_udp--;
     write_log(s);
@@ -178,10 +154,9 @@ void pp_udp_expire(struct pp_udp_flow *s)
 
 static enum pp_fault_code fault_code(const struct pp_udp_flow *s, int rc)
 {
-    return s->answered > 0                      ? PP_FAULT_UPSTREAM_RESET
-           : rc == PP_EREFUSED                  ? PP_FAULT_CONNECT_REFUSED
-           : rc == PP_ENOMEM || rc == PP_EMFILE ? PP_FAULT_NO_MEMORY
-                                                : PP_FAULT_CONNECT_FAILED;
+    return s->answered > 0   ? PP_FAULT_UPSTREAM_RESET
+           : rc == PP_EMFILE ? PP_FAULT_NO_MEMORY
+                             : pp_fault_connect_code(rc);
 }
 
 /* The endpoint is not there. True: another one may be tried with what is kept. */
@@ -212,7 +187,7 @@ static int connect_to(struct pp_udp_flow *s, struct pp_endpoint *ep)
 {
     struct pp_core *core = pp_udp_core(s);
     int fd;
-    set_endpoint(s, ep);
+    pp_cluster_use(&s->ep, ep);
     s->attempts++;
     s->sent_us = core->loop.now_us;
     PP_COUNT(&core->metrics, ep->cluster->record, UPSTREAM, CONNECTS, 1);
@@ -315,7 +290,7 @@ static bool follow(struct pp_udp_flow *s)
         struct pp_endpoint *ep = &cl->endpoint[i];
         if (ep->dest.len == s->ep->dest.len &&
             memcmp(&ep->dest.ss, &s->ep->dest.ss, ep->dest.len) == 0) {
-            set_endpoint(s, ep);
+            pp_cluster_use(&s->ep, ep);
             return true;
         }
     }

@@ -27,7 +27,7 @@ void pp_up_close(struct pp_up *up)
         return;
     PP_ASSERT(up->x == NULL);
     up->proto->on_close(up);
-    pp_up_tls_keep_ticket(up);
+    pp_up_tls_keep_ticket(&up->h.ch, up->ep, &up->ticket_kept);
     up->state = PP_UP_CLOSED;
     count(up, -1);
     pp_loop_stop(&up->h.core->loop, &up->timer);
@@ -84,14 +84,6 @@ static void on_timer(struct pp_timer *t)
         up->proto->on_late(up, f);
 }
 
-static struct pp_fault connect_fault(int rc)
-{
-    enum pp_fault_code code = rc == PP_EREFUSED    ? PP_FAULT_CONNECT_REFUSED
-                              : rc == PP_ETIMEDOUT ? PP_FAULT_CONNECT_TIMEOUT
-                                                   : PP_FAULT_CONNECT_FAILED;
-    return pp_fault_make(code, PP_SIDE_UP, true, rc);
-}
-
 /* The endpoint is told who the client is, before the first request. PP_OK, or why it could not be.
  */
 static int announce(const struct pp_exchange *x, const struct pp_endpoint *ep, int fd)
@@ -108,12 +100,12 @@ static int announce(const struct pp_exchange *x, const struct pp_endpoint *ep, i
 
 static void on_handshake(struct pp_up *up)
 {
-    struct pp_fault f;
-    int rc = pp_up_tls_handshake(up, &f);
+    int rc = pp_up_tls_handshake(&up->h.ch, up->ep);
     if (rc == PP_EAGAIN)
         return;
     if (rc != PP_OK) {
-        up->proto->on_failed(up, f);
+        /* No byte of the exchange has been sent: another endpoint may be tried. */
+        up->proto->on_failed(up, pp_fault_make(PP_FAULT_UPSTREAM_TLS, PP_SIDE_UP, true, rc));
         return;
     }
     up->state = PP_UP_BUSY;
@@ -129,7 +121,7 @@ static void on_connecting(struct pp_up *up)
     if (rc == PP_OK)
         rc = announce(up->x, up->ep, up->h.ch.io.fd);
     if (rc != PP_OK) {
-        up->proto->on_failed(up, connect_fault(rc));
+        up->proto->on_failed(up, pp_fault_make(pp_fault_connect_code(rc), PP_SIDE_UP, true, rc));
         return;
     }
     up->state = PP_UP_HANDSHAKE;
@@ -222,6 +214,7 @@ bool pp_up_can_tunnel(const struct pp_cluster *cl)
 static int dial(const struct pp_exchange *x, struct pp_endpoint *ep, bool only_h1,
                 struct pp_up **out)
 {
+    struct pp_span http1 = PP_SPAN("\x08http/1.1");
     struct pp_core *core = x->core;
     struct pp_up *up = *out = pp_slab_get(&core->up_slab);
     if (up == NULL)
@@ -244,7 +237,7 @@ static int dial(const struct pp_exchange *x, struct pp_endpoint *ep, bool only_h
     up->h.first = &core->input_slab;
     up->ep = ep;
     up->proto = &pp_up_h1_proto;
-    rc = pp_up_tls_open(up, only_h1);
+    rc = pp_up_tls_open(&up->h.ch, ep, only_h1 ? &http1 : NULL);
     if (rc != PP_OK) {
         pp_h1_close(&up->h, true);
         pp_slab_put(&core->up_slab, up);
@@ -297,7 +290,7 @@ bool pp_up_is_quiet(struct pp_up *up)
 void pp_up_release(struct pp_up *up)
 {
     struct pp_h1 *h = &up->h;
-    pp_up_tls_keep_ticket(up);
+    pp_up_tls_keep_ticket(&h->ch, up->ep, &up->ticket_kept);
     pp_h1_end_message(h);
     bool clean = up->state == PP_UP_BUSY && h->mem == NULL && pp_h1_is_flushed(h) && !h->ch.rdhup &&
                  pp_up_is_quiet(up);

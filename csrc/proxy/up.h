@@ -88,13 +88,6 @@ void pp_up_again(struct pp_up *up);
 /* Has nothing come? A read that got just what it asked for leaves the flag: the socket itself is
  * asked. (TLS tickets are nothing.) */
 bool pp_up_is_quiet(struct pp_up *up);
-/* Speak TLS on a new connection, if its cluster does; <only_h1>: whatever its cluster offers, this
- * one shall speak HTTP/1. PP_OK or PP_ENOMEM. */
-int pp_up_tls_open(struct pp_up *up, bool only_h1) PP_MUST_USE;
-/* Go on with the handshake; fine without TLS. PP_OK: done; PP_EAGAIN; or *f is what went wrong. */
-int pp_up_tls_handshake(struct pp_up *up, struct pp_fault *f) PP_MUST_USE;
-/* The connection has been of use: remember its session for the next one. */
-void pp_up_tls_keep_ticket(struct pp_up *up);
 
 /* <x> has begun with an attempt at <ep>, and is done with it: numbers. */
 void pp_up_begin(struct pp_exchange *x, struct pp_endpoint *ep, bool reused);
@@ -102,9 +95,23 @@ void pp_up_end(struct pp_exchange *x, struct pp_endpoint *ep);
 /* The connection broke with <rc> during an exchange: counted, and the fault of it. */
 struct pp_fault pp_up_reset_fault(struct pp_up *up, int rc);
 
-/* HTTP/1 (up_h1.c). */
-extern const struct pp_up_proto pp_up_h1_proto;
-/* Lend it to <x>. */
+/* ---- TLS on a channel to an endpoint, whatever it is for (up_tls.c) ---- */
+
+/* Speak TLS on <ch>, which was just opened towards <ep>, if its cluster does. <alpn>: offer these
+ * protocols (each with its length before it; may be empty) and not those of the cluster; NULL:
+ * those. PP_OK or PP_ENOMEM. */
+int pp_up_tls_open(struct pp_chan *ch, const struct pp_endpoint *ep, const struct pp_span *alpn)
+    PP_MUST_USE;
+/* Go on with the handshake, which is counted; fine without TLS. PP_OK: done; PP_EAGAIN; or why it
+ * failed, and no byte but the handshake's has been sent. */
+int pp_up_tls_handshake(struct pp_chan *ch, const struct pp_endpoint *ep) PP_MUST_USE;
+/* The connection has been of use: remember its session for the next one, unless *kept, which is
+ * set. Fine without TLS. */
+void pp_up_tls_keep_ticket(struct pp_chan *ch, struct pp_endpoint *ep, bool *kept);
+
+/* ---- HTTP/1 (up_h1.c) ---- */
+
+extern const struct pp_up_proto pp_up_h1_proto; /* Lend it to <x>. */
 void pp_up_h1_lend(struct pp_up *up, struct pp_exchange *x, bool reused);
 
 #endif

@@ -2,52 +2,47 @@
 #include "io/chan_tls.h"
 #include "proxy/up.h"
 
-int pp_up_tls_open(struct pp_up *up, bool only_h1)
+int pp_up_tls_open(struct pp_chan *ch, const struct pp_endpoint *ep, const struct pp_span *alpn)
 {
-    const struct pp_endpoint *ep = up->ep;
     struct pp_tls_client *tls = ep->cluster->conf.tls;
     if (tls == NULL)
         return PP_OK;
-    int rc = pp_chan_tls_connect(&up->h.ch, tls, ep->host, ep->ticket, NULL);
-    if (rc == PP_OK && only_h1)
-        rc = pp_chan_tls_offer(&up->h.ch, PP_SPAN("\x08http/1.1"));
+    int rc = pp_chan_tls_connect(ch, tls, ep->host, ep->ticket, NULL);
+    if (rc == PP_OK && alpn != NULL)
+        rc = pp_chan_tls_offer(ch, *alpn);
     return rc;
 }
 
-static void count_handshake(struct pp_up *up)
+static void count_handshake(const struct pp_chan *ch, const struct pp_cluster *cl)
 {
     struct pp_chan_tls_facts facts;
-    pp_chan_tls_facts(&up->h.ch, &facts);
-    struct pp_metrics *m = &up->h.core->metrics;
+    pp_chan_tls_facts(ch, &facts);
     if (facts.resumed)
-        PP_COUNT(m, up->ep->cluster->record, UPSTREAM, TLS_RESUMED, 1);
+        PP_COUNT(&cl->core->metrics, cl->record, UPSTREAM, TLS_RESUMED, 1);
     else
-        PP_COUNT(m, up->ep->cluster->record, UPSTREAM, TLS_FULL, 1);
+        PP_COUNT(&cl->core->metrics, cl->record, UPSTREAM, TLS_FULL, 1);
 }
 
-/* No byte of the exchange has been sent: another endpoint may be tried. */
-int pp_up_tls_handshake(struct pp_up *up, struct pp_fault *f)
+int pp_up_tls_handshake(struct pp_chan *ch, const struct pp_endpoint *ep)
 {
-    if (!pp_chan_is_tls(&up->h.ch))
+    const struct pp_cluster *cl = ep->cluster;
+    if (!pp_chan_is_tls(ch))
         return PP_OK;
-    int rc = pp_chan_tls_handshake(&up->h.ch);
-    if (rc == PP_OK) {
-        count_handshake(up);
-    } else if (rc != PP_EAGAIN) {
-        PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, TLS_FAILURES, 1);
-        *f = pp_fault_make(PP_FAULT_UPSTREAM_TLS, PP_SIDE_UP, true, rc);
-    }
+    int rc = pp_chan_tls_handshake(ch);
+    if (rc == PP_OK)
+        count_handshake(ch, cl);
+    else if (rc != PP_EAGAIN)
+        PP_COUNT(&cl->core->metrics, cl->record, UPSTREAM, TLS_FAILURES, 1);
     return rc;
 }
 
-void pp_up_tls_keep_ticket(struct pp_up *up)
+void pp_up_tls_keep_ticket(struct pp_chan *ch, struct pp_endpoint *ep, bool *kept)
 {
-    struct pp_endpoint *ep = up->ep;
     /* With TLS 1.3 the ticket comes after the handshake: mostly with the first answer. */
-    if (!pp_chan_is_tls(&up->h.ch) || up->ticket_kept || !pp_chan_tls_is_open(&up->h.ch))
+    if (!pp_chan_is_tls(ch) || *kept || !pp_chan_tls_is_open(ch))
         return;
-    up->ticket_kept = true;
-    struct ssl_session_st *ticket = pp_chan_tls_ticket(&up->h.ch);
+    *kept = true;
+    struct ssl_session_st *ticket = pp_chan_tls_ticket(ch);
     if (ticket == NULL)
         return;
     pp_tls_client_free_ticket(ep->cluster->conf.tls, ep->ticket);

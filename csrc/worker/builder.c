@@ -218,6 +218,13 @@ int pp_builder_add_proxy(struct pp_builder *b, uint32_t listener, struct pp_span
     return add_range(b, range, &greet->proxies, &greet->n_proxies, &greet->proxies_unix);
 }
 
+/* Unless it takes datagrams. */
+static void make_tcp(struct pp_listener_conf *l)
+{
+    if (l->protocol == PP_LISTENER_HTTP)
+        l->protocol = PP_LISTENER_TCP;
+}
+
 int pp_builder_add_server_name(struct pp_builder *b, uint32_t listener, struct pp_span name,
                                uint32_t upstream)
 {
@@ -231,7 +238,7 @@ int pp_builder_add_server_name(struct pp_builder *b, uint32_t listener, struct p
     if (greet == NULL || row == NULL)
         return PP_ENOMEM;
     greet->server_name = true;
-    ((struct pp_listener_conf *)b->listeners.at[listener])->tcp = true;
+    make_tcp(b->listeners.at[listener]);
     greet->n_name++;
     row->greet = greet;
     row->target = b->upstreams.at[upstream];
@@ -268,7 +275,7 @@ void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream)
 {
     uint32_t id;
-    ((struct pp_listener_conf *)b->listeners.at[listener])->tcp = true;
+    make_tcp(b->listeners.at[listener]);
     int rc = push(&b->tunnels, b->listeners.at[listener], &id);
     return rc == PP_OK ? push(&b->tunnel_targets, b->upstreams.at[upstream], &id) : rc;
 }

@@ -38,9 +38,10 @@ int pp_builder_add_trusted(struct pp_builder *b, uint32_t listener, struct pp_sp
  * from the listener's own, and so is what <limits> leaves 0 from the codec's defaults. */
 void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
                           const struct pp_http2_limits *limits);
-/* Make <listener> one of plain TCP, whose connections are tunnelled to <upstream>. */
+/* <listener> goes to <upstream>: one of UDP with its datagrams; any other is made one of TCP, whose
+ * connections are tunnelled there. */
 int pp_builder_set_tunnel(struct pp_builder *b, uint32_t listener, uint32_t upstream);
-/* Make <listener> one of plain TCP, whose TLS connections for the server name <name> ("a.example",
+/* Make <listener> one of TCP, whose TLS connections for the server name <name> ("a.example",
  * "*.a.example") go to <upstream>, unread. Without pp_builder_set_tunnel there are no others. That
  * a name stands twice is told by pp_builder_finish (PP_EEXIST). */
 int pp_builder_add_server_name(struct pp_builder *b, uint32_t listener, struct pp_span name,

@@ -210,7 +210,7 @@ static void attach(struct pp_core *core, struct pp_snapshot *sn)
 static void renew(struct pp_door *door, struct pp_snapshot *sn)
 {
     const struct pp_listener_conf *conf = find_listener(sn, door->name);
-    if (conf != NULL && conf->udp != (door->udp != NULL))
+    if (conf != NULL && (conf->protocol == PP_LISTENER_UDP) != (door->udp != NULL))
         conf = NULL; /* only the name is the same */
     if (conf != NULL) {
         /* The listener may have got a record of its own since. */
@@ -256,7 +256,7 @@ static void on_connection(struct pp_listener *l, int fd, const struct sockaddr_s
     const struct pp_door *door = l->owner;
     if (door->conf->greet != NULL)
         pp_greet_accept(l, fd, from);
-    else if (door->conf->tcp)
+    else if (door->conf->protocol == PP_LISTENER_TCP)
         pp_tunnel_accept(l, fd, from);
     else
         pp_down_accept(l, fd, from);
@@ -272,8 +272,9 @@ int pp_worker_listen(struct pp_worker *w, int fd, struct pp_span listener)
     struct pp_door *door = add_door(w, conf);
     if (door == NULL)
         return PP_ENOMEM;
-    int rc = conf->udp ? pp_udp_listen(door, fd)
-                       : pp_listener_open(&door->l, &core->loop, fd, 0, on_connection, door);
+    int rc = conf->protocol == PP_LISTENER_UDP
+                 ? pp_udp_listen(door, fd)
+                 : pp_listener_open(&door->l, &core->loop, fd, 0, on_connection, door);
     if (rc != PP_OK) {
         w->doors = door->next;
         free_door(door);
@@ -336,7 +337,7 @@ static struct pp_door *door_of(struct pp_worker *w, struct pp_span listener, int
 {
     struct pp_listener_conf *conf =
         w->core.snapshot == NULL ? NULL : find_listener(w->core.snapshot, listener);
-    if (conf != NULL && conf->udp)
+    if (conf != NULL && conf->protocol == PP_LISTENER_UDP)
         conf = NULL; /* only the name is the same */
     *rc = conf == NULL ? PP_ENOENT : PP_ENOMEM;
     if (conf == NULL)

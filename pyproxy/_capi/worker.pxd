@@ -30,8 +30,13 @@ cdef extern from "wire/http2_codec.h" nogil:
 
 
 cdef extern from "proxy/snapshot.h" nogil:
+    enum pp_listener_protocol:
+        PP_LISTENER_HTTP
+        PP_LISTENER_TCP
+        PP_LISTENER_UDP
     struct pp_listener_conf_s "pp_listener_conf":
         pp_span name
+        uint8_t protocol
         pp_http1_limits limits
         uint64_t header_timeout_ms
         uint64_t idle_timeout_ms
@@ -43,7 +48,6 @@ cdef extern from "proxy/snapshot.h" nogil:
         uint32_t max_connections
         uint32_t access_log
         uint32_t keepalive_s
-        pp_bool udp
         uint32_t max_flows
         uint32_t responses
         uint64_t tunnel_idle_ms

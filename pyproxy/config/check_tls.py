@@ -25,15 +25,17 @@ def check_tls(config: Config, report: Report) -> None:
 
 
 def _check_tunnels(config: Config, report: Report) -> None:
-    """What tunnels send to endpoints is not encrypted: it must not look so."""
+    """Nobody expects TLS in TLS, which is what clients chosen by their hello would get."""
     for name, listener in config.listeners.items():
-        if listener.protocol != "tcp":
+        if listener.protocol != "tcp" or listener.tls is not None:
             continue
-        upstream = config.upstreams.get(listener.upstream or "")
-        if upstream is not None and upstream.tls:
-            message = f"the tcp listener {name} sends here, and does not speak TLS to endpoints"
-            cure = "give its connections an upstream of their own"
-            report.add(upstream, "tls", message, cure, path=f"upstreams.{listener.upstream}")
+        for server_name, target in listener.sni.items():
+            upstream = config.upstreams.get(target)
+            if upstream is not None and upstream.tls:
+                message = f'"{target}" has `tls`, and TLS connections go there as they are'
+                cure = "name an upstream without it, or give the listener `tls`"
+                key = ("sni", server_name)
+                report.add(listener, key, message, cure, path=f"listeners.{name}")
 
 
 def _check_listener(tls: Tls, path: str, protocol: str, report: Report) -> None:

@@ -314,8 +314,8 @@ def _bind(
 
 def _bind_inet(point: BindPoint, slots: int, probe: bool, /) -> BoundAddress:
     family, address = resolve(point)
-    opened = inet.bind_udp if point.datagram else inet.bind_tcp
-    socks = opened(family, address, slots, probe=probe and point.port > 0)
+    kind = socket.SOCK_DGRAM if point.datagram else socket.SOCK_STREAM
+    socks = inet.bind_group(kind, family, address, slots, probe=probe and point.port > 0)
     try:
         # All are bound before any listens: no connection can arrive while the group is still
         # growing.

@@ -10,38 +10,23 @@ Address = tuple[str, int] | tuple[str, int, int, int]
 _DATAGRAM_BUFFER = 4 << 20
 
 
-def bind_tcp(family: int, address: Address, count: int, *, probe: bool) -> list[socket.socket]:
-    """<count> bound sockets that do not listen yet. Raises `OSError`.
+def bind_group(
+    kind: socket.SocketKind, family: int, address: Address, count: int, *, probe: bool
+) -> list[socket.socket]:
+    """<count> bound sockets: of TCP, which do not listen yet, or of UDP, where datagrams arrive
+    from now on. Raises `OSError`.
 
     With <probe> nobody else may have the address: SO_REUSEPORT would let a second proxy of the same
     user join the group unnoticed, and take half of the connections. A socket without the option
     cannot: one is bound first, and let go.
     """
     if probe:
-        _stream_socket(family, address, False).close()
+        _bound(kind, family, address, False).close()
     socks: list[socket.socket] = []
     try:
         for _ in range(count):
-            socks.append(_stream_socket(family, address, True))
+            socks.append(_bound(kind, family, address, True))
             # Port 0: the kernel chose for the first socket, and its siblings follow.
-            address = socks[0].getsockname()
-    except OSError:
-        for sock in socks:
-            sock.close()
-        raise
-    return socks
-
-
-def bind_udp(family: int, address: Address, count: int, *, probe: bool) -> list[socket.socket]:
-    """The same for datagrams, which arrive from now on."""
-    if probe:
-        with _datagram_socket(family, False) as first:
-            first.bind(address)
-    socks: list[socket.socket] = []
-    try:
-        for _ in range(count):
-            socks.append(_datagram_socket(family, True))
-            socks[-1].bind(address)
             address = socks[0].getsockname()
     except OSError:
         for sock in socks:
@@ -53,16 +38,15 @@ def bind_udp(family: int, address: Address, count: int, *, probe: bool) -> list[
 def further_socket(first: socket.socket) -> socket.socket:
     """One more for the group of <first>, that gets nothing yet: of UDP, it is not even bound."""
     if first.type == socket.SOCK_DGRAM:
-        return _datagram_socket(first.family, True)
-    return _stream_socket(first.family, first.getsockname(), True)
+        return _unbound(socket.SOCK_DGRAM, first.family, True)
+    return _bound(socket.SOCK_STREAM, first.family, first.getsockname(), True)
 
 
-def _stream_socket(family: int, address: Address, reuse_port: bool) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+def _bound(
+    kind: socket.SocketKind, family: int, address: Address, reuse_port: bool
+) -> socket.socket:
+    sock = _unbound(kind, family, reuse_port)
     try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _set_group(sock, reuse_port)
         sock.bind(address)
     except OSError:
         sock.close()
@@ -70,14 +54,17 @@ def _stream_socket(family: int, address: Address, reuse_port: bool) -> socket.so
     return sock
 
 
-def _datagram_socket(family: int, reuse_port: bool) -> socket.socket:
-    """Not bound. Without SO_REUSEADDR: of UDP, that would let others have the address too."""
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+def _unbound(kind: socket.SocketKind, family: int, reuse_port: bool) -> socket.socket:
+    sock = socket.socket(family, kind)
     try:
         sock.setblocking(False)
-        # A burst waits here until the worker comes round to it; the kernel cuts this to
-        # net.core.rmem_max.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DATAGRAM_BUFFER)
+        if kind == socket.SOCK_STREAM:
+            # Not of UDP: that would let others have the address too.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            # A burst waits here until the worker comes round to it; the kernel cuts this to
+            # net.core.rmem_max.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DATAGRAM_BUFFER)
         _set_group(sock, reuse_port)
     except OSError:
         sock.close()

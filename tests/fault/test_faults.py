@@ -34,6 +34,10 @@ def test_a_worker_survives_every_failing_allocation() -> None:
     run(build(Path(__file__).with_name("allocation.c")))
 
 
+def test_tunnels_and_datagrams_survive_every_failing_allocation() -> None:
+    run(build(Path(__file__).with_name("layer4.c")))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_worker_survives_a_random_crowd(seed: str) -> None:
     run(build(Path(__file__).with_name("stress.c")), PP_STRESS_SEED=seed)

@@ -305,7 +305,7 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
                                 rig_span(c->log), &id);
         c->listener.access_log = 0;
     }
-    c->listener.udp = c->udp;
+    c->listener.protocol = c->udp ? PP_LISTENER_UDP : PP_LISTENER_HTTP;
     if (rc == PP_OK)
         rc = pp_builder_add_listener(b, rig_span(c->door), &c->listener, rig_span(c->via),
                                      rig_span(c->server), &id);

@@ -43,6 +43,38 @@ PP_TEST_CASE(endpoints_take_turns_and_tried_ones_are_left_out)
     end(live);
 }
 
+PP_TEST_CASE(an_endpoint_in_use_is_active_and_keeps_its_cluster)
+{
+    long live = pp_mem_live_for_test();
+    begin();
+    struct pp_cluster_conf conf = pp_cluster_default_conf();
+    struct pp_cluster *cl = pp_cluster_new(PP_SPAN("c"), &conf, &pp_balance_rr_ops, 2);
+    PP_REQUIRE(cl != NULL);
+    for (uint32_t i = 0; i < 2; i++)
+        PP_CHECK_EQ(pp_cluster_set_endpoint(cl, i, PP_SPAN("127.0.0.1:1"), PP_SPAN_NONE, 1), PP_OK);
+    pp_cluster_attach(cl, &core);
+    struct pp_endpoint *at = NULL;
+    pp_cluster_use(&at, &cl->endpoint[0]);
+    PP_CHECK(at == &cl->endpoint[0]);
+    PP_CHECK_EQ(at->active, 1);
+    PP_CHECK_EQ(cl->refs, 2);
+    pp_cluster_unref(cl); /* nobody else has it any more */
+    pp_cluster_use(&at, at);
+    PP_CHECK_EQ(at->active, 1);
+    PP_CHECK_EQ(cl->refs, 1);
+    pp_cluster_use(&at, &cl->endpoint[1]);
+    PP_CHECK_EQ(cl->endpoint[0].active, 0);
+    PP_CHECK_EQ(cl->endpoint[1].active, 1);
+    pp_cluster_unuse(at);
+    PP_CHECK_EQ(at->active, 0);
+    PP_CHECK_EQ(cl->refs, 1);
+    at->active = 1; /* as before, to be let go altogether */
+    pp_cluster_use(&at, NULL);
+    PP_CHECK(at == NULL);
+    pp_cluster_unuse(at);
+    end(live);
+}
+
 PP_TEST_CASE(a_bad_address_is_refused)
 {
     long live = pp_mem_live_for_test();

@@ -44,4 +44,13 @@ PP_TEST_CASE(a_verdict_about_an_answer_keeps_the_word_and_the_status)
     PP_CHECK(strcmp(pp_fault_text(&f), pp_err_text(PP_EHTTP_BARE_LF)) == 0);
 }
 
+PP_TEST_CASE(an_endpoint_that_is_not_there_has_a_reason)
+{
+    PP_CHECK_EQ(pp_fault_connect_code(PP_EREFUSED), PP_FAULT_CONNECT_REFUSED);
+    PP_CHECK_EQ(pp_fault_connect_code(PP_ETIMEDOUT), PP_FAULT_CONNECT_TIMEOUT);
+    PP_CHECK_EQ(pp_fault_connect_code(PP_ENOMEM), PP_FAULT_NO_MEMORY); /* it is not to blame */
+    PP_CHECK_EQ(pp_fault_connect_code(PP_EUNREACH), PP_FAULT_CONNECT_FAILED);
+    PP_CHECK_EQ(pp_fault_connect_code(PP_ERESET), PP_FAULT_CONNECT_FAILED);
+}
+
 PP_TEST_MAIN()

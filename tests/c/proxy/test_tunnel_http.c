@@ -444,4 +444,44 @@ PP_TEST_CASE(a_tunnel_that_moves_is_logged_once_where_it_ends)
     move("other", "101 101 GET /chat /chat a k websocket y 6 5 main up idle_timeout\n");
 }
 
+/* What a PROXY protocol header told is the client here as there. */
+PP_TEST_CASE(a_client_that_was_announced_is_the_one_in_the_log_after_a_move)
+{
+    struct rig_conf conf = defaults();
+    int fds[2];
+    char line[128];
+    PP_REQUIRE(pipe2(fds, O_NONBLOCK | O_CLOEXEC) == 0);
+    conf.log = "{client.address} {client.port} {request.bytes}";
+    conf.log_fd = fds[1];
+    conf.proxies = "127.0.0.0/8";
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n" ASK);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o,
+               "GET /chat HTTP/1.1\r\nHost: a\r\nX-Key: k\r\nX-Forwarded-For: 192.0.2.1\r\n"
+               "X-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n"
+               "Upgrade: websocket\r\nConnection: upgrade\r\n\r\n");
+    rig_send(&r, o, SWITCH);
+    rig_expect(&r, c, SWITCHED);
+    pp_worker_hand_over_tunnels(&r.w, take_parcel, NULL);
+    rig_settle(&r);
+    PP_REQUIRE(rig_start(&r2, &conf));
+    PP_CHECK_EQ(pp_worker_take_tunnel(&r2.w, parcel_fd, pp_span(parcel, parcel_n)), PP_OK);
+    rig_send(&r2, c, "more");
+    rig_expect(&r2, o, "more");
+    close(c);
+    close(o);
+    rig_settle(&r2);
+    PP_CHECK_EQ(r2.w.core.n_tunnel, 0);
+    pp_worker_flush_logs(&r2.w);
+    ssize_t n = read(fds[0], line, sizeof line);
+    pp_test_bytes(pp_span(line, (size_t)PP_MAX(n, 0)), PP_SPAN("192.0.2.1 56324 4\n"), "line",
+                  __FILE__, __LINE__);
+    rig_stop(&r2);
+    stop_all(-1, -1);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 PP_TEST_MAIN()

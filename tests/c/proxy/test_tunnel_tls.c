@@ -1,74 +1,10 @@
 // libs: nghttp2 ssl crypto
 #include "proxy/tunnel_tls.c"
 
-#include "io/tls_test.h"
-#include "proxy/rig.h"
+#include "proxy/rig_tls.h"
 
-/* The rig's door is a TCP listener that speaks TLS; the test's clients do so with the library, its
- * origins see what is inside. */
-static struct rig r;
-static struct pp_tls_lib *lib;
-static struct test_pair pair;
-static struct pp_tls_conf *conf;
-static SSL_CTX *peer_setup;
-
-static void prepare(struct rig_conf c)
-{
-    struct pp_tls_why why;
-    lib = test_tls_lib();
-    test_make_pair(&pair, "DNS:a.example", false, -60, 3600, NULL);
-    struct pp_tls_conf_params params = {.scope = PP_SPAN("door")};
-    PP_CHECK_EQ(pp_tls_conf_new(lib, &params, &why, &conf), PP_OK);
-    PP_CHECK_EQ(pp_tls_conf_add(conf, &why), PP_OK);
-    PP_CHECK_EQ(
-        pp_tls_conf_pair(conf, test_text(pair.chain), test_text(pair.key), PP_SPAN_NONE, &why),
-        PP_OK);
-    peer_setup = SSL_CTX_new(TLS_client_method());
-    c.tcp = true;
-    c.listener.tls = conf;
-    c.listener.header_timeout_ms = 10000;
-    PP_CHECK(rig_start(&r, &c));
-}
-
-static void finish(void)
-{
-    rig_settle(&r);
-    PP_CHECK_EQ(r.w.core.n_tunnel, 0);
-    PP_CHECK_EQ(RIG_COUNT(&r, LISTENER, ACTIVE), 0);
-    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, ACTIVE), 0);
-    rig_stop(&r);
-    pp_tls_conf_unref(conf);
-    SSL_CTX_free(peer_setup);
-    test_free_pair(&pair);
-    pp_tls_lib_free(lib);
-}
-
-static SSL *speak(int fd)
-{
-    SSL *ssl = SSL_new(peer_setup);
-    SSL_set_fd(ssl, fd);
-    SSL_set_connect_state(ssl);
-    return ssl;
-}
-
-/* Turn the worker until <ssl> has done what <step> wants, or will not. */
-static int until(SSL *ssl, int (*step)(SSL *ssl, void *p, int n), void *p, int n)
-{
-    int done = 0;
-    for (int i = 0; i < 2000; i++) {
-        done = step(ssl, p, n);
-        int error = done > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl, done);
-        if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
-            break;
-        rig_turn(&r, 1);
-    }
-    return done;
-}
-
-static int shake(SSL *ssl, void *p, int n)
-{
-    return SSL_do_handshake(ssl);
-}
+/* The door is a TCP listener that speaks TLS; origins see what is inside. */
+static const struct tls_rig tls_door = {.door = true};
 
 /* A tunnel: its client, and in *o its origin. */
 static SSL *join(int *c, int *o)
@@ -81,40 +17,10 @@ static SSL *join(int *c, int *o)
     return peer;
 }
 
-static void say(SSL *peer, const char *text)
-{
-    PP_CHECK(SSL_write(peer, text, (int)strlen(text)) > 0);
-}
-
-static void expect(SSL *peer, const char *text)
-{
-    char buf[256];
-    int n = until(peer, SSL_read, buf, sizeof(buf) - 1);
-    buf[PP_MAX(n, 0)] = '\0';
-    PP_CHECK(strcmp(buf, text) == 0);
-}
-
-/* The stream ended as the protocol wants it. */
-static void expect_end(SSL *peer)
-{
-    char byte;
-    int n = until(peer, SSL_read, &byte, 1);
-    PP_CHECK_EQ(SSL_get_error(peer, n), SSL_ERROR_ZERO_RETURN);
-}
-
-static void drop(SSL *peer, int c, int o)
-{
-    SSL_free(peer);
-    if (c >= 0)
-        close(c);
-    if (o >= 0)
-        close(o);
-}
-
 PP_TEST_CASE(bytes_go_both_ways_and_each_end_is_passed_on)
 {
     int c, o;
-    prepare(rig_defaults());
+    prepare(rig_defaults(), tls_door);
     SSL *peer = join(&c, &o);
     say(peer, "hello");
     rig_expect(&r, o, "hello");
@@ -137,7 +43,7 @@ PP_TEST_CASE(bytes_go_both_ways_and_each_end_is_passed_on)
 PP_TEST_CASE(an_endpoint_that_ends_first_hears_the_rest)
 {
     int c, o;
-    prepare(rig_defaults());
+    prepare(rig_defaults(), tls_door);
     SSL *peer = join(&c, &o);
     rig_send(&r, o, "hello and goodbye");
     shutdown(o, SHUT_WR);
@@ -153,7 +59,7 @@ PP_TEST_CASE(an_endpoint_that_ends_first_hears_the_rest)
 
 PP_TEST_CASE(no_endpoint_hears_of_a_client_before_its_handshake)
 {
-    prepare(rig_defaults());
+    prepare(rig_defaults(), tls_door);
     int c = rig_connect(&r);
     rig_settle(&r);
     PP_CHECK(rig_try_accept(&r, 0, 0) < 0);
@@ -176,7 +82,7 @@ PP_TEST_CASE(no_endpoint_hears_of_a_client_before_its_handshake)
 
 PP_TEST_CASE(a_slow_handshake_has_the_time_of_a_head)
 {
-    prepare(rig_defaults());
+    prepare(rig_defaults(), tls_door);
     int c = rig_connect(&r);
     rig_send_n(&r, c, "\x16\x03\x01", 3);
     rig_sleep(&r, 9000);
@@ -193,7 +99,7 @@ PP_TEST_CASE(a_slow_handshake_has_the_time_of_a_head)
 PP_TEST_CASE(an_open_tunnel_has_the_idle_time)
 {
     int c, o;
-    prepare(rig_defaults());
+    prepare(rig_defaults(), tls_door);
     SSL *peer = join(&c, &o);
     rig_sleep(&r, 60000);
     PP_CHECK_EQ(r.w.core.n_tunnel, 1);
@@ -208,7 +114,7 @@ PP_TEST_CASE(an_end_without_a_word_is_an_end_and_a_reset_a_reset)
 {
     int c, o;
     char byte;
-    prepare(rig_defaults());
+    prepare(rig_defaults(), tls_door);
     SSL *peer = join(&c, &o);
     say(peer, "half of it");
     rig_expect(&r, o, "half of it");
@@ -231,7 +137,7 @@ PP_TEST_CASE(an_end_without_a_word_is_an_end_and_a_reset_a_reset)
 PP_TEST_CASE(bytes_that_are_no_record_break_the_tunnel)
 {
     int c, o;
-    prepare(rig_defaults());
+    prepare(rig_defaults(), tls_door);
     SSL *peer = join(&c, &o);
     say(peer, "good");
     rig_expect(&r, o, "good");
@@ -250,7 +156,7 @@ PP_TEST_CASE(the_end_comes_after_all_bytes_however_slowly_they_are_read)
     struct rig_conf small = rig_defaults();
     small.door_sndbuf = 4608;
     int c, o;
-    prepare(small);
+    prepare(small, tls_door);
     for (int round = 0; round < 24; round++) {
         SSL *peer = join(&c, &o);
         size_t sent = 0, got = 0, want = 1000000 + (size_t)round * 173;
@@ -293,7 +199,7 @@ PP_TEST_CASE(a_slow_endpoint_gets_everything_that_a_client_had_sent)
     struct rig_conf small = rig_defaults();
     small.origin_rcvbuf = 4096;
     int c, o, n, end = 0;
-    prepare(small);
+    prepare(small, tls_door);
     SSL *peer = join(&c, &o);
     SSL_set_mode(peer, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     size_t sent = 0, got = 0, want = 6000000;
@@ -332,7 +238,7 @@ PP_TEST_CASE(the_name_chooses_the_upstream_before_the_handshake)
     named.origins = 2;
     named.server_name[0].name = "b.example";
     named.server_name[0].origin = 1;
-    prepare(named);
+    prepare(named, tls_door);
     int c = rig_connect(&r);
     SSL *peer = speak(c);
     SSL_set_tlsext_host_name(peer, "b.example");
@@ -348,7 +254,7 @@ PP_TEST_CASE(the_name_chooses_the_upstream_before_the_handshake)
 
 PP_TEST_CASE(running_out_of_memory_ends_the_connection_and_no_more)
 {
-    prepare(rig_defaults());
+    prepare(rig_defaults(), tls_door);
     for (long left = 0; left < 12; left++) {
         int c = rig_connect(&r);
         SSL *peer = speak(c);

@@ -119,9 +119,15 @@ upstreams: {{app: {{endpoints: '127.0.0.1:1'{upstream}}}}}
     return [str(fault) for fault in inspect_texts([("f.yaml", text)]).faults]
 
 
-def test_a_tunnel_does_not_only_look_encrypted() -> None:
-    (fault,) = tunnel_faults("", ", tls: true")
-    assert "upstreams.app.tls: the tcp listener db sends here" in fault
+def test_a_tunnel_may_speak_tls_to_its_endpoints() -> None:
+    assert tunnel_faults("", ", tls: {verify: off}") == []
+
+
+def test_tls_that_is_passed_on_is_not_encrypted_again() -> None:
+    (fault,) = tunnel_faults(", sni: {a.example: app}", ", tls: {verify: off}")
+    assert 'listeners.db.sni."a.example": "app" has `tls`, and TLS connections go there' in fault
+    opened = tunnel_faults(f", sni: {{a.example: app}}, tls: {{{PAIR}}}", ", tls: {verify: off}")
+    assert not [fault for fault in opened if "sni" in fault]
 
 
 def test_a_tunnel_may_speak_tls_to_clients_who_have_a_time_for_it() -> None:
