@@ -5,9 +5,6 @@ from pyproxy._capi.base cimport pp_bool, pp_span
 
 
 cdef extern from "io/tls_lib.h" nogil:
-    enum:
-        PP_TLS_VERSION_1_2
-        PP_TLS_VERSION_1_3
     struct pp_tls_lib:
         pass
     struct pp_tls_settings:
@@ -23,10 +20,6 @@ cdef extern from "io/tls_lib.h" nogil:
 
 
 cdef extern from "io/tls_conf.h" nogil:
-    enum:
-        PP_TLS_CLIENT_NONE
-        PP_TLS_CLIENT_OPTIONAL
-        PP_TLS_CLIENT_REQUIRED
     struct pp_tls_conf_params:
         pp_tls_settings settings
         pp_span scope

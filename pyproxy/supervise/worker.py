@@ -23,13 +23,14 @@ from typing import Any, NamedTuple, TypeVar
 import uvloop
 
 from pyproxy import log
-from pyproxy._engine import Engine, Snapshot, SnapshotBuilder, load_tls
+from pyproxy._engine import Engine, ListenerTls, Snapshot, SnapshotBuilder, load_tls
 from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
-from pyproxy.config.compile_tls import replace_listener_tls
+from pyproxy.config.compile_tls import server_settings
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
 from pyproxy.tls.api import finder
+from pyproxy.tls.names import choices
 
 from . import blob, logfiles, privileges
 from .channel import Channel, ChannelError, Kind, Message
@@ -268,7 +269,11 @@ class Worker:
     def _on_certificates(self, message: Message) -> None:
         try:
             for name, listener in blob.unpack(message.fds[0]).listeners.items():
-                replace_listener_tls(self._engine, name, listener)
+                assert listener.tls is not None
+                tls = ListenerTls(name, server_settings(listener, listener.tls))
+                for names, pairs in choices(listener.tls.certificates):
+                    tls.add(names, pairs)
+                self._engine.replace_listener_tls(name, tls)
         except Exception:
             # Whoever comes in our place begins with them.
             self._log.exception("the new certificates cannot be served here")
