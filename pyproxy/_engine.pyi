@@ -40,11 +40,14 @@ class ListenerTls:
 
         `load_tls` comes before. ValueError: what the library refuses.
         """
-    def add(self, names: Sequence[str], pairs: Sequence[tuple[bytes, bytes, bytes]]) -> None:
+    def add(
+        self, names: Sequence[str], pairs: Sequence[tuple[bytes, bytes, bytes]], by: str = ""
+    ) -> None:
         """A certificate for host names or wildcards ("*.a.example"): key pairs of different types,
         each (chain PEM, key PEM, OCSP response in DER or b"").
 
         The first one serves what no name matches; of two with the same name the first counts.
+        `by` is what endpoints are told of us beside the certificate of a client.
         ValueError: what the library refuses.
         """
 

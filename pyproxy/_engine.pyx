@@ -703,9 +703,10 @@ cdef object fill_settings(pp_tls_settings *s, agreement):
 
 cdef int name_client(pp_client_tls *ct) except? -1:
     """Tell endpoints of the certificate that a client has shown."""
-    from pyproxy.tls.peer import forwarded, peer_of
+    from pyproxy.tls.forwarded import forwarded
+    from pyproxy.tls.peer import peer_of
     cdef pp_span text
-    keep = borrow(forwarded(peer_of(ct.der.p[:ct.der.n])), &text)
+    keep = borrow(forwarded(peer_of(ct.der.p[:ct.der.n]), text_of(ct.facts.by)), &text)
     return pp_client_tls_set_forwarded(ct, text)
 
 
@@ -747,7 +748,7 @@ cdef class ListenerTls:
         self._p = NULL
         self._count = 0
 
-    def add(self, names, pairs):
+    def add(self, names, pairs, str by not None=""):
         cdef pp_tls_conf *conf = self._draft()
         cdef pp_tls_why why
         cdef pp_span a, b, c
@@ -757,6 +758,8 @@ cdef class ListenerTls:
         for name in names:
             keep = borrow(name, &a)
             check_tls(pp_tls_conf_name(conf, a, &why), &why, where)
+        keep = borrow(by, &a)
+        check(pp_tls_conf_set_by(conf, a))
         for chain, key, ocsp in pairs:
             keep = borrow(chain, &a), borrow(key, &b), borrow(ocsp, &c)
             check_tls(pp_tls_conf_pair(conf, a, b, c, &why), &why, where)

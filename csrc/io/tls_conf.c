@@ -25,6 +25,7 @@ struct entry {
     struct ssl_ctx_st *setup;
     struct staple staple[PAIRS_MAX];
     unsigned n_pair;
+    struct pp_span by; /* owned */
     struct entry *next;
 };
 
@@ -151,6 +152,7 @@ static void free_entry(struct entry *e)
         api->SSL_CTX_free(e->setup);
     for (unsigned i = 0; i < e->n_pair; i++)
         pp_mem_free(e->staple[i].p);
+    pp_mem_free((char *)(uintptr_t)e->by.p);
     pp_mem_free(e);
 }
 
@@ -311,6 +313,12 @@ int pp_tls_conf_add(struct pp_tls_conf *conf, struct pp_tls_why *why)
     return PP_OK;
 }
 
+int pp_tls_conf_set_by(struct pp_tls_conf *conf, struct pp_span text)
+{
+    pp_mem_free((char *)(uintptr_t)conf->last->by.p);
+    return copy_of(text, &conf->last->by) ? PP_OK : PP_ENOMEM;
+}
+
 int pp_tls_conf_name(struct pp_tls_conf *conf, struct pp_span name, struct pp_tls_why *why)
 {
     char lower[NAME_BYTES];
@@ -361,6 +369,11 @@ int pp_tls_conf_pair(struct pp_tls_conf *conf, struct pp_span chain, struct pp_s
 }
 
 /* ---- connections ---- */
+
+struct pp_span pp_tls_conf_by(const struct pp_tls_conf *conf, const char *host)
+{
+    return find(conf, host)->by;
+}
 
 struct ssl_st *pp_tls_conf_open(struct pp_tls_conf *conf)
 {

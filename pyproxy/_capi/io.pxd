@@ -32,6 +32,7 @@ cdef extern from "io/tls_conf.h" nogil:
     int pp_tls_conf_new(pp_tls_lib *lib, const pp_tls_conf_params *params, pp_tls_why *why,
                         pp_tls_conf **out)
     int pp_tls_conf_add(pp_tls_conf *conf, pp_tls_why *why)
+    int pp_tls_conf_set_by(pp_tls_conf *conf, pp_span text)
     int pp_tls_conf_name(pp_tls_conf *conf, pp_span name, pp_tls_why *why)
     int pp_tls_conf_pair(pp_tls_conf *conf, pp_span chain, pp_span key, pp_span ocsp,
                          pp_tls_why *why)

@@ -232,8 +232,8 @@ class _Compiler:
 
     def add_tls(self, number: int, listener: Listener, section: Tls) -> Iterator[None]:
         tls = _at(listener, self.builder.begin_tls, number, server_settings(listener, section))
-        for names, pairs in choices(section.certificates):
-            _at(listener, tls.add, names, pairs)
+        for choice in choices(section.certificates):
+            _at(listener, tls.add, *choice)
             yield None
         self.builder.set_listener_tls(number, tls)
 

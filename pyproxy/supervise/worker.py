@@ -271,8 +271,8 @@ class Worker:
             for name, listener in blob.unpack(message.fds[0]).listeners.items():
                 assert listener.tls is not None
                 tls = ListenerTls(name, server_settings(listener, listener.tls))
-                for names, pairs in choices(listener.tls.certificates):
-                    tls.add(names, pairs)
+                for choice in choices(listener.tls.certificates):
+                    tls.add(*choice)
                 self._engine.replace_listener_tls(name, tls)
         except Exception:
             # Whoever comes in our place begins with them.

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 import socket
+from typing import NamedTuple
 
 from pyproxy.config.faults import Report
 from pyproxy.config.model import Config
 from pyproxy.config.sections_tls import Certificate, PairRead
 from pyproxy.errors import Fault
+from pyproxy.tls.forwarded import by
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})")
 _MAX_NAME = 253
 
-# What the engine takes: names, and pairs of chain, key and OCSP response.
-Choice = tuple[list[str], list[tuple[bytes, bytes, bytes]]]
+
+class Choice(NamedTuple):
+    """What the engine takes (`ListenerTls.add`)."""
+
+    names: list[str]
+    pairs: list[tuple[bytes, bytes, bytes]]
+    by: str
 
 
 def is_host(name: str) -> bool:
@@ -67,7 +74,11 @@ def choices(certificates: tuple[Certificate, ...]) -> list[Choice]:
     default = max((g for g in groups if g[0] == 0), key=len, default=(0,))
     groups = {default: groups.pop(default, []), **groups}
     return [
-        ([name for name in names if name], [_bytes(certificates[i]) for i in members])
+        Choice(
+            [name for name in names if name],
+            [_bytes(certificates[i]) for i in members],
+            by(dict.fromkeys(uri for i in members for uri in _pair(certificates[i]).facts.uris)),
+        )
         for members, names in groups.items()
     ]
 

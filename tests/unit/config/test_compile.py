@@ -374,7 +374,7 @@ def test_a_listener_gets_its_certificates_and_the_defaults():
     (((number, settings), _),) = recorder.of("begin_tls")
     assert number == 0
     pair = (pki.server.cert.read_bytes(), pki.server.key.read_bytes(), b"")
-    assert recorder.of("add") == [((["localhost", "app.test", "www.app.test"], [pair]), {})]
+    assert recorder.of("add") == [((["localhost", "app.test", "www.app.test"], [pair], ""), {})]
     assert recorder.of("set_listener_tls") == [((0, recorder), {})]
     assert settings == ServerSettings(Agreement(alpn=b"\x02h2\x08http/1.1"))
 
