@@ -20,6 +20,14 @@ def load_tls(address_of: Callable[[str], int]) -> None:
     nothing. OSError: a function is missing.
     """
 
+def set_ticket_keys(keys: bytes) -> bool:
+    """Make session tickets with the first of these keys from now on, and open them with all.
+
+    1 to 3 keys of 80 random bytes, one behind the other, for this process and those that are forked
+    from it; those from before are forgotten. False: the TLS library keeps to keys of its own, or is
+    not loaded. OSError: not whole keys.
+    """
+
 @final
 class Snapshot:
     """An immutable compiled configuration.

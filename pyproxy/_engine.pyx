@@ -686,6 +686,18 @@ def load_tls(address_of):
     check(rc)
 
 
+def set_ticket_keys(bytes keys not None):
+    cdef pp_span s
+    if tls_lib == NULL:
+        return False
+    keep = borrow(keys, &s)
+    cdef int rc = pp_tls_ticket_use(tls_lib, s)
+    if rc == PP_ENOENT:
+        return False
+    check(rc)
+    return True
+
+
 cdef int check_tls(int rc, const pp_tls_why *why, str where="") except -1:
     if rc == PP_EINVAL:
         raise ValueError(where + (<const char *>why.text).decode("utf-8", "replace"))

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "io/fd.h"
+#include "io/tls_ticket.h"
 
 /* AES-128 first: its key is long enough for every session, and it is the cheapest where the CPU
  * knows AES; clients without that ask for ChaCha20 first and get it. */
@@ -31,7 +32,7 @@ static const struct row rows[] = {
     PP_TLS_API_LIST(API_ROW)
 #undef API_ROW
 #define API_ROW(name, returns, parameters) {#name, offsetof(struct pp_tls_api, name), true},
-        PP_TLS_API_OPTIONAL(API_ROW)
+        PP_TLS_API_OPTIONAL(API_ROW) PP_TLS_API_TICKETS(API_ROW)
 #undef API_ROW
 };
 PP_STATIC_ASSERT(sizeof(uintptr_t) == sizeof(void (*)(void)), "an address is a pointer");
@@ -123,6 +124,7 @@ void pp_tls_lib_free(struct pp_tls_lib *lib)
 {
     if (lib == NULL)
         return;
+    pp_tls_ticket_drop(lib);
     if (lib->base != NULL)
         lib->api.SSL_CTX_free(lib->base);
     pp_mem_free(lib->in);

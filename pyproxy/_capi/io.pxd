@@ -19,6 +19,10 @@ cdef extern from "io/tls_lib.h" nogil:
     int pp_tls_lib_new(const uintptr_t *address, pp_tls_lib **out, const char **missing)
 
 
+cdef extern from "io/tls_ticket.h" nogil:
+    int pp_tls_ticket_use(pp_tls_lib *lib, pp_span keys)
+
+
 cdef extern from "io/tls_conf.h" nogil:
     struct pp_tls_conf_params:
         pp_tls_settings settings

@@ -23,7 +23,14 @@ from typing import Any, NamedTuple, TypeVar
 import uvloop
 
 from pyproxy import log
-from pyproxy._engine import Engine, ListenerTls, Snapshot, SnapshotBuilder, load_tls
+from pyproxy._engine import (
+    Engine,
+    ListenerTls,
+    Snapshot,
+    SnapshotBuilder,
+    load_tls,
+    set_ticket_keys,
+)
 from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
 from pyproxy.config.compile_tls import server_settings
 from pyproxy.config.model import Config
@@ -87,11 +94,19 @@ def verify_filters(
 def prepare_tls() -> None:
     """Make what every worker needs of TLS, before the first of them is forked.
 
-    The keys of session tickets are made here, so that each worker can resume what another began;
-    there is no way to give them to a worker later. Hence also where nothing speaks TLS yet: a
-    reload may bring the first listener that does.
+    The library's own keys of session tickets are made here, for want of better ones
+    (`use_ticket_keys`), so that each worker can resume what another began. Hence also where nothing
+    speaks TLS yet: a reload may bring the first listener that does.
     """
-    load_tls(finder())
+    with finder() as address_of:
+        load_tls(address_of)
+
+
+def use_ticket_keys(keys: Sequence[bytes]) -> bool:
+    """Have this process, and those that are forked from it, make session tickets with the first of
+    <keys> and open them with all. False: the TLS library keeps to its own.
+    """
+    return set_ticket_keys(b"".join(keys))
 
 
 class Worker:
@@ -279,6 +294,9 @@ class Worker:
             self._log.exception("the new certificates cannot be served here")
             self._say(Kind.LEAVING)
 
+    def _on_ticket_keys(self, message: Message) -> None:
+        use_ticket_keys([bytes.fromhex(text) for text in message.body["keys"]])
+
     def _on_abandon(self, message: Message) -> None:
         self._forget()
 
@@ -338,6 +356,7 @@ _ACTIONS: dict[Kind, Callable[[Worker, Message], None]] = {
     Kind.SWITCH: Worker._on_switch,
     Kind.ABANDON: Worker._on_abandon,
     Kind.CERTIFICATES: Worker._on_certificates,
+    Kind.TICKET_KEYS: Worker._on_ticket_keys,
     Kind.ARRIVALS: Worker._on_arrivals,
     Kind.HAND_OVER: Worker._on_hand_over,
 }
