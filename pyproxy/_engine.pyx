@@ -698,6 +698,10 @@ def set_ticket_keys(bytes keys not None):
     return True
 
 
+def sweep_tls():
+    return tls_lib != NULL and pp_tls_conf_sweep(tls_lib, 16)
+
+
 cdef int check_tls(int rc, const pp_tls_why *why, str where="") except -1:
     if rc == PP_EINVAL:
         raise ValueError(where + (<const char *>why.text).decode("utf-8", "replace"))

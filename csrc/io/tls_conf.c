@@ -14,6 +14,10 @@
 #define DIGEST_BYTES 32
 #define PAIRS_MAX 4
 
+/* Certificates: 30 us each. */
+#define FREED_AT_ONCE 16
+#define FREED_BY_THE_WAY 4
+
 struct staple {
     unsigned char leaf[DIGEST_BYTES]; /* SHA-256 of its certificate */
     char *p;
@@ -33,6 +37,7 @@ struct pp_tls_conf {
     struct pp_tls_lib *lib;
     uint32_t refs;
     struct entry *first, *last;
+    struct pp_tls_conf *next_unused;
     struct pp_map names;
     uint64_t options; /* of a connection */
     int verify;
@@ -162,15 +167,9 @@ struct pp_tls_conf *pp_tls_conf_ref(struct pp_tls_conf *conf)
     return conf;
 }
 
-void pp_tls_conf_unref(struct pp_tls_conf *conf)
+/* Without its entries. */
+static void free_conf(struct pp_tls_conf *conf)
 {
-    if (conf == NULL || --conf->refs > 0)
-        return;
-    while (conf->first != NULL) {
-        struct entry *e = conf->first;
-        conf->first = e->next;
-        free_entry(e);
-    }
     pp_map_fini(&conf->names);
     const struct pp_tls_conf_params *p = &conf->params;
     const struct pp_span owned[] = {
@@ -185,6 +184,32 @@ void pp_tls_conf_unref(struct pp_tls_conf *conf)
     for (size_t i = 0; i < PP_COUNT_OF(owned); i++)
         pp_mem_free((char *)(uintptr_t)owned[i].p);
     pp_mem_free(conf);
+}
+
+bool pp_tls_conf_sweep(struct pp_tls_lib *lib, uint32_t n)
+{
+    while (lib->unused != NULL) {
+        struct pp_tls_conf *conf = lib->unused;
+        while (conf->first != NULL) {
+            if (n-- == 0)
+                return true;
+            struct entry *e = conf->first;
+            conf->first = e->next;
+            free_entry(e);
+        }
+        lib->unused = conf->next_unused;
+        free_conf(conf);
+    }
+    return false;
+}
+
+void pp_tls_conf_unref(struct pp_tls_conf *conf)
+{
+    if (conf == NULL || --conf->refs > 0)
+        return;
+    conf->next_unused = conf->lib->unused;
+    conf->lib->unused = conf;
+    (void)pp_tls_conf_sweep(conf->lib, FREED_AT_ONCE);
 }
 
 struct pp_tls_lib *pp_tls_conf_lib(const struct pp_tls_conf *conf)
@@ -378,6 +403,8 @@ struct pp_span pp_tls_conf_by(const struct pp_tls_conf *conf, const char *host)
 struct ssl_st *pp_tls_conf_open(struct pp_tls_conf *conf)
 {
     const struct pp_tls_api *api = &conf->lib->api;
+    if (conf->lib->unused != NULL)
+        (void)pp_tls_conf_sweep(conf->lib, FREED_BY_THE_WAY);
     struct ssl_st *ssl = api->SSL_new(conf->lib->base);
     if (ssl == NULL)
         return NULL;

@@ -55,8 +55,12 @@ int pp_tls_conf_pair(struct pp_tls_conf *conf, struct pp_span chain, struct pp_s
 
 /* One more reference to <conf>, which is returned. */
 struct pp_tls_conf *pp_tls_conf_ref(struct pp_tls_conf *conf);
-/* The last one frees it. NULL is fine. */
+/* The last one frees it: a few certificates at once, and the rest, which would take as long as many
+ * requests, little by little (pp_tls_conf_sweep). NULL is fine. */
 void pp_tls_conf_unref(struct pp_tls_conf *conf);
+/* Free <n> more certificates of those that nobody uses any more. True: there are others left. New
+ * connections do so too. */
+bool pp_tls_conf_sweep(struct pp_tls_lib *lib, uint32_t n);
 
 /* A server connection, without BIOs. NULL when memory is out. */
 struct ssl_st *pp_tls_conf_open(struct pp_tls_conf *conf) PP_MUST_USE;

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "io/fd.h"
+#include "io/tls_conf.h"
 #include "io/tls_ticket.h"
 
 /* AES-128 first: its key is long enough for every session, and it is the cheapest where the CPU
@@ -124,6 +125,7 @@ void pp_tls_lib_free(struct pp_tls_lib *lib)
 {
     if (lib == NULL)
         return;
+    (void)pp_tls_conf_sweep(lib, UINT32_MAX);
     pp_tls_ticket_drop(lib);
     if (lib->base != NULL)
         lib->api.SSL_CTX_free(lib->base);

@@ -26,6 +26,7 @@ struct pp_tls_lib {
     char *in;                       /* scratch: ciphertext as the socket gave it */
     char *stage;                    /* scratch: plaintext of one record, collected */
     char *drain;                    /* scratch: where bytes go that were sent */
+    struct pp_tls_conf *unused;     /* whose certificates are still to be freed (tls_conf.h) */
     struct pp_tls_tickets *tickets; /* keys from outside (tls_ticket.h); NULL: the library's own */
 };
 

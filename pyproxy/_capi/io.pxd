@@ -1,5 +1,5 @@
 # C declarations of csrc/io: names as in C, only what is used.
-from libc.stdint cimport uint8_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uintptr_t
 
 from pyproxy._capi.base cimport pp_bool, pp_span
 
@@ -41,6 +41,7 @@ cdef extern from "io/tls_conf.h" nogil:
     int pp_tls_conf_pair(pp_tls_conf *conf, pp_span chain, pp_span key, pp_span ocsp,
                          pp_tls_why *why)
     void pp_tls_conf_unref(pp_tls_conf *conf)
+    pp_bool pp_tls_conf_sweep(pp_tls_lib *lib, uint32_t n)
 
 
 cdef extern from "io/tls_client.h" nogil:

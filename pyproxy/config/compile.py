@@ -24,7 +24,7 @@ from pyproxy.config.model import (
 from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.config.sections_tls import Tls
 from pyproxy.errors import ConfigError
-from pyproxy.tls.names import choices
+from pyproxy.tls.names import choice_steps
 
 if TYPE_CHECKING:
     from pyproxy._engine import Snapshot, SnapshotBuilder
@@ -232,8 +232,9 @@ class _Compiler:
 
     def add_tls(self, number: int, listener: Listener, section: Tls) -> Iterator[None]:
         tls = _at(listener, self.builder.begin_tls, number, server_settings(listener, section))
-        for choice in choices(section.certificates):
-            _at(listener, tls.add, *choice)
+        for choice in choice_steps(section.certificates):
+            if choice is not None:
+                _at(listener, tls.add, *choice)
             yield None
         self.builder.set_listener_tls(number, tls)
 

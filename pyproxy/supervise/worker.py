@@ -30,6 +30,7 @@ from pyproxy._engine import (
     SnapshotBuilder,
     load_tls,
     set_ticket_keys,
+    sweep_tls,
 )
 from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
 from pyproxy.config.compile_tls import server_settings
@@ -37,7 +38,7 @@ from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
 from pyproxy.tls.api import finder
-from pyproxy.tls.names import choices
+from pyproxy.tls.names import choice_steps
 
 from . import blob, logfiles, privileges
 from .channel import Channel, ChannelError, Kind, Message
@@ -120,6 +121,9 @@ class Worker:
         self._doors: dict[int, int] = {}
         self._pending: tuple[int, Snapshot] | None = None
         self._building: asyncio.Task[None] | None = None
+        # Those at work on new certificates, in the order of their arrival.
+        self._replacing: list[asyncio.Task[None]] = []
+        self._tidying: asyncio.Task[None] | None = None
         self._arrivals: list[Arrivals] = []
         self._drain: Drain | None = None
 
@@ -279,20 +283,37 @@ class Worker:
             # Whoever comes in our place begins with the new configuration.
             self._log.exception("the new configuration cannot be served here")
             self._say(Kind.LEAVING)
+        # It was read after the certificates that somebody may still be at work on.
+        for task in self._replacing:
+            task.cancel()
         self._say(Kind.SWITCHED, message.body)
+        self._tidying = self._loop.create_task(_tidy())
 
     def _on_certificates(self, message: Message) -> None:
+        fd = os.dup(message.fds[0])
+        task = self._loop.create_task(self._replace(fd, list(self._replacing)))
+        task.add_done_callback(lambda _: os.close(fd))
+        task.add_done_callback(self._replacing.remove)
+        self._replacing.append(task)
+
+    async def _replace(self, fd: int, earlier: list[asyncio.Task[None]]) -> None:
+        """Serve the certificates of a configuration in memory, read a little at a time."""
         try:
-            for name, listener in blob.unpack(message.fds[0]).listeners.items():
+            if earlier:
+                await asyncio.wait(earlier)
+            for name, listener in (await _in_steps(blob.unpack_steps(fd))).listeners.items():
                 assert listener.tls is not None
                 tls = ListenerTls(name, server_settings(listener, listener.tls))
-                for choice in choices(listener.tls.certificates):
-                    tls.add(*choice)
+                for choice in choice_steps(listener.tls.certificates):
+                    if choice is not None:
+                        tls.add(*choice)
+                    await asyncio.sleep(0)
                 self._engine.replace_listener_tls(name, tls)
         except Exception:
             # Whoever comes in our place begins with them.
             self._log.exception("the new certificates cannot be served here")
             self._say(Kind.LEAVING)
+        await _tidy()
 
     def _on_ticket_keys(self, message: Message) -> None:
         use_ticket_keys([bytes.fromhex(text) for text in message.body["keys"]])
@@ -344,6 +365,12 @@ async def _in_steps(steps: Iterator[_T | None]) -> _T:
             return result
         await asyncio.sleep(0)
     raise AssertionError("the last step has the result")
+
+
+async def _tidy() -> None:
+    """Free what TLS listeners of the past have left; the loop has its turn meanwhile."""
+    for _ in iter(sweep_tls, False):
+        await asyncio.sleep(0)
 
 
 _ACTIONS: dict[Kind, Callable[[Worker, Message], None]] = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pyproxy.config.load import loads
 from pyproxy.config.sections_tls import Certificate
 from pyproxy.errors import ConfigError
-from pyproxy.tls.names import choices, host_fault
+from pyproxy.tls.names import Choice, choice_steps, host_fault
 from pyproxy.tls.pairs import Source, read_pair
 from testenv.certificates import certificates
 
@@ -17,6 +18,10 @@ PKI = certificates()
 def held(pair, hosts=()) -> Certificate:
     read = read_pair(Source(pair.cert.read_bytes(), "c"), Source(pair.key.read_bytes(), "k"))
     return Certificate(cert="c", key="k", hosts=hosts, read=read)
+
+
+def choices(certificates: tuple[Certificate, ...]) -> list[Choice]:
+    return [choice for choice in choice_steps(certificates) if choice is not None]
 
 
 def chosen(*certificates: Certificate) -> list[tuple[list[str], int]]:
@@ -94,3 +99,11 @@ routes: [{respond: {}}]
 def test_a_certificate_with_a_uri_tells_endpoints_who_we_are() -> None:
     first, second = choices((held(PKI.alice), held(PKI.server)))
     assert (first.by, second.by) == ("By=spiffe://test/alice", "")
+
+
+def test_many_certificates_are_sorted_in_steps() -> None:
+    one = held(PKI.server)
+    many = tuple(msgspec.structs.replace(one, hosts=(f"h{i}.test",)) for i in range(200))
+    steps = list(choice_steps(many))
+    assert [step.names for step in steps if step] == [[f"h{i}.test"] for i in range(200)]
+    assert sum(step is None for step in steps) == 12
