@@ -141,7 +141,8 @@ struct engine_st;
       (struct evp_cipher_ctx_st *, const struct evp_cipher_st *, struct engine_st *,               \
        const unsigned char *, const unsigned char *, int))                                         \
     X(EVP_aes_256_cbc, const struct evp_cipher_st *, (void))                                       \
-    X(RAND_bytes, int, (unsigned char *, int))
+    X(RAND_bytes, int, (unsigned char *, int))                                                     \
+    X(SSL_CTX_set_num_tickets, int, (struct ssl_ctx_st *, size_t))
 
 struct pp_tls_api {
 #define PP_TLS_API_MEMBER(name, returns, parameters) returns(*name) parameters;

@@ -15,7 +15,7 @@ struct param {
 
 #define IV_BYTES 16 /* of AES in CBC mode */
 
-enum { FAILED = -1, UNKNOWN = 0, GOOD = 1, GOOD_BUT_OLD = 2 };
+enum { FAILED = -1, UNKNOWN = 0, GOOD = 1, TO_BE_RENEWED = 2 };
 
 struct pp_tls_tickets {
     struct pp_tls_lib *lib;
@@ -61,7 +61,10 @@ static int on_ticket(struct ssl_st *ssl, unsigned char *name, unsigned char *iv,
     if (api->EVP_CipherInit_ex(cipher, api->EVP_aes_256_cbc(), NULL, key->aes, iv, seal) != 1 ||
         !set_hmac(api, mac, key))
         return FAILED;
-    return i == 0 ? GOOD : GOOD_BUT_OLD;
+    /* A ticket of TLS 1.3 is good for one connection (RFC 8446 appendix C.4): there is a new one.
+     */
+    bool once = strcmp(api->SSL_get_version(ssl), "TLSv1.3") == 0;
+    return i == 0 && (seal || !once) ? GOOD : TO_BE_RENEWED;
 }
 
 static bool is_able(const struct pp_tls_api *api)

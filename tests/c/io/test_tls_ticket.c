@@ -143,6 +143,30 @@ PP_TEST_CASE(an_old_key_opens_but_makes_no_tickets)
     }
 }
 
+static unsigned tickets;
+
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    tickets++;
+    return 0;
+}
+
+PP_TEST_CASE(a_handshake_costs_one_ticket)
+{
+    SSL_SESSION *session = NULL;
+    prepare(TLS1_3_VERSION);
+    SSL_CTX_set_session_cache_mode(peer_ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(peer_ctx, on_session);
+    start(some(0, 2));
+    PP_CHECK(!resumes(&session));
+    PP_CHECK_EQ(tickets, 1);
+    PP_CHECK(resumes(&session));
+    PP_CHECK_EQ(tickets, 2);
+    stop();
+    SSL_SESSION_free(session);
+    finish();
+}
+
 PP_TEST_CASE(only_whole_keys_are_taken)
 {
     prepare(TLS1_3_VERSION);
