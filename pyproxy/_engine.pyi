@@ -8,6 +8,7 @@ from typing_extensions import Buffer
 
 from pyproxy.filters.announced import ProxyProtocol
 from pyproxy.tls.client import ClientTls
+from pyproxy.tls.settings import ClientSettings, ServerSettings
 
 _T = TypeVar("_T")
 
@@ -19,12 +20,50 @@ def load_tls(address_of: Callable[[str], int]) -> None:
     nothing. OSError: a function is missing.
     """
 
+def set_ticket_keys(keys: bytes) -> bool:
+    """Make session tickets with the first of these keys from now on, and open them with all.
+
+    1 to 3 keys of 80 random bytes, one behind the other, for this process and those that are forked
+    from it; those from before are forgotten. False: the TLS library keeps to keys of its own, or is
+    not loaded. OSError: not whole keys.
+    """
+
+def sweep_tls() -> bool:
+    """Free some more of what `ListenerTls` that nobody uses any more have left.
+
+    Half a millisecond. True: there is more.
+    """
+
 @final
 class Snapshot:
     """An immutable compiled configuration.
 
     Made by `SnapshotBuilder.finish`, given to `Engine.install`.
     """
+
+@final
+class ListenerTls:
+    """TLS of one listener in the making.
+
+    It is complete when a snapshot or an engine takes it, and has then let go of it. Certificates
+    are added one by one, because a thousand at once would keep requests waiting.
+    """
+
+    def __init__(self, listener: str, settings: ServerSettings) -> None:
+        """`listener` is the name of the one whose sessions may resume here.
+
+        `load_tls` comes before. ValueError: what the library refuses.
+        """
+    def add(
+        self, names: Sequence[str], pairs: Sequence[tuple[bytes, bytes, bytes]], by: str = ""
+    ) -> None:
+        """A certificate for host names or wildcards ("*.a.example"): key pairs of different types,
+        each (chain PEM, key PEM, OCSP response in DER or b"").
+
+        The first one serves what no name matches; of two with the same name the first counts.
+        `by` is what endpoints are told of us beside the certificate of a client.
+        ValueError: what the library refuses.
+        """
 
 @final
 class SnapshotBuilder:
@@ -98,31 +137,10 @@ class SnapshotBuilder:
 
         The listener is then one of plain TCP.
         """
-    def set_listener_tls(
-        self,
-        listener: int,
-        certificates: Sequence[tuple[Sequence[str], Sequence[tuple[bytes, bytes, bytes]]]],
-        *,
-        min_version: str = "1.2",
-        max_version: str = "1.3",
-        ciphers: str = "",
-        ciphersuites: str = "",
-        groups: str = "",
-        alpn: Sequence[str] = ("http/1.1",),
-        client_auth: str = "none",
-        client_ca: bytes = b"",
-        key_log: str = "",
-    ) -> None:
-        """Speak TLS on a listener.
-
-        Each of `certificates` is (names, pairs): host names or wildcards ("*.a.example"), and key
-        pairs of different types for them, (chain PEM, key PEM, OCSP response in DER or b""). The
-        first serves what no name matches; of two with the same name the first counts. "" stands
-        for the defaults of io/tls_lib.c. `client_auth`: "none", "optional", "required"; it needs
-        `client_ca` (PEM). `key_log` is a file for debugging (SSLKEYLOGFILE).
-
-        `load_tls` comes before.
-        """
+    def begin_tls(self, listener: int, settings: ServerSettings) -> ListenerTls:
+        """A `ListenerTls` for a listener of this snapshot."""
+    def set_listener_tls(self, listener: int, tls: ListenerTls) -> None:
+        """Speak TLS on a listener. ValueError: there is no certificate."""
     def add_upstream(
         self,
         name: str,
@@ -149,30 +167,8 @@ class SnapshotBuilder:
 
         `proxy_protocol`: version of the header that new connections begin with; 0: none.
         """
-    def set_upstream_tls(
-        self,
-        upstream: int,
-        *,
-        server_name: str = "",
-        verify: bool = True,
-        ca: bytes = b"",
-        ca_dir: str = "",
-        chain: bytes = b"",
-        key: bytes = b"",
-        min_version: str = "1.2",
-        max_version: str = "1.3",
-        ciphers: str = "",
-        ciphersuites: str = "",
-        groups: str = "",
-        alpn: Sequence[str] = (),
-        key_log: str = "",
-    ) -> None:
-        """Speak TLS to an upstream's endpoints.
-
-        Their certificates must be signed by one of `ca` (PEM) or of the hashed directory `ca_dir`,
-        and made for `server_name`, or for each endpoint's own; unless `verify` is off. `chain` and
-        `key` (PEM) are our own certificate. The rest is as in `set_listener_tls`.
-        """
+    def set_upstream_tls(self, upstream: int, settings: ClientSettings) -> None:
+        """Speak TLS to an upstream's endpoints. `load_tls` comes before."""
     def add_endpoint(
         self,
         upstream: int,
@@ -441,23 +437,9 @@ class Engine:
     def connections(self) -> int: ...
     @property
     def exchanges(self) -> int: ...
-    def replace_listener_tls(
-        self,
-        listener: str,
-        certificates: Sequence[tuple[Sequence[str], Sequence[tuple[bytes, bytes, bytes]]]],
-        *,
-        min_version: str = "1.2",
-        max_version: str = "1.3",
-        ciphers: str = "",
-        ciphersuites: str = "",
-        groups: str = "",
-        alpn: Sequence[str] = ("http/1.1",),
-        client_auth: str = "none",
-        client_ca: bytes = b"",
-        key_log: str = "",
-    ) -> None:
-        """As `SnapshotBuilder.set_listener_tls`, for a TLS listener of the installed snapshot: its
-        next connections use it, those that are open go on as they are.
+    def replace_listener_tls(self, listener: str, tls: ListenerTls) -> None:
+        """For a TLS listener of the installed snapshot: its next connections use <tls>, those that
+        are open go on as they are.
 
         `KeyError`: no such listener, or it is a plain one.
         """

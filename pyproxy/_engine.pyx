@@ -5,7 +5,6 @@ import asyncio
 import logging
 import os
 import select
-import socket
 import time
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -22,8 +21,7 @@ from pyproxy._capi.io cimport *
 from pyproxy._capi.proxy cimport *
 from pyproxy._capi.route cimport PP_ROUTER_ANY_METHOD, pp_router_capture_name, pp_router_methods
 from pyproxy._capi.wire cimport (PP_PROXYPROTO_IP4, PP_PROXYPROTO_NONE, PP_PROXYPROTO_UNIX,
-                                 pp_http_tok_method, pp_proxyproto, pp_proxyproto_end,
-                                 pp_proxyproto_next, pp_proxyproto_tlv)
+                                 pp_http_tok_method, pp_proxyproto, pp_proxyproto_end)
 from pyproxy._capi.worker cimport *
 
 from pyproxy.filters.base import Reply
@@ -62,14 +60,13 @@ cdef inline object bytes_of(pp_span s):
 
 
 cdef object end_of(const pp_proxyproto *h, const pp_proxyproto_end *end):
-    """One end of an announced connection: (IP address, port), path, or None."""
+    """One end of an announced connection: (packed IP address, port), path, or None."""
     if h.family == PP_PROXYPROTO_UNIX:
         return bytes_of(end.path)
     if h.family == PP_PROXYPROTO_NONE:
         return None
     size = 4 if h.family == PP_PROXYPROTO_IP4 else 16
-    packed = PyBytes_FromStringAndSize(<const char *>end.ip, size)
-    return socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, packed), end.port
+    return PyBytes_FromStringAndSize(<const char *>end.ip, size), end.port
 
 
 cdef inline object pair_of(const pp_http_field *f):
@@ -474,16 +471,11 @@ cdef class Exchange(_Part):
         cdef pp_exchange *x = self._live()
         if x.announced == NULL or x.announced.header.version == 0:
             return None
-        from pyproxy.filters.announced import ProxyProtocol
+        from pyproxy.filters.announced import header_of
 
         cdef pp_proxyproto *h = &x.announced.header
-        cdef pp_span rest = h.tlvs
-        cdef pp_proxyproto_tlv tlv
-        tlvs = []
-        while pp_proxyproto_next(&rest, &tlv):
-            tlvs.append((tlv.type, bytes_of(tlv.value)))
-        ends = end_of(h, &h.source), end_of(h, &h.destination)
-        return ProxyProtocol(h.version, *ends, tuple(tlvs))
+        return header_of(h.version, end_of(h, &h.source), end_of(h, &h.destination),
+                         bytes_of(h.tlvs))
 
     @property
     def listener(self):
@@ -670,10 +662,6 @@ cdef class _Waiting:
 # The library of this process, and of those that are forked from it; NULL before load_tls.
 cdef pp_tls_lib *tls_lib = NULL
 
-cdef dict TLS_VERSIONS = {"1.2": PP_TLS_VERSION_1_2, "1.3": PP_TLS_VERSION_1_3}
-cdef dict TLS_CLIENT_AUTH = {"none": PP_TLS_CLIENT_NONE, "optional": PP_TLS_CLIENT_OPTIONAL,
-                             "required": PP_TLS_CLIENT_REQUIRED}
-
 
 def load_tls(address_of):
     """Take the TLS library's functions; see the type stub."""
@@ -698,64 +686,99 @@ def load_tls(address_of):
     check(rc)
 
 
-cdef int check_tls(int rc, const pp_tls_why *why, str where) except -1:
+def set_ticket_keys(bytes keys not None):
+    cdef pp_span s
+    if tls_lib == NULL:
+        return False
+    keep = borrow(keys, &s)
+    cdef int rc = pp_tls_ticket_use(tls_lib, s)
+    if rc == PP_ENOENT:
+        return False
+    check(rc)
+    return True
+
+
+def sweep_tls():
+    return tls_lib != NULL and pp_tls_conf_sweep(tls_lib, 16)
+
+
+cdef int check_tls(int rc, const pp_tls_why *why, str where="") except -1:
     if rc == PP_EINVAL:
         raise ValueError(where + (<const char *>why.text).decode("utf-8", "replace"))
     return check(rc)
 
 
-cdef object alpn_list(alpn):
-    """The protocols as TLS sends them: each with its length before it."""
-    return b"".join(bytes((len(one),)) + one.encode("ascii") for one in alpn)
-
-
-cdef object fill_settings(pp_tls_settings *s, options):
-    """Take over versions, ciphers and groups; keep what is returned as long as <s>."""
+cdef object fill_settings(pp_tls_settings *s, agreement):
+    """Take over what both kinds of settings share; keep what is returned as long as <s>."""
     if tls_lib == NULL:
         raise RuntimeError("the TLS library is not loaded: load_tls comes first")
-    s.min_version = TLS_VERSIONS[options["min_version"]]
-    s.max_version = TLS_VERSIONS[options["max_version"]]
-    return (borrow(options["ciphers"], &s.ciphers), borrow(options["ciphersuites"], &s.ciphersuites),
-            borrow(options["groups"], &s.groups))
+    s.min_version, s.max_version = agreement.min_version, agreement.max_version
+    return (borrow(agreement.ciphers, &s.ciphers), borrow(agreement.groups, &s.groups),
+            borrow(agreement.ciphersuites, &s.ciphersuites))
 
 
 cdef int name_client(pp_client_tls *ct) except? -1:
     """Tell endpoints of the certificate that a client has shown."""
-    from pyproxy.tls.peer import forwarded, peer_of
+    from pyproxy.tls.forwarded import forwarded
+    from pyproxy.tls.peer import peer_of
     cdef pp_span text
-    keep = borrow(forwarded(peer_of(ct.der.p[:ct.der.n])), &text)
+    keep = borrow(forwarded(peer_of(ct.der.p[:ct.der.n]), text_of(ct.facts.by)), &text)
     return pp_client_tls_set_forwarded(ct, text)
 
 
-cdef pp_tls_conf *make_tls(str scope, certificates, dict options) except NULL:
-    """The TLS of a listener; the caller has the reference."""
-    cdef pp_tls_conf_params params
-    cdef pp_tls_conf *conf = NULL
-    cdef pp_tls_why why
-    cdef pp_span a, b, c
-    memset(&params, 0, sizeof(params))
-    keep = [fill_settings(&params.settings, options), borrow(scope, &params.scope),
-            borrow(options["client_ca"], &params.client_ca),
-            borrow(alpn_list(options["alpn"]), &params.alpn),
-            borrow(os.fsencode(options["key_log"]), &params.key_log)]
-    params.client_auth = TLS_CLIENT_AUTH[options["client_auth"]]
-    if not certificates:
-        raise ValueError("no certificate")
-    check_tls(pp_tls_conf_new(tls_lib, &params, &why, &conf), &why, "")
-    try:
-        for number, (names, pairs) in enumerate(certificates, 1):
-            where = f"certificate {number}" + (f" ({names[0]}): " if names else ": ")
-            check_tls(pp_tls_conf_add(conf, &why), &why, "")
-            for name in names:
-                keep = borrow(name, &a)
-                check_tls(pp_tls_conf_name(conf, a, &why), &why, where)
-            for chain, key, ocsp in pairs:
-                keep = borrow(chain, &a), borrow(key, &b), borrow(ocsp, &c)
-                check_tls(pp_tls_conf_pair(conf, a, b, c, &why), &why, where)
-    except BaseException:
-        pp_tls_conf_unref(conf)
-        raise
-    return conf
+cdef class ListenerTls:
+    """TLS of one listener in the making, until a snapshot or an engine takes it."""
+
+    cdef pp_tls_conf *_p
+    cdef unsigned _count
+
+    def __init__(self, str listener not None, settings not None):
+        cdef pp_tls_conf_params params
+        cdef pp_tls_conf *conf = NULL
+        cdef pp_tls_why why
+        memset(&params, 0, sizeof(params))
+        agreement = settings.agreement
+        keep = [fill_settings(&params.settings, agreement), borrow(listener, &params.scope),
+                borrow(settings.client_ca, &params.client_ca), borrow(agreement.alpn, &params.alpn),
+                borrow(agreement.key_log, &params.key_log)]
+        params.client_auth = settings.client_auth
+        check_tls(pp_tls_conf_new(tls_lib, &params, &why, &conf), &why)
+        self._let_go()
+        self._p = conf
+
+    def __dealloc__(self):
+        pp_tls_conf_unref(self._p)
+
+    cdef pp_tls_conf *_draft(self) except NULL:
+        if self._p == NULL:
+            raise ValueError("this one is in use already; make another one")
+        return self._p
+
+    cdef pp_tls_conf *_complete(self) except NULL:
+        if self._draft() != NULL and self._count == 0:
+            raise ValueError("no certificate")
+        return self._p
+
+    cdef void _let_go(self) noexcept:
+        pp_tls_conf_unref(self._p)
+        self._p = NULL
+        self._count = 0
+
+    def add(self, names, pairs, str by not None=""):
+        cdef pp_tls_conf *conf = self._draft()
+        cdef pp_tls_why why
+        cdef pp_span a, b, c
+        self._count += 1
+        where = f"certificate {self._count}" + (f" ({names[0]}): " if names else ": ")
+        check_tls(pp_tls_conf_add(conf, &why), &why)
+        for name in names:
+            keep = borrow(name, &a)
+            check_tls(pp_tls_conf_name(conf, a, &why), &why, where)
+        keep = borrow(by, &a)
+        check(pp_tls_conf_set_by(conf, a))
+        for chain, key, ocsp in pairs:
+            keep = borrow(chain, &a), borrow(key, &b), borrow(ocsp, &c)
+            check_tls(pp_tls_conf_pair(conf, a, b, c, &why), &why, where)
 
 
 # ---- building a snapshot
@@ -881,19 +904,15 @@ cdef class SnapshotBuilder:
         if listener >= self._listeners:
             raise IndexError(f"no such listener: {listener}")
         return 0
-    def set_listener_tls(self, uint32_t listener, certificates, *, str min_version="1.2",
-                         str max_version="1.3", str ciphers="", str ciphersuites="",
-                         str groups="", alpn=("http/1.1",), str client_auth="none",
-                         bytes client_ca=b"", str key_log=""):
+
+    def begin_tls(self, uint32_t listener, settings not None):
         self._check_listener(listener)
-        cdef pp_tls_conf *conf = make_tls(
-            text_of(pp_builder_listener(self._draft(), listener).name), certificates,
-            dict(min_version=min_version, max_version=max_version, ciphers=ciphers,
-                 ciphersuites=ciphersuites, groups=groups, alpn=alpn, client_auth=client_auth,
-                 client_ca=client_ca, key_log=key_log))
-        cdef int rc = pp_builder_set_tls(self._draft(), listener, conf)
-        pp_tls_conf_unref(conf)
-        self._check(rc)
+        return ListenerTls(text_of(pp_builder_listener(self._draft(), listener).name), settings)
+
+    def set_listener_tls(self, uint32_t listener, ListenerTls tls not None):
+        self._check_listener(listener)
+        self._check(pp_builder_set_tls(self._draft(), listener, tls._complete()))
+        tls._let_go()
 
     def add_upstream(self, str name not None, *, str balance="round_robin",
                      uint64_t connect_timeout_ms=5000, uint64_t send_timeout_ms=60000,
@@ -931,24 +950,19 @@ cdef class SnapshotBuilder:
         self._upstreams += 1
         return id
 
-    def set_upstream_tls(self, uint32_t upstream, *, str server_name="", bint verify=True,
-                         bytes ca=b"", str ca_dir="", bytes chain=b"", bytes key=b"",
-                         str min_version="1.2", str max_version="1.3", str ciphers="",
-                         str ciphersuites="", str groups="", alpn=(), str key_log=""):
+    def set_upstream_tls(self, uint32_t upstream, settings not None):
         cdef pp_tls_client_params params
         cdef pp_tls_client *client = NULL
         cdef pp_tls_why why
         self._check_upstream(upstream)
         memset(&params, 0, sizeof(params))
-        options = dict(min_version=min_version, max_version=max_version, ciphers=ciphers,
-                       ciphersuites=ciphersuites, groups=groups)
-        keep = [fill_settings(&params.settings, options), borrow(server_name, &params.name),
-                borrow(ca, &params.ca), borrow(os.fsencode(ca_dir), &params.ca_dir),
-                borrow(chain, &params.chain), borrow(key, &params.key),
-                borrow(alpn_list(alpn), &params.alpn),
-                borrow(os.fsencode(key_log), &params.key_log)]
-        params.verify = verify
-        check_tls(pp_tls_client_new(tls_lib, &params, &why, &client), &why, "")
+        agreement = settings.agreement
+        keep = [fill_settings(&params.settings, agreement), borrow(settings.ca, &params.ca),
+                borrow(settings.server_name, &params.name), borrow(settings.key, &params.key),
+                borrow(settings.ca_dir, &params.ca_dir), borrow(settings.chain, &params.chain),
+                borrow(agreement.alpn, &params.alpn), borrow(agreement.key_log, &params.key_log)]
+        params.verify = settings.verify
+        check_tls(pp_tls_client_new(tls_lib, &params, &why, &client), &why)
         cdef int rc = pp_builder_set_upstream_tls(self._draft(), upstream, client)
         pp_tls_client_unref(client)
         self._check(rc)
@@ -1272,23 +1286,15 @@ cdef class Engine:
     def exchanges(self):
         return self._w.core.n_exchange if self._open else 0
 
-    def replace_listener_tls(self, str listener not None, certificates, *, str min_version="1.2",
-                             str max_version="1.3", str ciphers="", str ciphersuites="",
-                             str groups="", alpn=("http/1.1",), str client_auth="none",
-                             bytes client_ca=b"", str key_log=""):
+    def replace_listener_tls(self, str listener not None, ListenerTls tls not None):
         cdef pp_span name
         self._ensure_open()
         keep = borrow(listener, &name)
-        cdef pp_tls_conf *conf = make_tls(
-            listener, certificates,
-            dict(min_version=min_version, max_version=max_version, ciphers=ciphers,
-                 ciphersuites=ciphersuites, groups=groups, alpn=alpn, client_auth=client_auth,
-                 client_ca=client_ca, key_log=key_log))
-        cdef int rc = pp_worker_replace_tls(&self._w, name, conf)
-        pp_tls_conf_unref(conf)
+        cdef int rc = pp_worker_replace_tls(&self._w, name, tls._complete())
         if rc == PP_ENOENT:
             raise KeyError(listener)
         check(rc)
+        tls._let_go()
 
     def reopen_logs(self):
         self._ensure_open()

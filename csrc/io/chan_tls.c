@@ -633,12 +633,15 @@ void pp_chan_tls_facts(const struct pp_chan *ch, struct pp_chan_tls_facts *out)
     const struct pp_tls_api *api = &ch->tls->lib->api;
     struct ssl_st *ssl = ch->tls->ssl;
     const struct ssl_cipher_st *cipher = api->SSL_get_current_cipher(ssl);
+    const struct pp_tls_conf *conf = ch->tls->conf;
+    const char *host = api->SSL_get_servername(ssl, PP_TLS_NAMETYPE_HOST);
     *out = (struct pp_chan_tls_facts){
         .version = text_span(api->SSL_get_version(ssl)),
         .cipher = text_span(cipher != NULL ? api->SSL_CIPHER_get_name(cipher) : NULL),
         .group = text_span(api->SSL_get0_group_name != NULL ? api->SSL_get0_group_name(ssl) : NULL),
-        .sni = text_span(api->SSL_get_servername(ssl, PP_TLS_NAMETYPE_HOST)),
+        .sni = text_span(host),
         .alpn = pp_chan_tls_alpn(ch),
+        .by = conf != NULL ? pp_tls_conf_by(conf, host) : PP_SPAN_NONE,
         .resumed = api->SSL_session_reused(ssl) == 1,
     };
 }

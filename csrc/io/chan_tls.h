@@ -70,6 +70,7 @@ struct pp_chan_tls_facts {
     struct pp_span group;   /* "X25519MLKEM768"; empty when unknown */
     struct pp_span sni;     /* as the client sent it; empty: none */
     struct pp_span alpn;    /* empty: none */
+    struct pp_span by;      /* of a server: pp_tls_conf_by */
     bool resumed;
 };
 void pp_chan_tls_facts(const struct pp_chan *ch, struct pp_chan_tls_facts *out);

@@ -3,8 +3,8 @@
  * The library is the one inside `cryptography`, which every installation has (pyOpenSSL runs on
  * it): it is newer and quicker than most systems' own, and knows the post-quantum groups. Nothing
  * is linked: Python gathers the addresses by the names of the list below and hands them over
- * (pp_tls_lib_new). What is not in its own table (ticket keys, custom BIOs, SSL_clear, data hung on
- * objects) cannot be used here; the files that include this one say how they do without.
+ * (pp_tls_lib_new). What is not in its own table (custom BIOs, SSL_clear, data hung on objects) is
+ * done without; the files that include this one say how.
  *
  * The types carry OpenSSL's own tags; the numbers are its ABI and do not change. */
 #ifndef PP_IO_TLS_API_H
@@ -26,6 +26,11 @@ struct x509_store_ctx_st;
 struct X509_VERIFY_PARAM_st;
 struct evp_pkey_st;
 struct evp_md_st;
+struct evp_cipher_st;
+struct evp_cipher_ctx_st;
+struct evp_mac_ctx_st;
+struct ossl_param_st;
+struct engine_st;
 
 /* X(name, returned type, parameters) */
 #define PP_TLS_API_LIST(X)                                                                         \
@@ -125,10 +130,25 @@ struct evp_md_st;
 /* What older libraries lack and we can do without: NULL then. */
 #define PP_TLS_API_OPTIONAL(X) X(SSL_get0_group_name, const char *, (struct ssl_st *))
 
+/* What session tickets with keys of ours need (tls_ticket.h). The table of `cryptography` has none
+ * of it; Python looks for it among the symbols of the library. All of it or NULL. */
+#define PP_TLS_API_TICKETS(X)                                                                      \
+    X(SSL_CTX_set_tlsext_ticket_key_evp_cb, int,                                                   \
+      (struct ssl_ctx_st *, int (*)(struct ssl_st *, unsigned char *, unsigned char *,             \
+                                    struct evp_cipher_ctx_st *, struct evp_mac_ctx_st *, int)))    \
+    X(EVP_MAC_CTX_set_params, int, (struct evp_mac_ctx_st *, const struct ossl_param_st *))        \
+    X(EVP_CipherInit_ex, int,                                                                      \
+      (struct evp_cipher_ctx_st *, const struct evp_cipher_st *, struct engine_st *,               \
+       const unsigned char *, const unsigned char *, int))                                         \
+    X(EVP_aes_256_cbc, const struct evp_cipher_st *, (void))                                       \
+    X(RAND_bytes, int, (unsigned char *, int))                                                     \
+    X(SSL_CTX_set_num_tickets, int, (struct ssl_ctx_st *, size_t))
+
 struct pp_tls_api {
 #define PP_TLS_API_MEMBER(name, returns, parameters) returns(*name) parameters;
     PP_TLS_API_LIST(PP_TLS_API_MEMBER)
     PP_TLS_API_OPTIONAL(PP_TLS_API_MEMBER)
+    PP_TLS_API_TICKETS(PP_TLS_API_MEMBER)
 #undef PP_TLS_API_MEMBER
 };
 

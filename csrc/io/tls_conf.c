@@ -14,6 +14,10 @@
 #define DIGEST_BYTES 32
 #define PAIRS_MAX 4
 
+/* Certificates: 30 us each. */
+#define FREED_AT_ONCE 16
+#define FREED_BY_THE_WAY 4
+
 struct staple {
     unsigned char leaf[DIGEST_BYTES]; /* SHA-256 of its certificate */
     char *p;
@@ -25,6 +29,7 @@ struct entry {
     struct ssl_ctx_st *setup;
     struct staple staple[PAIRS_MAX];
     unsigned n_pair;
+    struct pp_span by; /* owned */
     struct entry *next;
 };
 
@@ -32,6 +37,7 @@ struct pp_tls_conf {
     struct pp_tls_lib *lib;
     uint32_t refs;
     struct entry *first, *last;
+    struct pp_tls_conf *next_unused;
     struct pp_map names;
     uint64_t options; /* of a connection */
     int verify;
@@ -151,6 +157,7 @@ static void free_entry(struct entry *e)
         api->SSL_CTX_free(e->setup);
     for (unsigned i = 0; i < e->n_pair; i++)
         pp_mem_free(e->staple[i].p);
+    pp_mem_free((char *)(uintptr_t)e->by.p);
     pp_mem_free(e);
 }
 
@@ -160,15 +167,9 @@ struct pp_tls_conf *pp_tls_conf_ref(struct pp_tls_conf *conf)
     return conf;
 }
 
-void pp_tls_conf_unref(struct pp_tls_conf *conf)
+/* Without its entries. */
+static void free_conf(struct pp_tls_conf *conf)
 {
-    if (conf == NULL || --conf->refs > 0)
-        return;
-    while (conf->first != NULL) {
-        struct entry *e = conf->first;
-        conf->first = e->next;
-        free_entry(e);
-    }
     pp_map_fini(&conf->names);
     const struct pp_tls_conf_params *p = &conf->params;
     const struct pp_span owned[] = {
@@ -183,6 +184,32 @@ void pp_tls_conf_unref(struct pp_tls_conf *conf)
     for (size_t i = 0; i < PP_COUNT_OF(owned); i++)
         pp_mem_free((char *)(uintptr_t)owned[i].p);
     pp_mem_free(conf);
+}
+
+bool pp_tls_conf_sweep(struct pp_tls_lib *lib, uint32_t n)
+{
+    while (lib->unused != NULL) {
+        struct pp_tls_conf *conf = lib->unused;
+        while (conf->first != NULL) {
+            if (n-- == 0)
+                return true;
+            struct entry *e = conf->first;
+            conf->first = e->next;
+            free_entry(e);
+        }
+        lib->unused = conf->next_unused;
+        free_conf(conf);
+    }
+    return false;
+}
+
+void pp_tls_conf_unref(struct pp_tls_conf *conf)
+{
+    if (conf == NULL || --conf->refs > 0)
+        return;
+    conf->next_unused = conf->lib->unused;
+    conf->lib->unused = conf;
+    (void)pp_tls_conf_sweep(conf->lib, FREED_AT_ONCE);
 }
 
 struct pp_tls_lib *pp_tls_conf_lib(const struct pp_tls_conf *conf)
@@ -311,6 +338,12 @@ int pp_tls_conf_add(struct pp_tls_conf *conf, struct pp_tls_why *why)
     return PP_OK;
 }
 
+int pp_tls_conf_set_by(struct pp_tls_conf *conf, struct pp_span text)
+{
+    pp_mem_free((char *)(uintptr_t)conf->last->by.p);
+    return copy_of(text, &conf->last->by) ? PP_OK : PP_ENOMEM;
+}
+
 int pp_tls_conf_name(struct pp_tls_conf *conf, struct pp_span name, struct pp_tls_why *why)
 {
     char lower[NAME_BYTES];
@@ -362,9 +395,16 @@ int pp_tls_conf_pair(struct pp_tls_conf *conf, struct pp_span chain, struct pp_s
 
 /* ---- connections ---- */
 
+struct pp_span pp_tls_conf_by(const struct pp_tls_conf *conf, const char *host)
+{
+    return find(conf, host)->by;
+}
+
 struct ssl_st *pp_tls_conf_open(struct pp_tls_conf *conf)
 {
     const struct pp_tls_api *api = &conf->lib->api;
+    if (conf->lib->unused != NULL)
+        (void)pp_tls_conf_sweep(conf->lib, FREED_BY_THE_WAY);
     struct ssl_st *ssl = api->SSL_new(conf->lib->base);
     if (ssl == NULL)
         return NULL;

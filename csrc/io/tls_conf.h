@@ -46,17 +46,26 @@ int pp_tls_conf_add(struct pp_tls_conf *conf, struct pp_tls_why *why) PP_MUST_US
 /* A name of the last entry: "a.example", "*.a.example". The first entry with a name keeps it. */
 int pp_tls_conf_name(struct pp_tls_conf *conf, struct pp_span name, struct pp_tls_why *why)
     PP_MUST_USE;
+/* What endpoints are told that the last entry's certificates say of us (pp_tls_conf_by). PP_OK or
+ * PP_ENOMEM. */
+int pp_tls_conf_set_by(struct pp_tls_conf *conf, struct pp_span text) PP_MUST_USE;
 /* A key pair of the last entry (PEM), and its OCSP response (DER) or nothing. */
 int pp_tls_conf_pair(struct pp_tls_conf *conf, struct pp_span chain, struct pp_span key,
                      struct pp_span ocsp, struct pp_tls_why *why) PP_MUST_USE;
 
 /* One more reference to <conf>, which is returned. */
 struct pp_tls_conf *pp_tls_conf_ref(struct pp_tls_conf *conf);
-/* The last one frees it. NULL is fine. */
+/* The last one frees it: a few certificates at once, and the rest, which would take as long as many
+ * requests, little by little (pp_tls_conf_sweep). NULL is fine. */
 void pp_tls_conf_unref(struct pp_tls_conf *conf);
+/* Free <n> more certificates of those that nobody uses any more. True: there are others left. New
+ * connections do so too. */
+bool pp_tls_conf_sweep(struct pp_tls_lib *lib, uint32_t n);
 
 /* A server connection, without BIOs. NULL when memory is out. */
 struct ssl_st *pp_tls_conf_open(struct pp_tls_conf *conf) PP_MUST_USE;
+/* That text, of the entry for a host name as the client sent it (NULL: none). Borrowed. */
+struct pp_span pp_tls_conf_by(const struct pp_tls_conf *conf, const char *host);
 struct pp_tls_lib *pp_tls_conf_lib(const struct pp_tls_conf *conf);
 
 /* Open the key log <path> for all further handshakes of this process that were asked to be logged.

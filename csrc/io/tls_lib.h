@@ -1,9 +1,10 @@
 /* The TLS library of a process: its functions, and the one base context.
  *
  * Every server connection begins in the base context and then takes the certificates of its
- * listener (tls_conf.h). Ticket keys belong to the base context and are made with it; the library
- * gives no way to copy them. So it is made before the first fork: every worker can resume the
- * sessions of every other one, on listeners too that a later configuration adds. */
+ * listener (tls_conf.h). Ticket keys belong to the base context: those that are given to it
+ * (tls_ticket.h), or its own, which are made with it. So it is made before the first fork: every
+ * worker can resume the sessions of every other one, on listeners too that a later configuration
+ * adds. */
 #ifndef PP_IO_TLS_LIB_H
 #define PP_IO_TLS_LIB_H
 
@@ -22,9 +23,11 @@
 struct pp_tls_lib {
     struct pp_tls_api api;
     struct ssl_ctx_st *base;
-    char *in;    /* scratch: ciphertext as the socket gave it */
-    char *stage; /* scratch: plaintext of one record, collected */
-    char *drain; /* scratch: where bytes go that were sent */
+    char *in;                       /* scratch: ciphertext as the socket gave it */
+    char *stage;                    /* scratch: plaintext of one record, collected */
+    char *drain;                    /* scratch: where bytes go that were sent */
+    struct pp_tls_conf *unused;     /* whose certificates are still to be freed (tls_conf.h) */
+    struct pp_tls_tickets *tickets; /* keys from outside (tls_ticket.h); NULL: the library's own */
 };
 
 /* Name of row <i> of the table, NULL past the end; *optional: 0 is a fine address. */

@@ -15,7 +15,7 @@ struct pp_client_tls *pp_client_tls_new(const struct pp_chan *ch)
 {
     struct pp_chan_tls_facts f;
     pp_chan_tls_facts(ch, &f);
-    size_t n = f.version.n + f.cipher.n + f.group.n + f.sni.n + f.alpn.n;
+    size_t n = f.version.n + f.cipher.n + f.group.n + f.sni.n + f.alpn.n + f.by.n;
     struct pp_client_tls *ct = pp_mem_alloc(sizeof(*ct) + n);
     if (ct == NULL)
         return NULL;
@@ -26,6 +26,7 @@ struct pp_client_tls *pp_client_tls_new(const struct pp_chan *ch)
     keep(&f.group, &at);
     keep(&f.sni, &at);
     keep(&f.alpn, &at);
+    keep(&f.by, &at);
     ct->facts = f;
     ct->der = ct->forwarded = PP_SPAN_NONE;
     int rc = pp_chan_tls_peer(ch, &der, &n, ct->sha256);

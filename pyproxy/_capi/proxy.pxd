@@ -103,6 +103,7 @@ cdef extern from "proxy/client_tls.h" nogil:
         pp_span group
         pp_span sni
         pp_span alpn
+        pp_span by
         pp_bool resumed
     struct pp_client_tls:
         pp_chan_tls_facts facts

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pyproxy.config import addresses
 from pyproxy.config.compile_greeting import add_greeting
-from pyproxy.config.compile_tls import set_listener_tls, set_upstream_tls
+from pyproxy.config.compile_tls import client_settings, server_settings
 from pyproxy.config.faults import Report
 from pyproxy.config.model import (
     AccessLog,
@@ -22,7 +22,9 @@ from pyproxy.config.model import (
     route_name,
 )
 from pyproxy.config.resolve import resolve_endpoints
+from pyproxy.config.sections_tls import Tls
 from pyproxy.errors import ConfigError
+from pyproxy.tls.names import choice_steps
 
 if TYPE_CHECKING:
     from pyproxy._engine import Snapshot, SnapshotBuilder
@@ -171,7 +173,9 @@ class _Compiler:
         for name, upstream in config.upstreams.items():
             _at(upstream, self.add_upstream, name, upstream)
         for name, listener in config.listeners.items():
-            _at(listener, self.add_listener, name, listener)
+            number = _at(listener, self.add_listener, name, listener)
+            if listener.tls is not None:
+                yield from self.add_tls(number, listener, listener.tls)
         for key, ref in filter_refs(config):
             self.filters[key] = _at(ref, self.add_filter, bound_filters[key])
         self.builder.set_global_filters(
@@ -194,7 +198,7 @@ class _Compiler:
     def log_id(self, choice: AccessLog | bool | None) -> int:
         return self.logs[choice] if isinstance(choice, AccessLog) else -1
 
-    def add_listener(self, name: str, listener: Listener) -> None:
+    def add_listener(self, name: str, listener: Listener) -> int:
         limits, timeouts = listener.limits, listener.timeouts
         idle_ms = _IDLE_MS[listener.protocol] if timeouts.idle_ms is None else timeouts.idle_ms
         number = self.builder.add_listener(
@@ -224,7 +228,15 @@ class _Compiler:
             responses=listener.udp.responses,
         )
         add_greeting(self.builder, number, listener, self.upstreams)
-        set_listener_tls(self.builder, number, listener)
+        return number
+
+    def add_tls(self, number: int, listener: Listener, section: Tls) -> Iterator[None]:
+        tls = _at(listener, self.builder.begin_tls, number, server_settings(listener, section))
+        for choice in choice_steps(section.certificates):
+            if choice is not None:
+                _at(listener, tls.add, *choice)
+            yield None
+        self.builder.set_listener_tls(number, tls)
 
     def add_upstream(self, name: str, upstream: Upstream) -> None:
         timeouts, pool = upstream.timeouts, upstream.pool
@@ -246,7 +258,9 @@ class _Compiler:
             **upstream.http2.numbers(),
             **upstream.limits.numbers(),
         )
-        set_upstream_tls(self.builder, number, upstream)
+        settings = client_settings(upstream)
+        if settings is not None:
+            self.builder.set_upstream_tls(number, settings)
         for endpoint in upstream.endpoints:
             label, host = endpoint_name(name, endpoint), addresses.host_of(endpoint.address)
             for address in endpoint.resolved:

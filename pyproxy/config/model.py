@@ -279,6 +279,13 @@ class Config(Section, frozen=True, kw_only=True):
         Duration,
         Meta(description="How long a new program may take until it is ready; 0: no limit."),
     ] = field(name="upgrade_timeout", default=60_000)
+    session_ticket_lifetime_ms: Annotated[
+        Duration,
+        Meta(
+            description="How long the keys of TLS session tickets are used, and as long again to "
+            "resume sessions; 0: as long as the service runs."
+        ),
+    ] = field(name="session_ticket_lifetime", default=43_200_000)
     log: Annotated[Log, Meta(description="Diagnostics.")] = field(default_factory=Log)
     access_log: NoLog = None
     listeners: Annotated[dict[str, Listener], Meta(description="The entrances, by name.")] = field(

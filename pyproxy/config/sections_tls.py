@@ -62,6 +62,7 @@ class CertificateFacts(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str
     serial: str
     names: tuple[str, ...]
+    uris: tuple[str, ...] = ()
     key_kind: str
     not_before: int
     not_after: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import NamedTuple
 
 __all__ = ["AnnouncedTLS", "ProxyProtocol"]
@@ -72,6 +73,24 @@ class ProxyProtocol(NamedTuple):
             verified=given and verify == 0,
             tlvs=_rows(value[_SSL_FIXED:]),
         )
+
+
+def header_of(
+    version: int,
+    source: tuple[bytes, int] | bytes | None,
+    destination: tuple[bytes, int] | bytes | None,
+    tlvs: bytes,
+) -> ProxyProtocol:
+    """What the engine has read: addresses still packed, TLVs as they came, both checked."""
+    return ProxyProtocol(version, _end(source), _end(destination), _rows(tlvs))
+
+
+def _end(said: tuple[bytes, int] | bytes | None) -> tuple[str, int] | bytes | None:
+    if not isinstance(said, tuple):
+        return said
+    packed, port = said
+    family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+    return socket.inet_ntop(family, packed), port
 
 
 def _rows(data: bytes) -> tuple[tuple[int, bytes], ...]:

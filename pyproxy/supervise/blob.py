@@ -4,9 +4,9 @@ It has keys in it, so it is of no file system, sealed once it is written, and no
 nobody holds its descriptor.
 
 The loader writes it, the supervisor and the workers read it: they are of one version and trust each
-other, so it is pickled; nothing from outside ever comes this way. The routes are cut into small
-pieces, because a worker unpacks them between requests. The places of the sections in their files,
-most of the bytes, stay with the loader, which has told all faults.
+other, so it is pickled; nothing from outside ever comes this way. Routes and certificates are cut
+into small pieces, because a worker unpacks them between requests. The places of the sections in
+their files, most of the bytes, stay with the loader, which has told all faults.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
+from typing import Any
 
 import msgspec
 
-from pyproxy.config.model import Config
+from pyproxy.config.model import Config, Listener
 from pyproxy.config.nodes import NOWHERE, Node
 
 # A fifth of a millisecond each.
-_ROUTES_IN_A_PIECE = 16
+_IN_A_PIECE = 16
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
@@ -50,9 +51,21 @@ def pack(config: Config) -> int:
 
 
 def _pieces(config: Config) -> Iterator[object]:
-    yield msgspec.structs.replace(config, routes=())
-    for start in range(0, len(config.routes), _ROUTES_IN_A_PIECE):
-        yield config.routes[start : start + _ROUTES_IN_A_PIECE]
+    bare = {name: _with_certificates(each, ()) for name, each in config.listeners.items()}
+    yield msgspec.structs.replace(config, routes=(), listeners=bare)
+    for name, listener in config.listeners.items():
+        certificates = listener.tls.certificates if listener.tls else ()
+        for start in range(0, len(certificates), _IN_A_PIECE):
+            yield name, certificates[start : start + _IN_A_PIECE]
+    for start in range(0, len(config.routes), _IN_A_PIECE):
+        yield None, config.routes[start : start + _IN_A_PIECE]
+
+
+def _with_certificates(listener: Listener, certificates: Sequence[Any]) -> Listener:
+    if listener.tls is None:
+        return listener
+    tls = msgspec.structs.replace(listener.tls, certificates=tuple(certificates))
+    return msgspec.structs.replace(listener, tls=tls)
 
 
 def unpack_steps(fd: int) -> Iterator[Config | None]:
@@ -61,12 +74,18 @@ def unpack_steps(fd: int) -> Iterator[Config | None]:
 
     stream = BytesIO(os.pread(fd, os.fstat(fd).st_size, 0))
     head: Config = pickle.load(stream)
-    routes: list[object] = []
+    routes: list[Any] = []
+    certificates: dict[str, list[Any]] = {}
     end = stream.getbuffer().nbytes
     while stream.tell() < end:
-        routes += pickle.load(stream)
+        listener, piece = pickle.load(stream)
+        (routes if listener is None else certificates.setdefault(listener, [])).extend(piece)
         yield None
-    yield msgspec.structs.replace(head, routes=tuple(routes))
+    listeners = {
+        name: _with_certificates(listener, certificates.get(name, ()))
+        for name, listener in head.listeners.items()
+    }
+    yield msgspec.structs.replace(head, routes=tuple(routes), listeners=listeners)
 
 
 def unpack(fd: int) -> Config:

@@ -35,7 +35,7 @@ from .counters import Counters
 from .cpus import usable_cpus
 from .sockets import BoundAddress, ListenSocket, SocketTable
 from .systemd import GivenSocket
-from .worker import BindFilters, Worker, WorkerPlan
+from .worker import BindFilters, Worker, WorkerPlan, use_ticket_keys
 
 _ADMIN = "admin"
 _ADMIN_MODE = 0o660
@@ -180,6 +180,13 @@ class Service:
             keep=lambda: self._kept_by(slot),
         )
         return child
+
+    def use_ticket_keys(self, keys: Sequence[bytes]) -> bool:
+        """Give processes that are forked from now on these keys of session tickets.
+
+        False: the TLS library keeps to its own.
+        """
+        return use_ticket_keys(keys)
 
     def sockets_at_fork(self, slot: int) -> list[ListenSocket]:
         """What a worker accepts on from its start; it gets the others when it is ready."""

@@ -38,6 +38,7 @@ from .generations import Generations
 from .reactor import Reactor, Timer
 from .reload import Reload
 from .service import Service
+from .tickets import Tickets
 from .tree import Tree
 from .upgrade import Upgrade
 
@@ -79,6 +80,7 @@ class Supervisor:
         self.reload = Reload(self)
         self.upgrade = Upgrade(self)
         self.certificates = CertificateWatch(self)
+        self.tickets = Tickets(self)
         self.control_socket = ControlSocket(self)
         # The next generation, once it has taken over: this one only has to end then.
         self.succeeded = False
@@ -112,6 +114,7 @@ class Supervisor:
         )
         if self._takeover is not None:
             self._takeover.watch(self)
+        self.tickets.prepare(self._takeover.tickets if self._takeover else None)
         # What exists now is shared with the children page by page; the collector must not touch it
         # there. It does not even tidy up first: holes would be filled, and their pages copied.
         gc.freeze()
@@ -173,6 +176,7 @@ class Supervisor:
             self.control.state = State.READY
         self.reload.watch_files()
         self.certificates.begin()
+        self.tickets.begin()
         self.on_change()
 
     def write_pid_file(self) -> None:

@@ -54,6 +54,7 @@ class Takeover:
         self._log = log.get("supervisor")
         self.given: list[GivenSocket] = []
         self.control: Passed | None = None
+        self.tickets: dict[str, Any] | None = None
 
     # ---- meeting the old generation
 
@@ -98,6 +99,7 @@ class Takeover:
     def _on_part(self, message: Message) -> None:
         if message.kind is Kind.MANIFEST:
             self._tree = message.body["tree"]
+            self.tickets = message.body.get("tickets")
             self._counters_fd, *links = message.fds
             if message.body.get("control"):
                 path, file_id = message.body["control"]

@@ -220,6 +220,7 @@ class Upgrade:
                 "generation": service.generation,
                 "tree": self._up.state(),
                 "older": trees,
+                "tickets": self._up.tickets.pass_on(),
                 "control": [control.path, control.file_id] if control else None,
             },
             [service.counters.fd, *links, *([control.sock.fileno()] if control else [])],

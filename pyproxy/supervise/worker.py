@@ -23,13 +23,22 @@ from typing import Any, NamedTuple, TypeVar
 import uvloop
 
 from pyproxy import log
-from pyproxy._engine import Engine, Snapshot, SnapshotBuilder, load_tls
+from pyproxy._engine import (
+    Engine,
+    ListenerTls,
+    Snapshot,
+    SnapshotBuilder,
+    load_tls,
+    set_ticket_keys,
+    sweep_tls,
+)
 from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
-from pyproxy.config.compile_tls import replace_listener_tls
+from pyproxy.config.compile_tls import server_settings
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
 from pyproxy.tls.api import finder
+from pyproxy.tls.names import choice_steps
 
 from . import blob, logfiles, privileges
 from .channel import Channel, ChannelError, Kind, Message
@@ -86,11 +95,19 @@ def verify_filters(
 def prepare_tls() -> None:
     """Make what every worker needs of TLS, before the first of them is forked.
 
-    The keys of session tickets are made here, so that each worker can resume what another began;
-    there is no way to give them to a worker later. Hence also where nothing speaks TLS yet: a
-    reload may bring the first listener that does.
+    The library's own keys of session tickets are made here, for want of better ones
+    (`use_ticket_keys`), so that each worker can resume what another began. Hence also where nothing
+    speaks TLS yet: a reload may bring the first listener that does.
     """
-    load_tls(finder())
+    with finder() as address_of:
+        load_tls(address_of)
+
+
+def use_ticket_keys(keys: Sequence[bytes]) -> bool:
+    """Have this process, and those that are forked from it, make session tickets with the first of
+    <keys> and open them with all. False: the TLS library keeps to its own.
+    """
+    return set_ticket_keys(b"".join(keys))
 
 
 class Worker:
@@ -104,6 +121,9 @@ class Worker:
         self._doors: dict[int, int] = {}
         self._pending: tuple[int, Snapshot] | None = None
         self._building: asyncio.Task[None] | None = None
+        # Those at work on new certificates, in the order of their arrival.
+        self._replacing: list[asyncio.Task[None]] = []
+        self._tidying: asyncio.Task[None] | None = None
         self._arrivals: list[Arrivals] = []
         self._drain: Drain | None = None
 
@@ -263,16 +283,40 @@ class Worker:
             # Whoever comes in our place begins with the new configuration.
             self._log.exception("the new configuration cannot be served here")
             self._say(Kind.LEAVING)
+        # It was read after the certificates that somebody may still be at work on.
+        for task in self._replacing:
+            task.cancel()
         self._say(Kind.SWITCHED, message.body)
+        self._tidying = self._loop.create_task(_tidy())
 
     def _on_certificates(self, message: Message) -> None:
+        fd = os.dup(message.fds[0])
+        task = self._loop.create_task(self._replace(fd, list(self._replacing)))
+        task.add_done_callback(lambda _: os.close(fd))
+        task.add_done_callback(self._replacing.remove)
+        self._replacing.append(task)
+
+    async def _replace(self, fd: int, earlier: list[asyncio.Task[None]]) -> None:
+        """Serve the certificates of a configuration in memory, read a little at a time."""
         try:
-            for name, listener in blob.unpack(message.fds[0]).listeners.items():
-                replace_listener_tls(self._engine, name, listener)
+            if earlier:
+                await asyncio.wait(earlier)
+            for name, listener in (await _in_steps(blob.unpack_steps(fd))).listeners.items():
+                assert listener.tls is not None
+                tls = ListenerTls(name, server_settings(listener, listener.tls))
+                for choice in choice_steps(listener.tls.certificates):
+                    if choice is not None:
+                        tls.add(*choice)
+                    await asyncio.sleep(0)
+                self._engine.replace_listener_tls(name, tls)
         except Exception:
             # Whoever comes in our place begins with them.
             self._log.exception("the new certificates cannot be served here")
             self._say(Kind.LEAVING)
+        await _tidy()
+
+    def _on_ticket_keys(self, message: Message) -> None:
+        use_ticket_keys([bytes.fromhex(text) for text in message.body["keys"]])
 
     def _on_abandon(self, message: Message) -> None:
         self._forget()
@@ -323,6 +367,12 @@ async def _in_steps(steps: Iterator[_T | None]) -> _T:
     raise AssertionError("the last step has the result")
 
 
+async def _tidy() -> None:
+    """Free what TLS listeners of the past have left; the loop has its turn meanwhile."""
+    for _ in iter(sweep_tls, False):
+        await asyncio.sleep(0)
+
+
 _ACTIONS: dict[Kind, Callable[[Worker, Message], None]] = {
     Kind.DRAIN: Worker._on_drain,
     Kind.STOP: Worker._on_stop,
@@ -333,6 +383,7 @@ _ACTIONS: dict[Kind, Callable[[Worker, Message], None]] = {
     Kind.SWITCH: Worker._on_switch,
     Kind.ABANDON: Worker._on_abandon,
     Kind.CERTIFICATES: Worker._on_certificates,
+    Kind.TICKET_KEYS: Worker._on_ticket_keys,
     Kind.ARRIVALS: Worker._on_arrivals,
     Kind.HAND_OVER: Worker._on_hand_over,
 }

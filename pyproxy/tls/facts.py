@@ -20,6 +20,7 @@ def facts(certificate: x509.Certificate) -> CertificateFacts:
             issuer=name_text(certificate.issuer),
             serial=f"{certificate.serial_number:x}",
             names=dns_names(certificate),
+            uris=uris(certificate),
             key_kind=key_kind(certificate.public_key()),
             not_before=int(certificate.not_valid_before_utc.timestamp()),
             not_after=int(certificate.not_valid_after_utc.timestamp()),
@@ -49,6 +50,15 @@ def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
             if _looks_like_host(str(attribute.value))
         ]
     return tuple(dict.fromkeys(name.lower() for name in names))
+
+
+def uris(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The URIs among its alternative names, such as a SPIFFE identity."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(extension.value.get_values_for_type(x509.UniformResourceIdentifier))
 
 
 def _looks_like_host(text: str) -> bool:

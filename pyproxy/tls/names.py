@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from pyproxy.config.faults import Report
 from pyproxy.config.model import Config
 from pyproxy.config.sections_tls import Certificate, PairRead
 from pyproxy.errors import Fault
+from pyproxy.tls.forwarded import by
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})")
 _MAX_NAME = 253
+# A tenth of a millisecond.
+_IN_A_STEP = 32
 
-# What the engine takes: names, and pairs of chain, key and OCSP response.
-Choice = tuple[list[str], list[tuple[bytes, bytes, bytes]]]
+
+class Choice(NamedTuple):
+    """What the engine takes (`ListenerTls.add`)."""
+
+    names: list[str]
+    pairs: list[tuple[bytes, bytes, bytes]]
+    by: str
 
 
 def is_host(name: str) -> bool:
@@ -49,8 +59,8 @@ def key_kind(pair: PairRead) -> str:
     return pair.facts.key_kind.partition(" ")[0]
 
 
-def choices(certificates: tuple[Certificate, ...]) -> list[Choice]:
-    """What is chosen by name, the default first.
+def choice_steps(certificates: tuple[Certificate, ...]) -> Iterator[Choice | None]:
+    """What is chosen by name, the default first; None where a caller may do something else.
 
     Certificates of different kinds of keys for one name stand together: the client's abilities
     decide. All have been read.
@@ -60,16 +70,22 @@ def choices(certificates: tuple[Certificate, ...]) -> list[Choice]:
         pair = _pair(certificate)
         for name in certificate.names or ("",):
             by_name.setdefault(name, {}).setdefault(key_kind(pair), i)
+        if i % _IN_A_STEP == _IN_A_STEP - 1:
+            yield None
     groups: dict[tuple[int, ...], list[str]] = {}
-    for name, members in by_name.items():
+    for i, (name, members) in enumerate(by_name.items()):
         groups.setdefault(tuple(members.values()), []).append(name)
+        if i % _IN_A_STEP == _IN_A_STEP - 1:
+            yield None
     # Whoever asks for no name that we have gets the first certificate, and those beside it.
     default = max((g for g in groups if g[0] == 0), key=len, default=(0,))
     groups = {default: groups.pop(default, []), **groups}
-    return [
-        ([name for name in names if name], [_bytes(certificates[i]) for i in members])
-        for members, names in groups.items()
-    ]
+    for chosen, names in groups.items():
+        yield Choice(
+            [name for name in names if name],
+            [_bytes(certificates[i]) for i in chosen],
+            by(dict.fromkeys(uri for i in chosen for uri in _pair(certificates[i]).facts.uris)),
+        )
 
 
 def _pair(certificate: Certificate) -> PairRead:

@@ -1,4 +1,4 @@
-"""The certificate that a client has shown, for filters and for origins.
+"""The certificate that a client has shown, for filters and for origins (`forwarded`).
 
 It has been verified: what is in it is as true as the authority says. Still it is written by others.
 """
@@ -56,27 +56,3 @@ def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternative
         return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return x509.SubjectAlternativeName([])
-
-
-def forwarded(peer: Peer) -> str:
-    """One element of X-Forwarded-Client-Cert, as Envoy writes it: Hash, Subject, URI, DNS.
-
-    It is visible ASCII whatever the certificate holds: a field could not hold anything else.
-    """
-    pairs = [("Hash", peer.fingerprint), ("Subject", peer.subject)]
-    pairs += [("URI", uri) for uri in peer.uris]
-    pairs += [("DNS", name) for name in peer.dns]
-    return ";".join(f"{key}={_quoted(value, always=key == 'Subject')}" for key, value in pairs)
-
-
-def _quoted(value: str, *, always: bool) -> str:
-    """Quotes where a comma, a semicolon, an equals sign or a quote would be misread."""
-    # UTF-8 in percent encoding, as in a URI; and nothing that would end the field or the line.
-    text = "".join(
-        c if " " <= c <= "~" else "".join(f"%{byte:02X}" for byte in c.encode("utf-8", "replace"))
-        for c in value
-    )
-    if not always and not set(text) & set(',;="\\ '):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -174,3 +174,20 @@ def test_a_resumed_session_is_the_same_client() -> None:
             send(sock)
             assert read_response(sock).status == 200
         assert [r.headers["x-forwarded-client-cert"] for r in app.requests] == [WHO, WHO]
+
+
+def test_the_origin_hears_as_whom_a_client_has_met_us() -> None:
+    ours = PKI.ca.issue("mesh", ["app.test"], uris=["spiffe://test/proxy"])
+    clients = f"client_certificates: {{ca: {PKI.ca.cert}, mode: required}}"
+    text = CONFIG.format(cert=ours.cert, key=ours.key, more=f", {clients}")
+    context = PKI.client_context(PKI.alice)
+    session = None
+    with origin() as app, running(to_origin(text, app)) as proxy:
+        for resumed in (False, True):
+            with dialled(proxy, context, session) as sock:
+                assert sock.session_reused == resumed
+                send(sock)
+                assert read_response(sock).status == 200
+                session = sock.session
+            told = app.requests[-1].headers.get("x-forwarded-client-cert")
+            assert told == f"By=spiffe://test/proxy;{WHO}"

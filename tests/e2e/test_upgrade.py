@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -276,6 +277,49 @@ def test_connections_in_the_clear_stay_so_when_the_listener_gets_tls(tmp_path) -
         idle.close()
         half.close()
         assert "is lost" not in proxy.stderr
+
+
+def resumes(proxy: Proxy, client: ssl.SSLContext, kept: list[ssl.SSLSession]) -> bool:
+    """Was the session of <kept> resumed? It is replaced by a new one."""
+    raw = socket.create_connection(("127.0.0.1", proxy.port()), GUARD_SECONDS)
+    session = kept.pop() if kept else None
+    with client.wrap_socket(raw, server_hostname="app.test", session=session) as sock:
+        send(sock, host="app.test")
+        assert read_response(sock).status == 200
+        kept.append(sock.session)
+        return bool(sock.session_reused)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_of_tls_are_resumed_by_every_later_generation(tmp_path, version) -> None:
+    client = certificates().client_context(maximum_version=version)
+    pair = certificates().server
+    bind = f'bind: ["127.0.0.1:0", "unix:{tmp_path}/web.sock"]'
+    secured = f"{bind}, tls: {{cert: {pair.cert}, key: {pair.key}}}"
+    text = CONFIG.format(folder=tmp_path, body="one", workers=2, more="").replace(bind, secured)
+    with running(text, folder=tmp_path) as proxy:
+        kept: list[ssl.SSLSession] = []
+        assert not resumes(proxy, client, kept)
+        for generation in (2, 3):
+            assert proxy.ask("upgrade").returncode == 0
+            wait_until(partial(alone, proxy, generation), "the old one has gone")
+            # The kernel spreads the connections over the workers.
+            assert all(resumes(proxy, client, kept) for _ in range(8))
+
+
+def test_ticket_keys_change(tmp_path) -> None:
+    client = certificates().client_context()
+    pair = certificates().server
+    bind = f'bind: ["127.0.0.1:0", "unix:{tmp_path}/web.sock"]'
+    secured = f"{bind}, tls: {{cert: {pair.cert}, key: {pair.key}}}"
+    more = "session_ticket_lifetime: 1s"
+    text = CONFIG.format(folder=tmp_path, body="one", workers=2, more=more).replace(bind, secured)
+    with running(text, folder=tmp_path) as proxy:
+        kept: list[ssl.SSLSession] = []
+        assert not resumes(proxy, client, kept)
+        first = kept[0]
+        wait_until(lambda: not resumes(proxy, client, [first]), "its key is forgotten")
+        wait_until(lambda: resumes(proxy, client, kept), "newer ones are not")
 
 
 def test_a_request_in_progress_ends_in_the_old_generation(tmp_path) -> None:

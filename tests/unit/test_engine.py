@@ -17,12 +17,16 @@ from pyproxy._engine import (
     Exchange,
     ExchangeOver,
     Headers,
+    ListenerTls,
     Request,
     Response,
     Snapshot,
     SnapshotBuilder,
 )
 from pyproxy.filters.base import Reply
+from pyproxy.supervise.worker import prepare_tls
+from pyproxy.tls.settings import ServerSettings
+from testenv.certificates import certificates
 
 
 @pytest.fixture
@@ -683,3 +687,23 @@ def test_a_tcp_listener_needs_an_upstream_that_is_there():
     builder = SnapshotBuilder()
     with pytest.raises(IndexError, match="no such upstream: 0"):
         builder.add_listener("db", upstream=0)
+
+
+def test_tls_of_a_listener_is_complete_and_used_once():
+    prepare_tls()
+    pair = certificates().server
+    keys = (pair.cert.read_bytes(), pair.key.read_bytes(), b"")
+    builder = SnapshotBuilder()
+    first, second = (builder.add_listener(name) for name in ("a", "b"))
+    tls = builder.begin_tls(first, ServerSettings())
+    with pytest.raises(ValueError, match="no certificate"):
+        builder.set_listener_tls(first, tls)
+    with pytest.raises(ValueError, match=r"certificate 1 \(x.test\): the private key"):
+        tls.add(["x.test"], [(keys[0], b"", b"")])
+    tls = ListenerTls("a", ServerSettings())
+    tls.add([], [keys])
+    builder.set_listener_tls(first, tls)
+    for use in (lambda: builder.set_listener_tls(second, tls), lambda: tls.add([], [keys])):
+        with pytest.raises(ValueError, match="in use already"):
+            use()
+    builder.finish()

@@ -354,11 +354,49 @@ static bool build(void)
     if (rc == PP_OK)
         rc = pp_tls_conf_name(conf, PP_SPAN("a.example"), &why);
     if (rc == PP_OK)
+        rc = pp_tls_conf_set_by(conf, PP_SPAN("By=urn:a"));
+    if (rc == PP_OK)
         rc = pp_tls_conf_pair(conf, test_text(a.chain), test_text(a.key), PP_SPAN("staple"), &why);
     PP_CHECK(rc == PP_OK || rc == PP_ENOMEM);
     if (conf != NULL)
         pp_tls_conf_unref(conf);
     return rc == PP_OK;
+}
+
+PP_TEST_CASE(each_entry_has_its_own_word_about_us)
+{
+    prepare();
+    struct pp_tls_conf *conf = make((struct pp_tls_conf_params){0});
+    add(conf, NULL, &ca);
+    add(conf, "a.example", &a);
+    PP_CHECK_EQ(pp_tls_conf_set_by(conf, PP_SPAN("By=old")), PP_OK);
+    PP_CHECK_EQ(pp_tls_conf_set_by(conf, PP_SPAN("By=urn:a")), PP_OK);
+    PP_CHECK(pp_span_eq(pp_tls_conf_by(conf, "A.example."), PP_SPAN("By=urn:a")));
+    PP_CHECK_EQ(pp_tls_conf_by(conf, NULL).n, 0);
+    PP_CHECK_EQ(pp_tls_conf_by(conf, "b.example").n, 0);
+    finish(conf);
+}
+
+PP_TEST_CASE(many_certificates_are_freed_little_by_little)
+{
+    prepare();
+    struct pp_tls_conf *conf = make((struct pp_tls_conf_params){0});
+    for (int i = 0; i < FREED_AT_ONCE + FREED_BY_THE_WAY + 3; i++)
+        add(conf, i == 0 ? "a.example" : NULL, &a);
+    struct pp_tls_conf *other = make((struct pp_tls_conf_params){0});
+    add(other, NULL, &b);
+    pp_tls_conf_unref(conf);
+    PP_CHECK(lib->unused == conf);
+    gets(other, NULL, NULL, &b); /* a connection takes some with it */
+    PP_CHECK(pp_tls_conf_sweep(lib, 2));
+    PP_CHECK(!pp_tls_conf_sweep(lib, 2));
+    PP_CHECK(lib->unused == NULL);
+    PP_CHECK(!pp_tls_conf_sweep(lib, 2));
+    conf = make((struct pp_tls_conf_params){0});
+    for (int i = 0; i < FREED_AT_ONCE + 1; i++)
+        add(conf, NULL, &a);
+    pp_tls_conf_unref(conf); /* the rest goes with the library */
+    finish(other);
 }
 
 PP_TEST_CASE(every_allocation_may_fail)

@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -73,6 +74,9 @@ static const uintptr_t test_tls_address[] = {
 #undef TEST_ADDRESS
 #define TEST_ADDRESS(name, returns, parameters) 0,
         PP_TLS_API_OPTIONAL(TEST_ADDRESS)
+#undef TEST_ADDRESS
+#define TEST_ADDRESS(name, returns, parameters) (uintptr_t) & name,
+            PP_TLS_API_TICKETS(TEST_ADDRESS)
 #undef TEST_ADDRESS
 };
 

@@ -22,6 +22,7 @@ from pyproxy.config.model import filter_refs
 from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.errors import ConfigError
 from pyproxy.supervise.worker import prepare_tls
+from pyproxy.tls.settings import Agreement, ClientSettings, ServerSettings
 from testenv.certificates import certificates
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -65,6 +66,10 @@ class Recorder:
             return number
 
         return call
+
+    def begin_tls(self, number, settings):
+        self.calls.append(("begin_tls", (number, settings), {}))
+        return self
 
     def of(self, name):
         return [(args, kwargs) for called, args, kwargs in self.calls if called == name]
@@ -366,21 +371,12 @@ def test_a_listener_gets_its_certificates_and_the_defaults():
     compile_snapshot(
         loads(secured(f"{{cert: {pki.server.cert}, key: {pki.server.key}}}")), recorder, {}
     )
-    (((number, choices), options),) = recorder.of("set_listener_tls")
+    (((number, settings), _),) = recorder.of("begin_tls")
     assert number == 0
     pair = (pki.server.cert.read_bytes(), pki.server.key.read_bytes(), b"")
-    assert choices == [(["localhost", "app.test", "www.app.test"], [pair])]
-    assert options == {
-        "min_version": "1.2",
-        "max_version": "1.3",
-        "ciphers": "",
-        "ciphersuites": "",
-        "groups": "",
-        "key_log": "",
-        "alpn": ("h2", "http/1.1"),
-        "client_auth": "none",
-        "client_ca": b"",
-    }
+    assert recorder.of("add") == [((["localhost", "app.test", "www.app.test"], [pair], ""), {})]
+    assert recorder.of("set_listener_tls") == [((0, recorder), {})]
+    assert settings == ServerSettings(Agreement(alpn=b"\x02h2\x08http/1.1"))
 
 
 def test_a_listener_asks_clients_for_certificates():
@@ -388,11 +384,10 @@ def test_a_listener_asks_clients_for_certificates():
     pair = f"cert: {pki.server.cert}, key: {pki.server.key}"
     more = f"client_certificates: {{ca: {pki.ca.cert}, mode: optional}}, min_version: 1.3"
     compile_snapshot(loads(secured(f"{{{pair}, {more}, alpn: []}}")), recorder, {})
-    ((_, options),) = recorder.of("set_listener_tls")
-    assert options["client_auth"] == "optional"
-    assert options["client_ca"] == pki.ca.cert.read_bytes()
-    assert options["min_version"] == "1.3"
-    assert options["alpn"] == ()
+    (((_, settings), _),) = recorder.of("begin_tls")
+    assert settings.client_auth == 1
+    assert settings.client_ca == pki.ca.cert.read_bytes()
+    assert settings.agreement == Agreement(min_version=0x0304)
 
 
 def test_an_upstream_gets_whom_to_trust_and_each_endpoint_its_name():
@@ -408,12 +403,14 @@ routes: [{{upstream: app}}]
     found = [(socket.AF_INET, 1, 6, "", ("127.0.0.9", 443))]
     resolved = resolve_endpoints(config, resolver=lambda *_args, **_options: found)
     compile_snapshot(resolved, recorder, {})
-    (((number,), options),) = recorder.of("set_upstream_tls")
+    (((number, settings), _),) = recorder.of("set_upstream_tls")
     assert number == 0
-    assert options["ca"] == pki.ca.cert.read_bytes()
-    assert (options["ca_dir"], options["server_name"], options["verify"]) == ("", "", True)
-    assert options["chain"] == pki.alice.cert.read_bytes()
-    assert options["key"] == pki.alice.key.read_bytes()
+    assert settings == ClientSettings(
+        Agreement(alpn=b"\x02h2\x08http/1.1"),
+        ca=pki.ca.cert.read_bytes(),
+        chain=pki.alice.cert.read_bytes(),
+        key=pki.alice.key.read_bytes(),
+    )
     names = [more["server_name"] for _, more in recorder.of("add_endpoint")]
     assert names == ["app.test", ""]
 

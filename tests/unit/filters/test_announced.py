@@ -1,6 +1,6 @@
 """What a PROXY protocol header says, as filters read it."""
 
-from pyproxy.filters.announced import AnnouncedTLS, ProxyProtocol
+from pyproxy.filters.announced import AnnouncedTLS, ProxyProtocol, header_of
 
 
 def header(*tlvs):
@@ -33,3 +33,11 @@ def test_tls_of_the_client():
     )
     assert header((0x20, b"\x01\0\0\0\0")).ssl == AnnouncedTLS(True, False, False, ())
     assert header((0x20, b"\x03\0\0\0\x01")).ssl == AnnouncedTLS(True, True, False, ())
+
+
+def test_addresses_come_packed_and_tlvs_in_a_row():
+    ends = (bytes((192, 0, 2, 1)), 7), (bytes(15) + b"\1", 8)
+    facts = header_of(2, *ends, b"\xe0\0\2hi\xe1\0\0")
+    assert facts == ProxyProtocol(2, ("192.0.2.1", 7), ("::1", 8), ((0xE0, b"hi"), (0xE1, b"")))
+    assert header_of(1, None, None, b"") == ProxyProtocol(1, None, None, ())
+    assert header_of(2, b"/a", b"/b", b"").source == b"/a"

@@ -10,6 +10,7 @@ import pytest
 from pyproxy.config.load import loads
 from pyproxy.config.nodes import NOWHERE
 from pyproxy.supervise import blob
+from testenv.certificates import certificates
 
 TEXT = 'listeners: {web: {bind: "127.0.0.1:0"}}\nupstreams: {u: {endpoints: ["127.0.0.1:1"]}}\n'
 
@@ -30,6 +31,23 @@ def test_what_is_unpacked_is_what_was_packed() -> None:
             assert blob.unpack(fd) == config  # it can be read again
         finally:
             os.close(fd)
+
+
+def test_certificates_stay_with_their_listeners() -> None:
+    pair = certificates().server
+    one = f"{{cert: {pair.cert}, key: {pair.key}}}"
+    many = ", ".join(f"{{cert: {pair.cert}, key: {pair.key}, hosts: h{i}.test}}" for i in range(40))
+    config = loads(
+        f"listeners: {{a: {{bind: '127.0.0.1:0', tls: {{certificates: [{many}]}}}}, "
+        f"b: {{bind: '127.0.0.1:0', tls: {one}}}, c: {{bind: '127.0.0.1:0'}}}}\n"
+        "routes: [{respond: {}}]\n"
+    )
+    fd = blob.pack(config)
+    try:
+        assert blob.unpack(fd) == config
+        assert len(list(blob.unpack_steps(fd))) == 3 + 1 + 1 + 1
+    finally:
+        os.close(fd)
 
 
 def test_it_can_be_unpacked_in_small_steps() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pyproxy.config.load import loads
 from pyproxy.config.sections_tls import Certificate
 from pyproxy.errors import ConfigError
-from pyproxy.tls.names import choices, host_fault
+from pyproxy.tls.names import Choice, choice_steps, host_fault
 from pyproxy.tls.pairs import Source, read_pair
 from testenv.certificates import certificates
 
@@ -19,8 +20,12 @@ def held(pair, hosts=()) -> Certificate:
     return Certificate(cert="c", key="k", hosts=hosts, read=read)
 
 
+def choices(certificates: tuple[Certificate, ...]) -> list[Choice]:
+    return [choice for choice in choice_steps(certificates) if choice is not None]
+
+
 def chosen(*certificates: Certificate) -> list[tuple[list[str], int]]:
-    return [(names, len(pairs)) for names, pairs in choices(certificates)]
+    return [(names, len(pairs)) for names, pairs, _ in choices(certificates)]
 
 
 def test_names_come_from_the_certificate() -> None:
@@ -35,7 +40,7 @@ def test_names_may_be_given() -> None:
 
 
 def test_two_kinds_of_keys_for_a_name_stand_together() -> None:
-    ((names, pairs),) = choices((held(PKI.server), held(PKI.server_rsa)))
+    ((names, pairs, _),) = choices((held(PKI.server), held(PKI.server_rsa)))
     assert names == ["localhost", "app.test", "www.app.test"]
     assert [chain for chain, _, _ in pairs] == [
         PKI.server.cert.read_bytes(),
@@ -54,7 +59,7 @@ def test_names_that_only_one_of_them_has_are_for_itself() -> None:
 
 def test_the_first_one_is_the_default_wherever_its_names_stand() -> None:
     first = choices((held(PKI.other), held(PKI.server), held(PKI.server_rsa)))[0]
-    assert first[0] == ["other.test"]
+    assert first.names == ["other.test"]
 
 
 def test_a_certificate_without_a_name_can_be_the_default() -> None:
@@ -89,3 +94,16 @@ routes: [{respond: {}}]
     (fault,) = caught.value.faults
     assert fault.message == 'certificates[0] is for "localhost" already, with ECDSA as well'
     assert (fault.line, fault.path) == (2, "listeners.web.tls.certificates[1]")
+
+
+def test_a_certificate_with_a_uri_tells_endpoints_who_we_are() -> None:
+    first, second = choices((held(PKI.alice), held(PKI.server)))
+    assert (first.by, second.by) == ("By=spiffe://test/alice", "")
+
+
+def test_many_certificates_are_sorted_in_steps() -> None:
+    one = held(PKI.server)
+    many = tuple(msgspec.structs.replace(one, hosts=(f"h{i}.test",)) for i in range(200))
+    steps = list(choice_steps(many))
+    assert [step.names for step in steps if step] == [[f"h{i}.test"] for i in range(200)]
+    assert sum(step is None for step in steps) == 12
