@@ -43,6 +43,7 @@ struct pp_chan {
     struct pp_io io; /* io.fn is the owner's handler; it calls pp_chan_note first */
     const struct pp_chan_ops *ops;
     struct pp_tls *tls; /* owned; NULL: plain */
+    void *stream;       /* a stream of HTTP/2 in place of a descriptor (its own ops); NULL: none */
     struct pp_loop *loop;
     bool readable, writable;
     bool rdhup;  /* the peer ended its sending side or the connection broke: keep reading to see */

@@ -52,7 +52,7 @@ static void free_tails(struct pp_down_h2 *h2, uint32_t code)
         struct pp_down_stream *st = PP_CONTAINER_OF(h2->streams.next, struct pp_down_stream, link);
         pp_list_detach(&st->link);
         pp_list_attach_back(&h2->streams, &st->link);
-        if (st->x != NULL)
+        if (st->x != NULL || st->ch != NULL)
             continue;
         if (st->s.codec != NULL)
             pp_http2_codec_reset(&st->s, code);
@@ -60,17 +60,29 @@ static void free_tails(struct pp_down_h2 *h2, uint32_t code)
     }
 }
 
-/* End every exchange. True: there were some. */
+static void leave_now(struct pp_down *d);
+
+/* End every exchange, and with the connection every tunnel: but in a worker that stops tunnels have
+ * a time of their own, and the connection stays for them. True: there were some. */
 static bool fail(struct pp_down *d, struct pp_fault f)
 {
     struct pp_down_h2 *h2 = d->h2;
-    bool any = h2->n_open > 0;
+    bool any = h2->n_open > 0, stays = false;
     for (uint32_t n = h2->n_stream; n > 0 && !pp_list_is_empty(&h2->streams); n--) {
         struct pp_down_stream *st = PP_CONTAINER_OF(h2->streams.next, struct pp_down_stream, link);
         pp_list_detach(&st->link);
         pp_list_attach_back(&h2->streams, &st->link);
         if (st->x != NULL)
             st->x->events->failed(st->x, f);
+        else if (st->ch != NULL && f.code != PP_FAULT_SHUTDOWN)
+            pp_down_h2_tunnel_broke(st);
+        else if (st->ch != NULL)
+            stays = true;
+    }
+    if (stays) { /* and ends in order, behind the last of them */
+        d->gone = false;
+        if (h2->leave != PP_DOWN_H2_LEAVES)
+            leave_now(d);
     }
     return any;
 }
@@ -455,13 +467,16 @@ static struct pp_down_h2 *new_connection(struct pp_down *d)
 {
     struct pp_core *core = d->h.core;
     struct pp_down_h2 *h2 = pp_mem_zalloc(sizeof(*h2));
+    struct pp_http2_limits limits;
     if (h2 == NULL)
         return NULL;
     h2->d = d;
     h2->flush.fn = on_turn_end;
     pp_list_init(&h2->streams);
     pp_timer_init(&h2->leave_timer, on_leave_timer);
-    h2->kind = kind_acquire(core, &d->door->conf->http2);
+    memcpy(&limits, &d->door->conf->http2, sizeof(limits)); /* compared byte by byte */
+    limits.connect_protocol = true;
+    h2->kind = kind_acquire(core, &limits);
     if (h2->kind != NULL)
         h2->codec = pp_http2_codec_new(h2->kind->kind, d);
     if (h2->codec != NULL)

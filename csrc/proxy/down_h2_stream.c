@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "proxy/down_h2.h"
+#include "proxy/extended.h"
 
 static struct pp_down_stream *stream_of(const struct pp_exchange *x)
 {
@@ -189,32 +190,38 @@ static void keep_trailers(struct pp_down_stream *st)
     st->leave = m;
 }
 
-static void finish(struct pp_exchange *x, bool reusable)
+void pp_down_h2_stream_leave(struct pp_down_stream *st, bool whole, uint32_t code)
 {
-    struct pp_down_stream *st = stream_of(x);
     struct pp_down *d = st->d;
-    bool whole = !x->aborted && (st->s.sent_end || st->out_ended);
-    (void)reusable; /* of a connection that has just one exchange */
-    st->x = NULL;
-    x->side[PP_SIDE_DOWN] = NULL;
-    x->ops[PP_SIDE_DOWN] = NULL;
     d->h2->n_open--;
     if (st->s.codec == NULL) {
         pp_down_h2_stream_free(st);
     } else if (!whole) {
-        drop(st, x->fault.side == PP_SIDE_UP ? PP_HTTP2_INTERNAL_ERROR : PP_HTTP2_CANCEL);
+        drop(st, code);
     } else if (st->s.sent_end) {
         pp_http2_codec_release(&st->s);
         pp_down_h2_stream_free(st);
     } else {
         pp_http2_codec_forget_trailers(&st->s); /* theirs is the exchange's memory */
         pp_http2_codec_consume(&st->s, st->in.n);
-        pp_buf_fini(&st->in, &x->core->chunk_slab);
+        pp_buf_fini(&st->in, &d->h.core->chunk_slab);
         if (st->leave != NULL)
             keep_trailers(st);
         settle_send(st, false);
     }
     pp_down_h2_ended(d);
+}
+
+static void finish(struct pp_exchange *x, bool reusable)
+{
+    struct pp_down_stream *st = stream_of(x);
+    bool whole = !x->aborted && (st->s.sent_end || st->out_ended);
+    (void)reusable; /* of a connection that has just one exchange */
+    st->x = NULL;
+    x->side[PP_SIDE_DOWN] = NULL;
+    x->ops[PP_SIDE_DOWN] = NULL;
+    pp_down_h2_stream_leave(
+        st, whole, x->fault.side == PP_SIDE_UP ? PP_HTTP2_INTERNAL_ERROR : PP_HTTP2_CANCEL);
 }
 
 /* ---- events ---- */
@@ -238,7 +245,11 @@ void pp_down_h2_stream_head(struct pp_http2_stream *s, bool end)
     struct pp_down_stream *st = owner_of(s);
     st->d->h2->opening = NULL;
     st->in_ended = end;
-    st->x->events->request(st->x);
+    if (st->x->request.protocol.n > 0 && pp_extended_begin(st->x) != PP_OK)
+        st->x->events->failed(st->x,
+                              pp_fault_make(PP_FAULT_NO_MEMORY, PP_SIDE_DOWN, false, PP_ENOMEM));
+    else
+        st->x->events->request(st->x);
     pp_down_h2_plan(st->d);
 }
 
@@ -305,6 +316,10 @@ void pp_down_h2_stream_data(struct pp_http2_stream *s, struct pp_span data, bool
     struct pp_exchange *x = st->x;
     st->in_ended = st->in_ended || end;
     pp_down_h2_plan(st->d);
+    if (st->ch != NULL) {
+        pp_down_h2_tunnel_data(st, data);
+        return;
+    }
     if (x == NULL || x->flow[PP_DIR_REQUEST].sink_broken || x->state >= PP_EXCHANGE_PROXY_ERROR) {
         pp_http2_codec_consume(s, data.n); /* nobody will read it */
         return;
@@ -330,7 +345,9 @@ void pp_down_h2_stream_trailers(struct pp_http2_stream *s)
     struct pp_down_stream *st = owner_of(s);
     st->in_ended = true;
     pp_down_h2_plan(st->d);
-    if (st->x != NULL)
+    if (st->ch != NULL)
+        pp_down_h2_tunnel_data(st, PP_SPAN_NONE);
+    else if (st->x != NULL)
         push_waiting(st);
 }
 
@@ -342,7 +359,9 @@ void pp_down_h2_stream_reset(struct pp_http2_stream *s, uint32_t code, bool by_p
     count(d, by_peer ? PP_METRIC_WORD(LISTENER, HTTP2_RESETS_IN)
                      : PP_METRIC_WORD(LISTENER, HTTP2_RESETS_OUT));
     pp_down_h2_plan(d);
-    if (st->x == NULL)
+    if (st->ch != NULL)
+        pp_down_h2_tunnel_broke(st);
+    else if (st->x == NULL)
         pp_down_h2_stream_free(st);
     else if (s->verdict != PP_OK && st->x->state == PP_EXCHANGE_HEAD)
         refuse(st, s->verdict);
@@ -387,6 +406,10 @@ void pp_down_h2_stream_writable(struct pp_http2_stream *s)
     struct pp_down_stream *st = owner_of(s);
     struct iovec iov;
     bool progress = false;
+    if (st->ch != NULL) {
+        pp_down_h2_tunnel_writable(st);
+        return;
+    }
     while (s->codec != NULL && pp_buf_peek(&st->out, &iov, 1) > 0) {
         bool last = st->out_ended && st->leave == NULL && st->out.n == iov.iov_len;
         size_t taken;
@@ -420,9 +443,10 @@ static bool is_all(const struct pp_exchange *x)
 {
     const struct pp_http1_framing *fr = &x->flow[PP_DIR_RESPONSE].framing;
     unsigned status = x->response.status;
-    return status >= 200 && (x->request.method_id == PP_HTTP_HEAD || status == 204 ||
-                             status == 304 || fr->body == PP_HTTP_BODY_NONE ||
-                             (fr->body == PP_HTTP_BODY_LENGTH && fr->content_length == 0));
+    return status >= 200 && !x->opens_tunnel &&
+           (x->request.method_id == PP_HTTP_HEAD || status == 204 || status == 304 ||
+            fr->body == PP_HTTP_BODY_NONE ||
+            (fr->body == PP_HTTP_BODY_LENGTH && fr->content_length == 0));
 }
 
 static int send_head(struct pp_exchange *x)
@@ -577,5 +601,6 @@ const struct pp_side_ops pp_down_h2_ops = {
     .has_buffered = has_buffered,
     .plain_channel = plain_channel,
     .discard = discard,
+    .give = pp_down_h2_give,
     .finish = finish,
 };

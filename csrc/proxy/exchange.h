@@ -202,6 +202,7 @@ struct pp_exchange {
     bool declared_length; /* a response without a body came with Content-Length (HEAD, 304) */
     bool wants_tunnel; /* CONNECT, or <offer>: the endpoint's connection must be a fresh HTTP/1 one
                         */
+    bool extended;     /* it came as extended CONNECT (proxy/extended.h) */
     bool opens_tunnel; /* <response> is the head that opens it */
     bool tunnelled;    /* it was opened, and counted as answered */
     bool restored;     /* it came from another worker, whose log filters have seen it */

@@ -92,7 +92,7 @@ static bool begin_connect(struct pp_exchange *x, int rc)
     /* A client that expects a tunnel may have sent what belongs into it: never read that as
      * requests. */
     x->close_down = true;
-    if (rc != PP_OK || !x->route->takes_connect || x->ops[PP_SIDE_DOWN]->give == NULL) {
+    if (rc != PP_OK || !x->route->takes_connect || x->request.major == 2) {
         x->route = x->snapshot->route[0];
         begin_route(x);
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
@@ -146,14 +146,18 @@ bool pp_step_request(struct pp_exchange *x)
         return false;
     if (verdict == PP_REPLY)
         return pp_step_to_reply(x);
-    if (route->action == PP_ROUTE_ACTION_RESPOND || route->action == PP_ROUTE_ACTION_REDIRECT) {
+    bool local =
+        route->action == PP_ROUTE_ACTION_RESPOND || route->action == PP_ROUTE_ACTION_REDIRECT;
+    if (!local && pp_up_can_tunnel(x->cluster) && pp_upgrade_offer(x) != PP_OK)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
+    if (x->extended && x->offer.n == 0) /* its client would take any 2xx for the protocol */
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
+    if (local) {
         if (pp_reply_route(x) != PP_OK)
             return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
         pp_exchange_enter(x, PP_EXCHANGE_REPLY);
         return true;
     }
-    if (pp_up_can_tunnel(x->cluster) && pp_upgrade_offer(x) != PP_OK)
-        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length, route->max_body,
                   route->chain.buffer_request);
     bool collect = x->flow[PP_DIR_REQUEST].hold > 0;

@@ -88,7 +88,7 @@ static bool begin_tunnel(struct pp_exchange *x)
 {
     struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
     const struct pp_side_ops *down = x->ops[PP_SIDE_DOWN];
-    bool connect = x->request.method_id == PP_HTTP_CONNECT;
+    bool connect = x->request.method_id == PP_HTTP_CONNECT || x->extended;
     memset(&flow->framing, 0, sizeof(flow->framing));
     x->response.status = connect ? 200 : 101; /* no filter's business any more */
     flow->framing.upgrade = !connect;

@@ -164,7 +164,7 @@ static void note_received(struct pp_tunnel *t, enum pp_dir dir, size_t n)
 {
     t->flow[dir].received += n;
     t->last_ms = t->core->loop.now_ms;
-    if (dir == PP_DIR_REQUEST)
+    if (dir == PP_DIR_REQUEST && !t->is_stream)
         PP_COUNT(&t->core->metrics, t->record, LISTENER, BYTES_IN, n);
 }
 
@@ -172,7 +172,7 @@ static void note_sent(struct pp_tunnel *t, enum pp_dir dir, size_t n)
 {
     t->flow[dir].sent += n;
     t->last_ms = t->core->loop.now_ms;
-    if (dir == PP_DIR_RESPONSE)
+    if (dir == PP_DIR_RESPONSE && !t->is_stream)
         PP_COUNT(&t->core->metrics, t->record, LISTENER, BYTES_OUT, n);
 }
 

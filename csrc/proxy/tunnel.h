@@ -96,10 +96,11 @@ struct pp_tunnel {
     struct pp_fault fault;                       /* why it ended; none: both sides were done */
     uint8_t state;                               /* enum pp_tunnel_state */
     uint8_t attempts;
-    bool again;   /* the timer goes on with moving bytes */
-    bool broken;  /* a side was reset; what it had sent is being passed on */
-    bool refused; /* nobody wants to take it over */
-    bool moved;   /* another worker has taken it over */
+    bool again;     /* the timer goes on with moving bytes */
+    bool broken;    /* a side was reset; what it had sent is being passed on */
+    bool refused;   /* nobody wants to take it over */
+    bool is_stream; /* its client's side is a stream of a connection, which is counted already */
+    bool moved;     /* another worker has taken it over */
     struct pp_deferred deferred;
 };
 
