@@ -19,7 +19,7 @@
     X(SEND_TIMEOUT, 499, "send_timeout", "the client stopped reading")                             \
     X(NO_ROUTE, 404, "no_route", "no route matches the request")                                   \
     X(METHOD_NOT_ALLOWED, 405, "method_not_allowed", "the route does not take this method")        \
-    X(NOT_IMPLEMENTED, 501, "not_implemented", "tunnels (CONNECT) are not offered")                \
+    X(NOT_IMPLEMENTED, 501, "not_implemented", "tunnels of this kind are not offered")             \
     X(NO_ENDPOINT, 503, "no_endpoint", "no endpoint of the upstream is usable")                    \
     X(CONNECT_REFUSED, 502, "connect_refused", "the endpoint refused the connection")              \
     X(CONNECT_FAILED, 502, "connect_failed", "the endpoint could not be reached")                  \

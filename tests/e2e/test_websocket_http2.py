@@ -1,4 +1,6 @@
-"""WebSockets of clients that speak HTTP/2: extended CONNECT (RFC 8441), with real processes."""
+"""WebSockets of clients that speak HTTP/2 (extended CONNECT, RFC 8441), and CONNECT, with real
+processes.
+"""
 
 from __future__ import annotations
 
@@ -369,3 +371,43 @@ def test_an_origin_that_reads_nothing_stops_the_client(wires) -> None:
         assert sent < 64 * MIB
         end.take(sent)
         assert end.rest.count(b"d") <= 16384
+
+
+# ---- CONNECT
+
+
+def test_connect_on_a_stream_is_a_tunnel() -> None:
+    with (
+        RawOrigin() as app,
+        running(f"""
+            workers: 1
+            listeners: {{web: {{bind: "127.0.0.1:0"}}}}
+            upstreams: {{app: {{endpoints: ["{app.address}"]}}}}
+            routes: [{{upstream: app, match: {{host: db.example, methods: CONNECT}}}}]
+            access_log: stdout
+        """) as proxy,
+    ):
+        with h2_dial(proxy.port()) as client:
+            head = [(":method", "CONNECT"), (":authority", "db.example:5432")]
+            number = int(client.conn.get_next_available_stream_id())
+            client.conn.send_headers(number, head)
+            client.send(number, b"early")
+            end = app.accept()
+            assert end.take(5) == b"early"
+            end.send(b"db speaks")
+            stream = client.streams[number]
+            while len(stream.body) < 9:
+                client.hear()
+            assert (stream.status, stream.body) == (200, b"db speaks")
+            client.send(number, b"last words", end=True)
+            assert end.read_to_end() == b"last words"
+            end.close()
+            assert client.response(number).ended
+            refused = int(client.conn.get_next_available_stream_id())
+            client.conn.send_headers(refused, [head[0], (":authority", "other.example:1")])
+            client.flush()
+            assert client.response(refused).status == 501
+        wait_until(lambda: len(proxy.stdout.splitlines()) == 2, "both are logged")
+        line = log_lines(proxy)[-1]
+        statuses = {(line["status"], line["fault"]) for line in log_lines(proxy)}
+        assert statuses == {(200, None), (501, "not_implemented")}, line

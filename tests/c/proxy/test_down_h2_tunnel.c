@@ -172,6 +172,82 @@ PP_TEST_CASE(a_worker_that_stops_ends_them)
     done();
 }
 
+/* ---- plain CONNECT ---- */
+
+static struct peer_stream *connect_to(const char *const *fields)
+{
+    struct pp_http1_framing fr = {0};
+    struct peer_stream *t = peer_take(&c.p);
+    peer_fill(t, &t->m, fields);
+    t->m.method = PP_SPAN("CONNECT");
+    t->m.method_id = PP_HTTP_CONNECT;
+    if (fields != NULL) {
+        fr.body = PP_HTTP_BODY_LENGTH;
+        fr.content_length = 5;
+    }
+    PP_CHECK_EQ(pp_http2_codec_send_request(c.p.h, &t->s, &t->m, PP_SPAN_NONE, PP_SPAN("db.test:1"),
+                                            PP_SPAN_NONE, &fr, false),
+                PP_OK);
+    h2_step(&c);
+    return t;
+}
+
+static struct rig_conf connect_conf(void)
+{
+    struct rig_conf conf = ext_defaults();
+    conf.any_path = true;
+    conf.methods = (pp_router_methods)1 << PP_HTTP_CONNECT;
+    return conf;
+}
+
+PP_TEST_CASE(connect_on_a_stream_is_a_tunnel_to_its_route)
+{
+    struct rig_conf conf = connect_conf();
+    PP_REQUIRE(rig_start(&r, &conf) && h2_start(&c, &r, NULL));
+    s = connect_to(NULL);
+    say("early", false);
+    o = rig_accept(&r, 0);
+    h2_hear(&c, "1 response 200");
+    rig_expect(&r, o, "early");
+    rig_send(&r, o, "mysql speaks first");
+    h2_hear(&c, "1 data \"mysql speaks first\"\n");
+    say("bye", true);
+    rig_expect(&r, o, "bye");
+    rig_expect_eof(&r, o);
+    close(o);
+    o = -1;
+    h2_hear(&c, "end");
+    h2_get(&c, "/"); /* the connection goes on */
+    h2_hear(&c, "3 response 405");
+    done();
+}
+
+PP_TEST_CASE(connect_with_content_is_malformed)
+{
+    static const char *const fields[] = {"x-a: b", NULL};
+    struct rig_conf conf = connect_conf();
+    PP_REQUIRE(rig_start(&r, &conf) && h2_start(&c, &r, NULL));
+    connect_to(fields);
+    h2_hear(&c, "1 response 400");
+    PP_CHECK_EQ(rig_try_accept(&r, 0, 20), -1);
+    o = -1;
+    done();
+}
+
+PP_TEST_CASE(connect_to_endpoints_that_speak_only_http_2_is_501)
+{
+    struct rig_conf conf = connect_conf();
+    conf.cluster.http2.protocol = PP_CLUSTER_H2C;
+    PP_REQUIRE(rig_start(&r, &conf) && h2_start(&c, &r, NULL));
+    connect_to(NULL);
+    h2_hear(&c, "1 response 501");
+    PP_CHECK_EQ(rig_try_accept(&r, 0, 20), -1);
+    o = -1;
+    done();
+}
+
+/* ---- the end of a worker ---- */
+
 /* As requests and tunnels of HTTP/1 have. */
 PP_TEST_CASE(when_the_time_for_requests_is_up_tunnels_go_on_and_keep_their_connection)
 {
