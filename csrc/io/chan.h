@@ -31,6 +31,8 @@ struct pp_chan_ops {
     int (*writev)(struct pp_chan *ch, const struct iovec *iov, int count, size_t *n);
     /* Polite end of sending. */
     void (*shutdown)(struct pp_chan *ch);
+    /* Is what `shutdown` says on its way, so that closing does not lose it? NULL: at once. */
+    bool (*is_told)(const struct pp_chan *ch);
     /* Release now; idempotent. <abort>: with RST. */
     void (*close)(struct pp_chan *ch, bool abort);
     /* After an event was noted; NULL unless <tls>. */

@@ -112,8 +112,7 @@ struct pp_side_ops {
     bool (*discard)(struct pp_exchange *x);
     /* Leave the connection to <to>, with everything written (room), after what the exchange
      * needs of its buffer was kept. Detaches, but for PP_ENOMEM, which changes nothing. PP_OK, or
-     * PP_EIO: the connection is closed, or with <to> and its bytes are lost. NULL: not a connection
-     * of this exchange alone. */
+     * PP_EIO: the connection is closed, or with <to> and its bytes are lost. */
     int (*give)(struct pp_exchange *x, const struct pp_heir *to);
     /* The exchange is over for this side. <reusable>: both directions ended in order. Detaches. */
     void (*finish)(struct pp_exchange *x, bool reusable);
@@ -200,8 +199,8 @@ struct pp_exchange {
     bool path_set;        /* a filter has chosen <path> */
     bool held_filtered;   /* an async filter has been through the held body */
     bool declared_length; /* a response without a body came with Content-Length (HEAD, 304) */
-    bool wants_tunnel; /* CONNECT, or <offer>: the endpoint's connection must be a fresh HTTP/1 one
-                        */
+    bool wants_tunnel; /* CONNECT, or <offer>: needs a fresh HTTP/1 connection to the endpoint, or
+                        * an extended CONNECT to it */
     bool extended;     /* it came as extended CONNECT (proxy/extended.h) */
     bool opens_tunnel; /* <response> is the head that opens it */
     bool tunnelled;    /* it was opened, and counted as answered */

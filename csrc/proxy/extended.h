@@ -20,4 +20,19 @@ int pp_extended_begin(struct pp_exchange *x) PP_MUST_USE;
  * what is HTTP/1's own out of it. */
 bool pp_extended_is_answered(struct pp_exchange *x);
 
+/* ---- to endpoints of HTTP/2 ---- */
+
+/* Can what x->offer asks for be asked for with an extended CONNECT? */
+bool pp_extended_can_ask(const struct pp_exchange *x);
+/* The endpoint does not take extended CONNECT, or can_ask says no. PP_OK: the request goes on
+ * as an ordinary one, as any request with an Upgrade may. PP_EHTTP_SWITCH: its client wants the
+ * tunnel or nothing. */
+int pp_extended_decline(struct pp_exchange *x) PP_MUST_USE;
+/* Make *m, in x->arena, the extended CONNECT for x->offer; x->request stays as it is, for other
+ * endpoints. PP_OK or PP_ENOMEM. */
+int pp_extended_ask(struct pp_exchange *x, struct pp_http_msg *m) PP_MUST_USE;
+/* The endpoint has taken it: its 2xx in x->response becomes the 101 that answers the request. PP_OK
+ * or PP_ENOMEM. */
+int pp_extended_accept(struct pp_exchange *x) PP_MUST_USE;
+
 #endif

@@ -40,7 +40,9 @@
     X(IDLE_TIMEOUT, 408, "idle_timeout", "no byte passed either way for too long")                 \
     X(NO_MEMORY, 503, "no_memory", "out of memory")                                                \
     X(SHUTDOWN, 503, "shutdown", "the worker is stopping")                                         \
-    X(FLOW_LIMIT, 503, "session_limit", "the listener has more sessions than it may")
+    X(FLOW_LIMIT, 503, "session_limit", "the listener has more sessions than it may")              \
+    X(UPSTREAM_NO_UPGRADE, 502, "upstream_no_upgrade",                                             \
+      "the endpoint does not take WebSockets over HTTP/2")
 
 enum pp_fault_code {
 #define PP_FAULT_ENUM(code, status, word, text) PP_FAULT_##code,

@@ -150,7 +150,7 @@ bool pp_step_request(struct pp_exchange *x)
         return pp_step_to_reply(x);
     bool local =
         route->action == PP_ROUTE_ACTION_RESPOND || route->action == PP_ROUTE_ACTION_REDIRECT;
-    if (!local && pp_up_can_tunnel(x->cluster) && pp_upgrade_offer(x) != PP_OK)
+    if (!local && pp_upgrade_offer(x) != PP_OK)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     if (x->extended && x->offer.n == 0) /* its client would take any 2xx for the protocol */
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
@@ -190,9 +190,10 @@ bool pp_step_collect(struct pp_exchange *x)
 
 static enum pp_fault_code connect_code(int rc)
 {
-    return rc == PP_EREFUSED ? PP_FAULT_CONNECT_REFUSED
-           : rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY
-                             : PP_FAULT_CONNECT_FAILED;
+    return rc == PP_EREFUSED       ? PP_FAULT_CONNECT_REFUSED
+           : rc == PP_ENOMEM       ? PP_FAULT_NO_MEMORY
+           : rc == PP_EHTTP_SWITCH ? PP_FAULT_UPSTREAM_NO_UPGRADE
+                                   : PP_FAULT_CONNECT_FAILED;
 }
 
 /* Which cluster: what a filter named, else the route's. */

@@ -6,6 +6,8 @@
  *
  *   CONNECTING -> OPEN -> CLOSED
  *
+ * A side may be a stream of HTTP/2 in place of a connection (h2_chan.h), when its exchange was one.
+ *
  * A side that speaks TLS has done so before OPEN: the client's handshake comes before the endpoint
  * is connected to, the endpoint's is part of connecting (tunnel_tls.c). Ends are passed on as
  * close_notify then; one that comes without it is an end all the same, because many close that way.

@@ -4,6 +4,7 @@
 #include "io/chan_tls.h"
 #include "io/fd.h"
 #include "io/sock.h"
+#include "proxy/extended.h"
 #include "proxy/up_h2.h"
 
 static void count(struct pp_up *up, int n)
@@ -262,12 +263,24 @@ static int dial(const struct pp_exchange *x, struct pp_endpoint *ep, bool only_h
     return done ? PP_OK : PP_EAGAIN;
 }
 
+/* A tunnel shares a connection as a stream of it, where the endpoint is known to take that or
+ * speaks nothing else; or it gets one that speaks HTTP/1. */
+static bool may_share(const struct pp_exchange *x, const struct pp_endpoint *ep)
+{
+    if (!may_speak_h2(ep->cluster))
+        return false;
+    if (!x->wants_tunnel || must_speak_h2(ep->cluster))
+        return true;
+    return ep->speaks != PP_CLUSTER_H1 && ep->extended && pp_extended_can_ask(x);
+}
+
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
 {
-    bool shared = may_speak_h2(ep->cluster) && !(x->wants_tunnel && pp_up_can_tunnel(ep->cluster));
+    bool shared = may_share(x, ep);
     x->reused = false;
     if (shared) {
-        int rc = pp_up_h2_join(x, ep, fresh);
+        /* That a tunnel is on a connection is no reason to leave it. */
+        int rc = pp_up_h2_join(x, ep, fresh && !(x->wants_tunnel && x->attempts == 1));
         if (rc != PP_ENOENT)
             return rc;
     }
@@ -282,6 +295,8 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     else if (pp_up_h2_begin(up, x) != PP_OK) {
         pp_up_close(up);
         return PP_ENOMEM;
+    } else if (rc == PP_OK && pp_up_h2_is_undecided(up->h2, x)) {
+        return PP_EAGAIN;
     }
     return rc;
 }

@@ -64,11 +64,11 @@ struct pp_up {
 
 /* Lend a connection to <ep> to <x>: a pooled one (unless <fresh>) or a new one. PP_OK: ready;
  * PP_EAGAIN: connecting, event `connected` or `failed` follows; otherwise the connect error,
- * nothing attached. */
+ * nothing attached. PP_EHTTP_SWITCH: <x> wants a tunnel that the endpoint does not take. */
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh) PP_MUST_USE;
 
-/* Can its endpoints' connections be had for a tunnel? Not those that must speak HTTP/2. NULL: yes,
- * an endpoint that is not known yet speaks HTTP/1. */
+/* Can its endpoints' connections be had as they are, for CONNECT? Not those that must speak HTTP/2.
+ */
 bool pp_up_can_tunnel(const struct pp_cluster *cl);
 
 /* Set the deadline: in <ms> from now (0: none), and the fault it means. */
