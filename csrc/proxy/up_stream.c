@@ -31,22 +31,11 @@ static void expect(struct pp_up_stream *s, enum pp_fault_code why, uint64_t ms)
         pp_loop_no_later(lp, &s->timer, s->deadline_ms);
 }
 
-/* Which deadline applies now: the endpoint must take the request, then answer, then go on sending.
- * While the client is slow the endpoint is not to blame for silence. */
 static void settle_deadline(struct pp_up_stream *s)
 {
-    const struct pp_exchange *x = s->x;
-    const struct pp_cluster_conf *conf = &s->ep->cluster->conf;
-    if (s->blocked)
-        expect(s, PP_FAULT_UPSTREAM_SEND_TIMEOUT, conf->send_timeout_ms);
-    else if (s->ended || !pp_buf_is_empty(&s->in) || x->flow[PP_DIR_RESPONSE].parked)
-        expect(s, PP_FAULT_NONE, 0);
-    else if (x->state == PP_EXCHANGE_BODY)
-        expect(s, PP_FAULT_READ_TIMEOUT, conf->read_timeout_ms);
-    else if (x->flow[PP_DIR_REQUEST].sink_ended)
-        expect(s, PP_FAULT_FIRST_BYTE_TIMEOUT, conf->first_byte_timeout_ms);
-    else
-        expect(s, PP_FAULT_NONE, 0); /* the client is sending: its own deadlines hold */
+    uint64_t ms;
+    enum pp_fault_code why = pp_up_owes(s->x, &s->ep->cluster->conf, s->blocked, &ms);
+    expect(s, why, ms);
 }
 
 static void on_timer(struct pp_timer *t)
@@ -248,6 +237,8 @@ void pp_up_stream_attend(struct pp_up_stream *s)
     }
     if (s->x == x && x->state == PP_EXCHANGE_BODY)
         give_body(s);
+    else if (s->x == x && x->state > PP_EXCHANGE_AWAIT)
+        settle_deadline(s);
     if (s->x == x && failed)
         x->events->failed(x, s->fault);
 }

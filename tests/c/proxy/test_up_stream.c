@@ -235,6 +235,37 @@ PP_TEST_CASE(silence_is_a_504_of_that_stream)
     close(other);
 }
 
+static int park(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    (void)f, (void)x, (void)phase;
+    return PP_PARK;
+}
+
+PP_TEST_CASE(filters_may_take_their_time_over_an_answer)
+{
+    static const enum pp_phase phases[] = {PP_PHASE_UPSTREAM_RESPONSE, PP_PHASE_RESPONSE};
+    for (size_t i = 0; i < PP_COUNT_OF(phases); i++) {
+        struct rig_conf conf = h2_conf();
+        conf.phases = 1u << phases[i];
+        conf.cluster.first_byte_timeout_ms = 5000;
+        conf.cluster.read_timeout_ms = 5000;
+        PP_REQUIRE(rig_start(&r, &conf));
+        r.filter[0].run = park;
+        int c = ask(RIG_GET);
+        o2_respond(&o2_streams[0], 200, "hi", false);
+        rig_sleep(&r, 6000);
+        rig_expect_quiet(&r, c);
+        rig_resume(&r, PP_PARK_PHASE, PP_NEXT, PP_SPAN_NONE);
+        rig_expect(&r, c,
+                   "HTTP/1.1 200 OK\r\n" DATE "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+        PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, TIMEOUTS), 0);
+        rig_sleep(&r, 5001); /* from here on it is the endpoint that is awaited */
+        rig_expect_reset(&r, c);
+        PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, TIMEOUTS), 1);
+        stop_all(c);
+    }
+}
+
 PP_TEST_CASE(a_connection_that_was_silent_all_the_time_gets_no_new_requests)
 {
     struct rig_conf conf = h2_conf();
