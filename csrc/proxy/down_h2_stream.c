@@ -430,6 +430,9 @@ static int send_head(struct pp_exchange *x)
     struct pp_down_stream *st = stream_of(x);
     if (st->s.codec == NULL)
         return PP_ERESET;
+    /* A client that does not read gets no interim responses: they would pile up. */
+    if (x->response.status < 200 && !pp_http2_codec_wants_input(st->d->h2->codec))
+        return PP_OK;
     bool end = is_all(x);
     int rc =
         pp_http2_codec_send_response(&st->s, &x->response, &x->flow[PP_DIR_RESPONSE].framing, end);

@@ -84,6 +84,30 @@ PP_TEST_CASE(interim_responses_and_trailers_are_passed_on)
     done(o);
 }
 
+PP_TEST_CASE(interim_responses_do_not_pile_up)
+{
+    static char hint[20000];
+    struct rig_conf conf = rig_defaults();
+    conf.door_sndbuf = 4096;
+    PP_REQUIRE(start(&conf, NULL));
+    int o = asked("/");
+    h2_settle(&c);
+    c.deaf = c.p.quiet = true;
+    snprintf(hint, sizeof hint, "HTTP/1.1 103 Early Hints\r\nLink: <%018000d>\r\n\r\n", 1);
+    for (int i = 0; i < PP_EXCHANGE_INTERIM_MAX; i++) {
+        rig_send(&r, o, hint);
+        rig_turn(&r, 0);
+    }
+    rig_settle(&r);
+    PP_CHECK(r.w.core.chunk_slab.n_live <= 8);
+    rig_send(&r, o, RIG_HI);
+    c.deaf = false;
+    h2_settle(&c);
+    PP_CHECK_EQ(c.p.streams[0].got, 2); /* and the answer comes all the same */
+    PP_CHECK(c.p.streams[0].s.received_end);
+    done(o);
+}
+
 /* The client opens no window: little of the response is read, and none of it is lost. */
 PP_TEST_CASE(a_long_response_waits_for_the_windows)
 {
