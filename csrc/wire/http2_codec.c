@@ -112,6 +112,20 @@ static bool is_quiet(const struct pp_http2_codec *h)
     return !h->leaving && nghttp2_session_get_outbound_queue_size(h->ng) == 0;
 }
 
+/* Append a frame of nghttp2's. An empty section is one only if HPACK had nothing to add. */
+static void put_frame(struct pp_http2_codec *h, const uint8_t *p, size_t n)
+{
+    if (h->bare_end && n == PP_HTTP2_FRAME_HEAD && p[3] == NGHTTP2_HEADERS) {
+        uint8_t data[PP_HTTP2_FRAME_HEAD];
+        memcpy(data, p, n);
+        data[3] = NGHTTP2_DATA;
+        data[4] = NGHTTP2_FLAG_END_STREAM;
+        (void)pp_http2_codec_put(h, data, n);
+    } else {
+        (void)pp_http2_codec_put(h, p, n);
+    }
+}
+
 int pp_http2_codec_pump(struct pp_http2_codec *h)
 {
     while (!h->broken) {
@@ -123,7 +137,7 @@ int pp_http2_codec_pump(struct pp_http2_codec *h)
         } else if (n == 0) {
             break;
         } else {
-            (void)pp_http2_codec_put(h, p, (size_t)n);
+            put_frame(h, p, (size_t)n);
             /* A head longer than a frame comes in several turns. */
             if (n < WHOLE_FRAME && !h->sender && is_quiet(h)) {
                 break;

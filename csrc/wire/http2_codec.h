@@ -25,7 +25,7 @@
  * connection open then and not before. Sent: send_data frames what the peer's windows and the
  * output's room allow, copies it into the output once, and says how much it took; when that is not
  * all, the owner keeps the rest and the event `writable` tells when to go on. Streams that wait get
- * their turns by urgency, then in order (RFC 9218).
+ * their turns by urgency, then in order (RFC 9218). An end without data waits for no window.
  *
  * FLOODS   are counted here, by kind; one that is over its limit ends the connection with GOAWAY
  * ENHANCE_YOUR_CALM and is named by pp_http2_codec_flood. See the enum.

@@ -47,6 +47,7 @@ struct pp_http2_codec {
     bool ended;     /* feed has said so */
     bool leaving;   /* a GOAWAY was sent or received */
     bool own_reset; /* the RST_STREAM being written is our wish */
+    bool bare_end;  /* an empty field section stands for an empty DATA frame */
 
     /* the frame that is being received */
     bool timed;     /* now_ms is known */

@@ -141,6 +141,22 @@ PP_TEST_CASE(a_long_response_waits_for_the_windows)
     done(o);
 }
 
+PP_TEST_CASE(the_end_of_a_response_needs_no_window)
+{
+    static const struct pp_http2_limits narrow = {.stream_window = 10};
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, &narrow));
+    c.p.keeps = true;
+    int o = asked("/");
+    rig_send(&r, o, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n");
+    h2_hear(&c, "1 data \"0123456789\"\n");
+    rig_send(&r, o, "0\r\n\r\n");
+    h2_hear(&c, "1 data \"\" end\n");
+    h2_settle(&c);
+    PP_CHECK_EQ(r.w.core.stream_slab.n_live, 0);
+    done(o);
+}
+
 PP_TEST_CASE(trailers_wait_behind_data_that_waits)
 {
     static const struct pp_http2_limits narrow = {.stream_window = 10};

@@ -221,6 +221,40 @@ PP_TEST_CASE(windows_open_only_when_the_sink_took_the_bytes)
     stop();
 }
 
+PP_TEST_CASE(an_end_without_data_needs_no_window)
+{
+    /* The smaller table makes HPACK say so in the next section, whatever is in it. */
+    static const struct pp_http2_limits limits[] = {
+        {.stream_window = 10}, {.stream_window = 10, .table_bytes = 100}};
+    static const char *const heard[] = {"1 data \"0123456789\"\n1 data \"\" end\n",
+                                        "1 data \"0123456789\"\n1 trailers\n"};
+    struct peer_stream *s, *c;
+    size_t taken;
+
+    for (unsigned i = 0; i < PP_COUNT_OF(limits); i++) {
+        PP_REQUIRE(peer_start(&client, PP_HTTP2_CLIENT, &limits[i]));
+        PP_REQUIRE(peer_start(&server, PP_HTTP2_SERVER, &limits[i]));
+        server.keeps = client.keeps = true;
+        c = open_stream("POST", false, &s);
+        PP_REQUIRE(c);
+        peer_heard(&client);
+        PP_CHECK_EQ(pp_http2_codec_send_data(&c->s, PP_SPAN("0123456789"), false, &taken), PP_OK);
+        PP_CHECK_EQ(taken, 10);
+        PP_CHECK_EQ(pp_http2_codec_send_data(&c->s, PP_SPAN_NONE, true, &taken), PP_OK);
+        PP_CHECK(c->s.sent_end);
+        PP_CHECK_EQ(pp_http2_codec_send_data(&c->s, PP_SPAN_NONE, true, &taken), PP_EINVAL);
+        PP_CHECK_EQ(peer_settle(&client, &server, 0), PP_OK);
+        PP_CHECK_BYTES(peer_heard(&server), heard[i], strlen(heard[i]));
+        PP_CHECK_EQ(peer_respond(s, 200, NULL, NULL, false), PP_OK);
+        PP_CHECK_EQ(pp_http2_codec_send_data(&s->s, PP_SPAN("0123456789"), false, &taken), PP_OK);
+        PP_CHECK_EQ(pp_http2_codec_send_data(&s->s, PP_SPAN_NONE, true, &taken), PP_OK);
+        PP_CHECK_EQ(peer_settle(&client, &server, 0), PP_OK);
+        PP_CHECK(c->s.received_end && s->s.over && c->s.over);
+        PP_CHECK_EQ(nghttp2_session_get_outbound_queue_size(server.h->ng), 0);
+        stop();
+    }
+}
+
 PP_TEST_CASE(output_is_bounded_and_streams_take_turns)
 {
     static char big[300000];
