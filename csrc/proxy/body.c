@@ -20,7 +20,9 @@ void pp_body_begin(struct pp_exchange *x, enum pp_dir dir, enum pp_http_body kin
             pp_http_msg_init(flow->trailers, &x->arena);
     }
     pp_http1_body_init(&flow->decoder, kind, length, limit, flow->trailers);
-    flow->source_ended = kind == PP_HTTP_BODY_NONE || (kind == PP_HTTP_BODY_LENGTH && length == 0);
+    const struct pp_http_msg *m = dir == PP_DIR_REQUEST ? &x->request : &x->response;
+    flow->source_ended = kind == PP_HTTP_BODY_NONE ||
+                         (kind == PP_HTTP_BODY_LENGTH && length == 0 && !m->end_follows);
 }
 
 /* Add to the held body; its size is bounded by flow->hold. */

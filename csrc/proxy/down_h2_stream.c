@@ -415,14 +415,25 @@ void pp_down_h2_stream_writable(struct pp_http2_stream *s)
     }
 }
 
+static bool has_live(const struct pp_http_msg *m)
+{
+    for (uint32_t i = 0; m != NULL && i < m->n_field; i++) {
+        if (pp_http_field_is_live(&m->field[i]))
+            return true;
+    }
+    return false;
+}
+
 /* Does nothing follow this head? */
 static bool is_all(const struct pp_exchange *x)
 {
-    const struct pp_http1_framing *fr = &x->flow[PP_DIR_RESPONSE].framing;
+    const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    const struct pp_http1_framing *fr = &flow->framing;
     unsigned status = x->response.status;
+    bool empty = fr->body == PP_HTTP_BODY_LENGTH && fr->content_length == 0 &&
+                 !x->response.end_follows && !has_live(flow->trailers);
     return status >= 200 && (x->request.method_id == PP_HTTP_HEAD || status == 204 ||
-                             status == 304 || fr->body == PP_HTTP_BODY_NONE ||
-                             (fr->body == PP_HTTP_BODY_LENGTH && fr->content_length == 0));
+                             status == 304 || fr->body == PP_HTTP_BODY_NONE || empty);
 }
 
 static int send_head(struct pp_exchange *x)
@@ -440,15 +451,6 @@ static int send_head(struct pp_exchange *x)
         x->status = x->response.status;
     st->out_ended = st->out_ended || end;
     return result(st, rc);
-}
-
-static bool has_live(const struct pp_http_msg *m)
-{
-    for (uint32_t i = 0; m != NULL && i < m->n_field; i++) {
-        if (pp_http_field_is_live(&m->field[i]))
-            return true;
-    }
-    return false;
 }
 
 static int send_body(struct pp_exchange *x, struct pp_span piece)

@@ -70,12 +70,26 @@ static void send_soon(struct pp_up_stream *s)
     pp_up_h2_write_soon(s->h2);
 }
 
+static const struct pp_http_msg *trailers_of(const struct pp_exchange *x)
+{
+    const struct pp_http_msg *m = x->flow[PP_DIR_REQUEST].trailers;
+    return m != NULL && m->n_field > 0 ? m : NULL;
+}
+
+/* Does nothing follow the head of the request? */
+static bool is_all(const struct pp_exchange *x)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    return flow->framing.body == PP_HTTP_BODY_NONE ||
+           (flow->framing.body == PP_HTTP_BODY_LENGTH && flow->framing.content_length == 0 &&
+            flow->source_ended && trailers_of(x) == NULL);
+}
+
 static int send_head(struct pp_exchange *x)
 {
     struct pp_up_stream *s = stream_of(x);
     const struct pp_http1_framing *fr = &x->flow[PP_DIR_REQUEST].framing;
-    bool end = fr->body == PP_HTTP_BODY_NONE ||
-               (fr->body == PP_HTTP_BODY_LENGTH && fr->content_length == 0);
+    bool end = is_all(x);
     if (s->h2 == NULL)
         return PP_EREFUSED;
     struct pp_span scheme = pp_chan_is_tls(&s->h2->up->h.ch) ? PP_SPAN("https") : PP_SPAN("http");
@@ -135,12 +149,6 @@ static size_t room(const struct pp_exchange *x)
         return 0;
     size_t most = PP_MAX(pp_http2_codec_room(&s->s), (size_t)ROOM_BYTES);
     return most > s->out.n ? most - s->out.n : 0;
-}
-
-static const struct pp_http_msg *trailers_of(const struct pp_exchange *x)
-{
-    const struct pp_http_msg *m = x->flow[PP_DIR_REQUEST].trailers;
-    return m != NULL && m->n_field > 0 ? m : NULL;
 }
 
 /* The end of the request, behind all of its body. */

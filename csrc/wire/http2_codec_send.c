@@ -300,8 +300,8 @@ size_t pp_http2_codec_room(const struct pp_http2_stream *s)
 static int send_bare_end(struct pp_http2_stream *s)
 {
     struct pp_http2_codec *h = s->codec;
-    int rc = nghttp2_submit_headers(h->ng, NGHTTP2_FLAG_END_STREAM, (int32_t)s->id, NULL, NULL, 0,
-                                    NULL);
+    int rc =
+        nghttp2_submit_headers(h->ng, NGHTTP2_FLAG_END_STREAM, (int32_t)s->id, NULL, NULL, 0, NULL);
 
     if (rc != 0) {
         h->broken |= rc == NGHTTP2_ERR_NOMEM;

@@ -570,6 +570,27 @@ static int refuse_trailers(struct rig_filter *f, struct pp_exchange *x, enum pp_
     "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n"                             \
     "2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n"
 
+static int reply_body(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase,
+                      struct pp_span piece, bool last, struct pp_span *out)
+{
+    *out = piece;
+    x->replied = pp_exchange_reply(x, 403, PP_SPAN("no")) == PP_OK;
+    return PP_REPLY;
+}
+
+PP_TEST_CASE(an_answer_of_our_own_has_not_the_trailers_of_another)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_RESPONSE_BODY;
+    conf.buffer_response = 1000;
+    PP_REQUIRE(start(&conf, NULL));
+    r.filter[0].body = reply_body;
+    int o = asked("/");
+    rig_send(&r, o, HELD);
+    h2_hear(&c, "1 data \"no\" end\n");
+    done(o);
+}
+
 PP_TEST_CASE(trailers_of_held_bodies_wait_for_an_async_filter)
 {
     struct rig_conf conf = rig_defaults();

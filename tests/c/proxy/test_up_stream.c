@@ -119,6 +119,34 @@ PP_TEST_CASE(trailers_of_a_request_arrive)
     stop_all(c);
 }
 
+static const struct pp_http1_framing nothing = {.body = PP_HTTP_BODY_LENGTH};
+
+PP_TEST_CASE(an_empty_answer_may_end_later_than_its_head)
+{
+    for (int late = 0; late < 2; late++) {
+        struct rig_conf conf = h2_conf();
+        struct pp_http_msg m;
+        PP_REQUIRE(rig_start(&r, &conf));
+        int c = ask(RIG_GET);
+        struct o2_stream *s = &o2_streams[0];
+        pp_http_msg_init(&m, &s->arena);
+        m.status = 200;
+        PP_CHECK_EQ(pp_http2_codec_send_response(&s->s, &m, &nothing, false), PP_OK);
+        if (late)
+            o2_settle(&o);
+        o2_more(s, "", true);
+        rig_settle(&r);
+        char got[256];
+        PP_CHECK(recv(c, got, sizeof got, 0) > 0 && strstr(got, "Content-Length: 0\r\n") != NULL);
+        o2_settle(&o);
+        PP_CHECK(!s->reset);
+        rig_send(&r, c, RIG_GET);
+        o2_settle(&o);
+        PP_CHECK_EQ(o2_n, 2);
+        stop_all(c);
+    }
+}
+
 PP_TEST_CASE(interim_answers_are_relayed_before_the_final_one)
 {
     struct rig_conf conf = h2_conf();

@@ -224,8 +224,8 @@ PP_TEST_CASE(windows_open_only_when_the_sink_took_the_bytes)
 PP_TEST_CASE(an_end_without_data_needs_no_window)
 {
     /* The smaller table makes HPACK say so in the next section, whatever is in it. */
-    static const struct pp_http2_limits limits[] = {
-        {.stream_window = 10}, {.stream_window = 10, .table_bytes = 100}};
+    static const struct pp_http2_limits limits[] = {{.stream_window = 10},
+                                                    {.stream_window = 10, .table_bytes = 100}};
     static const char *const heard[] = {"1 data \"0123456789\"\n1 data \"\" end\n",
                                         "1 data \"0123456789\"\n1 trailers\n"};
     struct peer_stream *s, *c;
