@@ -66,7 +66,6 @@ void pp_http2_codec_attach(struct pp_http2_codec *h, struct pp_http2_stream *s, 
     s->urgency = PP_HTTP_PRIORITY_URGENCY;
     pp_list_init(&s->wait);
     pp_list_attach_back(&h->streams, &s->link);
-    h->total++;
     h->n_open++;
     pp_http2_flood_refund(&h->floods, PP_HTTP2_FLOOD_PRIORITY, 4);
     pp_http2_flood_refund(&h->floods, PP_HTTP2_FLOOD_WINDOW_UPDATE, 4);
@@ -268,16 +267,6 @@ bool pp_http2_codec_can_open(const struct pp_http2_codec *h)
 {
     return !pp_http2_codec_is_over(h) && h->n_open < pp_http2_codec_max_streams(h) &&
            nghttp2_session_check_request_allowed(h->ng);
-}
-
-uint32_t pp_http2_codec_open_streams(const struct pp_http2_codec *h)
-{
-    return h->n_open;
-}
-
-uint64_t pp_http2_codec_total_streams(const struct pp_http2_codec *h)
-{
-    return h->total;
 }
 
 uint32_t pp_http2_codec_error(const struct pp_http2_codec *h)

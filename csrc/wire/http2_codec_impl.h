@@ -36,7 +36,6 @@ struct pp_http2_codec {
     void *owner;
     struct pp_buf out;
     uint64_t now_ms;
-    uint64_t total;   /* streams so far */
     uint32_t n_open;  /* streams open now */
     uint32_t replies; /* answers to frames since the output was last empty */
     uint32_t error;   /* code of our GOAWAY */
