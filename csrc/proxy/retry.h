@@ -11,9 +11,10 @@
 #define PP_RETRY_REPLAYS 4
 
 /* Yes, when attempts are left, no byte of the response has reached the client, no byte of the
- * request body is gone, and either the fault says that the request was not looked at (connect
- * failures, refused streams), or a reused connection died before its first response byte and the
- * method is idempotent. */
+ * request body is gone (what HTTP/2 endpoints were sent is kept: PP_BODY_REPLAY_BYTES), and either
+ * the fault says that the request was not looked at (connect failures; refused streams, whatever
+ * the method, RFC 9113 section 8.7), or a reused connection died before its first response byte and
+ * the method is idempotent. */
 bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f);
 
 #endif

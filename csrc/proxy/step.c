@@ -9,6 +9,7 @@ static void cancel_bodies(struct pp_exchange *x)
 {
     pp_hook_cancel(x, PP_PARK_REQUEST_BODY);
     pp_hook_cancel(x, PP_PARK_RESPONSE_BODY);
+    x->flow[PP_DIR_REQUEST].torn = x->flow[PP_DIR_REQUEST].torn || x->flow[PP_DIR_REQUEST].parked;
     x->flow[PP_DIR_REQUEST].parked = x->flow[PP_DIR_RESPONSE].parked = false;
 }
 

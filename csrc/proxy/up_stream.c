@@ -312,6 +312,7 @@ static const struct pp_side_ops side_ops = {
     .plain_channel = plain_channel,
     .discard = discard,
     .finish = finish,
+    .may_refuse = true,
 };
 
 /* ---- what the codec tells ---- */

@@ -80,6 +80,26 @@ static void empty_with_trailers(const struct rig_conf *conf, const char *heard)
     done();
 }
 
+PP_TEST_CASE(a_refused_upload_is_sent_again)
+{
+    PP_REQUIRE(start(NULL));
+    struct peer_stream *s = h2_post(&c, NULL);
+    PP_CHECK_EQ(h2_data(&c, s, PP_SPAN("abc"), false), 3);
+    o2_accept(&o, &r, 0);
+    settle();
+    PP_REQUIRE(o2_n == 1 && o2_streams[0].n == 3);
+    pp_http2_codec_reset(&o2_streams[0].s, PP_HTTP2_REFUSED_STREAM);
+    o2_flush(&o);
+    PP_CHECK_EQ(h2_data(&c, s, PP_SPAN("def"), true), 3);
+    settle();
+    PP_REQUIRE(o2_n == 2);
+    PP_CHECK_STR(pp_span(o2_streams[1].body, o2_streams[1].n), "abcdef");
+    PP_CHECK(o2_streams[1].end);
+    o2_respond(&o2_streams[1], 200, "hi", true);
+    h2_hear(&c, "1 data \"\" end\n");
+    done();
+}
+
 PP_TEST_CASE(trailers_of_empty_bodies_pass_both_ways)
 {
     empty_with_trailers(NULL, "1 trailers\n  x-sum: 7\n");
