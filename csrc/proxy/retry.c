@@ -24,11 +24,17 @@ static bool has_body(const struct pp_exchange *x)
     return flow->received == 0 || flow->hold > 0 || (flow->held_n == flow->bytes && !flow->torn);
 }
 
+bool pp_retry_is_replay(const struct pp_fault *f)
+{
+    return f->retryable &&
+           (f->code == PP_FAULT_UPSTREAM_REFUSED || f->code == PP_FAULT_UPSTREAM_WANTS_H1);
+}
+
 bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f)
 {
     if (x->cluster == NULL || x->flow[PP_DIR_RESPONSE].head_sent || !has_body(x))
         return false;
-    if (f->code == PP_FAULT_UPSTREAM_REFUSED)
+    if (pp_retry_is_replay(f))
         return x->replays < PP_RETRY_REPLAYS;
     if ((uint32_t)(x->attempts - x->replays) > x->cluster->conf.retries)
         return false;

@@ -296,7 +296,8 @@ static int dial(const struct pp_exchange *x, struct pp_endpoint *ep, bool only_h
 
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
 {
-    bool shared = may_speak_h2(ep->cluster) && !(x->wants_tunnel && pp_up_can_tunnel(ep->cluster));
+    bool shared = may_speak_h2(ep->cluster) && !ep->wants_h1 &&
+                  !(x->wants_tunnel && pp_up_can_tunnel(ep->cluster));
     x->reused = false;
     if (shared) {
         int rc = pp_up_h2_join(x, ep, fresh);

@@ -60,6 +60,8 @@ void pp_up_h2_write_soon(struct pp_up_h2 *h2);
 void pp_up_h2_settle(struct pp_up_h2 *h2);
 /* No further streams; the last one that is there closes the connection. */
 void pp_up_h2_stop(struct pp_up_h2 *h2);
+/* The endpoint has said HTTP_1_1_REQUIRED. True: from now on it is spoken to in that. */
+bool pp_up_h2_give_way(struct pp_up_h2 *h2);
 /* <s> has left; the connection may be idle or closed now. */
 void pp_up_h2_left(struct pp_up_h2 *h2, const struct pp_up_stream *s);
 

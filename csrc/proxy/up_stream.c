@@ -392,10 +392,21 @@ static struct pp_fault refused_fault(struct pp_up_stream *s)
     return pp_fault_make(PP_FAULT_UPSTREAM_REFUSED, PP_SIDE_UP, true, PP_EREFUSED);
 }
 
+/* The endpoint wants the request in another form (RFC 9113 section 7), so it has not acted upon
+ * this one. */
+static struct pp_fault wants_h1_fault(struct pp_up_stream *s)
+{
+    bool can = pp_up_h2_give_way(s->h2);
+    PP_COUNT(&s->x->core->metrics, s->ep->cluster->record, UPSTREAM, REFUSED, 1);
+    return pp_fault_make(PP_FAULT_UPSTREAM_WANTS_H1, PP_SIDE_UP, can, PP_EREFUSED);
+}
+
 static struct pp_fault reset_fault(struct pp_up_stream *s, uint32_t code, bool by_peer)
 {
     if (code == PP_HTTP2_REFUSED_STREAM)
         return refused_fault(s);
+    if (code == PP_HTTP2_HTTP_1_1_REQUIRED && by_peer && s->x->silent)
+        return wants_h1_fault(s);
     if (!by_peer)
         return pp_fault_make(PP_FAULT_UPSTREAM_BAD_RESPONSE, PP_SIDE_UP, false, s->s.verdict);
     return pp_up_reset_fault(s->h2->up, PP_ERESET);
@@ -418,9 +429,10 @@ static void on_writable(struct pp_http2_stream *codec_s)
 static void on_goaway(void *owner, uint32_t code, uint32_t last)
 {
     struct pp_up_h2 *h2 = owner;
-    (void)code;
     h2->last_seen = last;
     pp_up_h2_stop(h2);
+    if (code == PP_HTTP2_HTTP_1_1_REQUIRED)
+        (void)pp_up_h2_give_way(h2);
 }
 
 static void on_settings(void *owner)
