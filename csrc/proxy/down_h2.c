@@ -274,7 +274,8 @@ static void on_turn_end(struct pp_deferred *deferred)
 void pp_down_h2_plan(struct pp_down *d)
 {
     struct pp_down_h2 *h2 = d->h2;
-    if (h2->flush_planned || h2->in_write)
+    /* Once it is closed its memory goes at the end of this turn, before anything planned now. */
+    if (h2->flush_planned || h2->in_write || d->state == PP_DOWN_CLOSED)
         return;
     h2->flush_planned = true;
     pp_loop_defer_free(&d->h.core->loop, &h2->flush);

@@ -98,7 +98,7 @@ void pp_down_h2_stream_writable(struct pp_http2_stream *s);
 void pp_down_h2_stream_free(struct pp_down_stream *st);
 
 /* Something waits in the output, or the connection's state is to be looked at: at the end of this
- * turn. */
+ * turn, unless it is closed. */
 void pp_down_h2_plan(struct pp_down *d);
 /* The connection shall end in order, beginning within <spread_ms>. */
 void pp_down_h2_leave(struct pp_down *d, uint64_t spread_ms);

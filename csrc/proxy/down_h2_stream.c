@@ -233,11 +233,20 @@ struct pp_http_msg *pp_down_h2_stream_message(struct pp_http2_stream *s, enum pp
     return m;
 }
 
+/* Is the head still wanted? When it was too late, or the connection fails, a filter may yet be at
+ * work on the exchange. */
+static bool is_awaited(const struct pp_down_stream *st)
+{
+    return st->x != NULL && st->x->state == PP_EXCHANGE_HEAD;
+}
+
 void pp_down_h2_stream_head(struct pp_http2_stream *s, bool end)
 {
     struct pp_down_stream *st = owner_of(s);
     st->d->h2->opening = NULL;
     st->in_ended = end;
+    if (!is_awaited(st))
+        return;
     st->x->events->request(st->x);
     pp_down_h2_plan(st->d);
 }
@@ -253,7 +262,8 @@ static void refuse(struct pp_down_stream *st, int verdict)
 
 void pp_down_h2_stream_bad_head(struct pp_http2_stream *s, int verdict)
 {
-    refuse(owner_of(s), verdict);
+    if (is_awaited(owner_of(s)))
+        refuse(owner_of(s), verdict);
 }
 
 /* Give the end of the body to its exchange. */
@@ -344,7 +354,7 @@ void pp_down_h2_stream_reset(struct pp_http2_stream *s, uint32_t code, bool by_p
     pp_down_h2_plan(d);
     if (st->x == NULL)
         pp_down_h2_stream_free(st);
-    else if (s->verdict != PP_OK && st->x->state == PP_EXCHANGE_HEAD)
+    else if (s->verdict != PP_OK && is_awaited(st))
         refuse(st, s->verdict);
     else
         st->x->events->failed(st->x,
