@@ -120,6 +120,8 @@ void pp_down_h2_stream_free(struct pp_down_stream *st)
     h2->n_stream--;
     if (h2->opening == st)
         h2->opening = NULL;
+    if (h2->pushing == st)
+        h2->pushing = NULL;
     pp_loop_stop(&core->loop, &st->timer);
     pp_buf_fini(&st->in, &core->chunk_slab);
     pp_buf_fini(&st->out, &core->chunk_slab);
@@ -243,6 +245,7 @@ static bool is_awaited(const struct pp_down_stream *st)
 void pp_down_h2_stream_head(struct pp_http2_stream *s, bool end)
 {
     struct pp_down_stream *st = owner_of(s);
+    pp_down_h2_settle(st->d->h2);
     st->d->h2->opening = NULL;
     st->in_ended = end;
     if (!is_awaited(st))
@@ -253,6 +256,7 @@ void pp_down_h2_stream_head(struct pp_http2_stream *s, bool end)
 
 static void refuse(struct pp_down_stream *st, int verdict)
 {
+    pp_down_h2_settle(st->d->h2);
     count(st->d, PP_METRIC_WORD(LISTENER, BAD_REQUESTS));
     st->d->h2->opening = NULL;
     st->x->events->bad_request(st->x,
@@ -312,6 +316,9 @@ static void keep_piece(struct pp_down_stream *st, struct pp_span data)
 void pp_down_h2_stream_data(struct pp_http2_stream *s, struct pp_span data, bool end)
 {
     struct pp_down_stream *st = owner_of(s);
+    struct pp_down_h2 *h2 = st->d->h2;
+    if (h2->pushing != st)
+        pp_down_h2_settle(h2);
     struct pp_exchange *x = st->x;
     st->in_ended = st->in_ended || end;
     pp_down_h2_plan(st->d);
@@ -320,8 +327,9 @@ void pp_down_h2_stream_data(struct pp_http2_stream *s, struct pp_span data, bool
         return;
     }
     if (pp_buf_is_empty(&st->in) && pp_body_is_awaited(x)) {
-        int rc = end ? push_end(st, data) : pp_body_push(x, PP_DIR_REQUEST, data, false, false);
+        int rc = end ? push_end(st, data) : pp_body_push(x, PP_DIR_REQUEST, data, false, true);
         if (rc != PP_EAGAIN) {
+            h2->pushing = rc == PP_OK && st->x == x ? st : NULL;
             if (s->codec != NULL)
                 pp_http2_codec_consume(s, data.n);
             if (st->x == x)
@@ -338,6 +346,7 @@ void pp_down_h2_stream_data(struct pp_http2_stream *s, struct pp_span data, bool
 void pp_down_h2_stream_trailers(struct pp_http2_stream *s)
 {
     struct pp_down_stream *st = owner_of(s);
+    pp_down_h2_settle(st->d->h2);
     st->in_ended = true;
     pp_down_h2_plan(st->d);
     if (st->x != NULL)
@@ -349,6 +358,8 @@ void pp_down_h2_stream_reset(struct pp_http2_stream *s, uint32_t code, bool by_p
     struct pp_down_stream *st = owner_of(s);
     struct pp_down *d = st->d;
     (void)code;
+    if (d->h2->pushing != st) /* else its end sees to that */
+        pp_down_h2_settle(d->h2);
     count(d, by_peer ? PP_METRIC_WORD(LISTENER, HTTP2_RESETS_IN)
                      : PP_METRIC_WORD(LISTENER, HTTP2_RESETS_OUT));
     pp_down_h2_plan(d);

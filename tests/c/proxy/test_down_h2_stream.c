@@ -4,6 +4,14 @@
 
 #define MANY ((size_t)8 << 20)
 
+/* Counts the calls in which chunks leave. */
+static unsigned sends;
+ssize_t send(int fd, const void *p, size_t n, int flags)
+{
+    sends += n > 4 && memcmp(p, "3\r\na", 4) == 0;
+    return syscall(SYS_sendto, fd, p, n, flags, NULL, 0);
+}
+
 static struct rig r;
 static struct h2_client c;
 static char big[MANY];
@@ -102,7 +110,11 @@ PP_TEST_CASE(interim_responses_do_not_pile_up)
     PP_CHECK(r.w.core.chunk_slab.n_live <= 8);
     rig_send(&r, o, RIG_HI);
     c.deaf = false;
-    h2_settle(&c);
+    for (uint64_t until = rig_real_ms() + RIG_WAIT_MS; rig_real_ms() < until;) {
+        h2_step(&c);
+        if (c.p.streams[0].s.received_end)
+            break;
+    }
     PP_CHECK_EQ(c.p.streams[0].got, 2); /* and the answer comes all the same */
     PP_CHECK(c.p.streams[0].s.received_end);
     done(o);
@@ -341,6 +353,35 @@ PP_TEST_CASE(a_client_sends_no_more_than_the_endpoint_takes)
     h2_hear(&c, "1 data \"hi\" end\n");
     PP_CHECK(before > 0);
     done(o);
+}
+
+PP_TEST_CASE(frames_that_come_together_go_on_together)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s[2];
+    int o[2];
+    size_t taken;
+    for (int i = 0; i < 2; i++) {
+        s[i] = h2_post(&c, NULL);
+        o[i] = rig_accept(&r, 0);
+        rig_expect(&r, o[i], posted);
+    }
+    for (int i = 0; i < 8; i++)
+        PP_CHECK_EQ(pp_http2_codec_send_data(&s[i / 4]->s, PP_SPAN("abc"), i == 7, &taken), PP_OK);
+    unsigned before = sends;
+    h2_step(&c);
+    PP_CHECK_EQ(sends - before, 2);
+    rig_expect(&r, o[0], "3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n");
+    rig_expect(&r, o[1], "3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n");
+    /* A reset behind them: what came before it is not lost. */
+    PP_CHECK_EQ(pp_http2_codec_send_data(&s[0]->s, PP_SPAN("x"), false, &taken), PP_OK);
+    pp_http2_codec_reset(&s[0]->s, PP_HTTP2_CANCEL);
+    h2_step(&c);
+    rig_expect(&r, o[0], "1\r\nx\r\n");
+    rig_expect_eof(&r, o[0]);
+    close(o[0]);
+    done(o[1]);
 }
 
 PP_TEST_CASE(a_body_that_is_announced_has_its_length)
