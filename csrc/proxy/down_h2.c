@@ -286,7 +286,8 @@ static void on_turn_end(struct pp_deferred *deferred)
 void pp_down_h2_plan(struct pp_down *d)
 {
     struct pp_down_h2 *h2 = d->h2;
-    if (h2->flush_planned || h2->in_write)
+    /* Once it is closed its memory goes at the end of this turn, before anything planned now. */
+    if (h2->flush_planned || h2->in_write || d->state == PP_DOWN_CLOSED)
         return;
     h2->flush_planned = true;
     pp_loop_defer_free(&d->h.core->loop, &h2->flush);
@@ -294,12 +295,24 @@ void pp_down_h2_plan(struct pp_down *d)
 
 /* ---- reading ---- */
 
+void pp_down_h2_settle(struct pp_down_h2 *h2)
+{
+    struct pp_down_stream *st = h2->pushing;
+    h2->pushing = NULL;
+    if (st == NULL || st->x == NULL || !pp_exchange_is_attached(st->x, PP_SIDE_UP))
+        return;
+    int rc = st->x->ops[PP_SIDE_UP]->flush(st->x);
+    if (rc != PP_OK)
+        st->x->events->failed(st->x, pp_body_sink_fault(PP_DIR_REQUEST, rc));
+}
+
 /* False: the connection is on its way out. */
 static bool feed(struct pp_down *d, const char *p, size_t n)
 {
     struct pp_down_h2 *h2 = d->h2;
     count(d, PP_METRIC_WORD(LISTENER, BYTES_IN), n);
     int rc = pp_http2_codec_feed(h2->codec, p, n, d->h.core->loop.now_ms);
+    pp_down_h2_settle(h2);
     if (d->state >= PP_DOWN_FLUSH)
         return false;
     if (rc != PP_OK) {
@@ -310,15 +323,14 @@ static bool feed(struct pp_down *d, const char *p, size_t n)
     return true;
 }
 
-/* Memory is borrowed for as long as the bytes are looked at: what must stay is copied by then. */
+/* Into memory of all connections, for as long as the bytes are looked at: what must stay is copied
+ * by then. */
 static bool read_once(struct pp_down *d)
 {
     struct pp_core *core = d->h.core;
-    char *mem = pp_slab_get(&core->input_slab);
     size_t n;
-    int rc = mem == NULL ? PP_ENOMEM : pp_chan_read(&d->h.ch, mem, PP_CORE_INPUT_BYTES, &n);
-    bool more = rc == PP_OK && feed(d, mem, n);
-    pp_slab_put(&core->input_slab, mem);
+    int rc = pp_chan_read(&d->h.ch, core->feed, PP_CORE_FEED_BYTES, &n);
+    bool more = rc == PP_OK && feed(d, core->feed, n);
     if (rc != PP_OK && rc != PP_EAGAIN)
         pp_down_close(d, false);
     return more;

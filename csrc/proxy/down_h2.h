@@ -47,6 +47,7 @@ struct pp_down_h2 {
     uint32_t n_stream;              /* OPEN and TAIL */
     uint32_t n_open;                /* with an exchange, or in a tunnel */
     struct pp_down_stream *opening; /* its head is not whole */
+    struct pp_down_stream *pushing; /* whose endpoint's bytes are collected and not flushed */
     struct pp_timer leave_timer;
     struct pp_deferred flush; /* at the end of this turn */
     struct pp_deferred deferred;
@@ -117,8 +118,10 @@ void pp_down_h2_stream_free(struct pp_down_stream *st);
 void pp_down_h2_stream_leave(struct pp_down_stream *st, bool whole, uint32_t code);
 
 /* Something waits in the output, or the connection's state is to be looked at: at the end of this
- * turn. */
+ * turn, unless it is closed. */
 void pp_down_h2_plan(struct pp_down *d);
+/* What was collected for the endpoint of the stream that pushes leaves now. */
+void pp_down_h2_settle(struct pp_down_h2 *h2);
 /* The connection shall end in order, beginning within <spread_ms>. */
 void pp_down_h2_leave(struct pp_down *d, uint64_t spread_ms);
 /* A stream has ended its exchange. Closes the connection, when it waits for that. */

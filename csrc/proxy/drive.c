@@ -71,6 +71,7 @@ static void on_response(struct pp_exchange *x)
         relay_interim(x);
         return;
     }
+    pp_body_forget_sent(x);
     x->t.first_byte = core->loop.now_us;
     x->upstream_head = true;
     x->upstream_status = m->status;

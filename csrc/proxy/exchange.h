@@ -116,6 +116,9 @@ struct pp_side_ops {
     int (*give)(struct pp_exchange *x, const struct pp_heir *to);
     /* The exchange is over for this side. <reusable>: both directions ended in order. Detaches. */
     void (*finish)(struct pp_exchange *x, bool reusable);
+    /* UP: the endpoint may say that it has not looked at a request that was sent to it, so what it
+     * gets of a body is kept for another attempt (pp_body_deliver). */
+    bool may_refuse;
 };
 
 /* What the sides tell the exchange; one table, filled by proxy/drive.c. */
@@ -157,8 +160,10 @@ struct pp_flow {
     bool source_ended;           /* all of the body was read and given on */
     bool sink_ended;             /* the end was given to the sink */
     bool sink_broken;            /* it takes no more, but may have answered before */
+    bool torn;                   /* a piece is lost: the filter that had it was cancelled */
     struct pp_splice_pipe *pipe; /* bytes on their way inside the kernel */
-    /* buffering filters: the body so far */
+    /* buffering filters: the body so far; streaming: what an endpoint that may refuse the request
+     * was sent of it, all of it if these are as many as <bytes> */
     char *held;
     uint32_t held_n, held_cap, hold; /* <hold>: most bytes, 0: streaming */
 };

@@ -27,6 +27,7 @@
     X(UPSTREAM_TLS, 502, "upstream_tls", "the TLS handshake with the endpoint failed")             \
     X(UPSTREAM_RESET, 502, "upstream_reset", "the endpoint broke the connection")                  \
     X(UPSTREAM_REFUSED, 503, "upstream_refused", "the endpoint took no further request")           \
+    X(UPSTREAM_WANTS_H1, 502, "http_1_1_required", "the endpoint wants HTTP/1.1 for this request") \
     X(UPSTREAM_BAD_RESPONSE, 502, "upstream_bad_response", "the endpoint's response is malformed") \
     X(UPSTREAM_BODY_TOO_LARGE, 502, "upstream_body_too_large",                                     \
       "the response is over a filter's limit")                                                     \

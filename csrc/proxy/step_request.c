@@ -313,6 +313,8 @@ bool pp_step_send(struct pp_exchange *x)
     const struct pp_side_ops *up = x->ops[PP_SIDE_UP];
     frame_request(x);
     int rc = up->send_head(x);
+    if (rc == PP_OK && flow->hold == 0 && flow->bytes > 0) /* sent before, and not looked at */
+        rc = up->send_body(x, pp_span(flow->held, flow->held_n));
     bool ends_here = flow->hold > 0 || flow->source_ended;
     if (rc == PP_OK && ends_here)
         rc = pp_body_deliver(x, PP_DIR_REQUEST, flow->hold > 0 ? x->held : PP_SPAN_NONE, true);

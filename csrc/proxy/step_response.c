@@ -27,7 +27,8 @@ static void frame_response(struct pp_exchange *x)
     } else if (flow->hold > 0) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = x->held.n;
-    } else if (m->body == PP_HTTP_BODY_LENGTH && (!flow->filtered || m->content_length == 0)) {
+    } else if (m->body == PP_HTTP_BODY_LENGTH &&
+               (!flow->filtered || (m->content_length == 0 && !m->end_follows))) {
         /* An empty body is not shown to filters: over HTTP/2 its head is all (Trailers-Only). */
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = m->content_length;

@@ -176,6 +176,16 @@ void pp_up_h2_retire(struct pp_endpoint *ep)
     }
 }
 
+bool pp_up_h2_give_way(struct pp_up_h2 *h2)
+{
+    struct pp_endpoint *ep = h2->up->ep;
+    if (conf_of(h2)->http2.protocol != PP_CLUSTER_AUTO)
+        return false;
+    ep->wants_h1 = true;
+    pp_up_h2_retire(ep); /* what runs goes on */
+    return true;
+}
+
 /* ---- the end ---- */
 
 /* Every stream leaves for the list <gone>. */

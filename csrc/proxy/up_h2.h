@@ -67,6 +67,8 @@ bool pp_up_h2_is_undecided(const struct pp_up_h2 *h2, const struct pp_exchange *
 /* Make <x> such that it can be sent: what the peer does not take is not asked for. PP_OK or
  * PP_EHTTP_SWITCH. */
 int pp_up_h2_decide(const struct pp_up_h2 *h2, struct pp_exchange *x) PP_MUST_USE;
+/* The endpoint has said HTTP_1_1_REQUIRED. True: from now on it is spoken to in that. */
+bool pp_up_h2_give_way(struct pp_up_h2 *h2);
 /* <s> has left; the connection may be idle or closed now. */
 void pp_up_h2_left(struct pp_up_h2 *h2, const struct pp_up_stream *s);
 

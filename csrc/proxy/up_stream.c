@@ -32,22 +32,11 @@ static void expect(struct pp_up_stream *s, enum pp_fault_code why, uint64_t ms)
         pp_loop_no_later(lp, &s->timer, s->deadline_ms);
 }
 
-/* Which deadline applies now: the endpoint must take the request, then answer, then go on sending.
- * While the client is slow the endpoint is not to blame for silence. */
 static void settle_deadline(struct pp_up_stream *s)
 {
-    const struct pp_exchange *x = s->x;
-    const struct pp_cluster_conf *conf = &s->ep->cluster->conf;
-    if (s->blocked)
-        expect(s, PP_FAULT_UPSTREAM_SEND_TIMEOUT, conf->send_timeout_ms);
-    else if (s->ended || !pp_buf_is_empty(&s->in) || x->flow[PP_DIR_RESPONSE].parked)
-        expect(s, PP_FAULT_NONE, 0);
-    else if (x->state == PP_EXCHANGE_BODY)
-        expect(s, PP_FAULT_READ_TIMEOUT, conf->read_timeout_ms);
-    else if (x->flow[PP_DIR_REQUEST].sink_ended)
-        expect(s, PP_FAULT_FIRST_BYTE_TIMEOUT, conf->first_byte_timeout_ms);
-    else
-        expect(s, PP_FAULT_NONE, 0); /* the client is sending: its own deadlines hold */
+    uint64_t ms;
+    enum pp_fault_code why = pp_up_owes(s->x, &s->ep->cluster->conf, s->blocked, &ms);
+    expect(s, why, ms);
 }
 
 static void on_timer(struct pp_timer *t)
@@ -82,6 +71,21 @@ static void send_soon(struct pp_up_stream *s)
     pp_up_h2_write_soon(s->h2);
 }
 
+static const struct pp_http_msg *trailers_of(const struct pp_exchange *x)
+{
+    const struct pp_http_msg *m = x->flow[PP_DIR_REQUEST].trailers;
+    return m != NULL && m->n_field > 0 ? m : NULL;
+}
+
+/* Does nothing follow the head of the request? */
+static bool is_all(const struct pp_exchange *x)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    return flow->framing.body == PP_HTTP_BODY_NONE ||
+           (flow->framing.body == PP_HTTP_BODY_LENGTH && flow->framing.content_length == 0 &&
+            flow->source_ended && trailers_of(x) == NULL);
+}
+
 static int send_head(struct pp_exchange *x)
 {
     struct pp_up_stream *s = stream_of(x);
@@ -96,8 +100,7 @@ static int send_head(struct pp_exchange *x)
             return PP_ENOMEM;
         m = &tunnel;
     }
-    bool end = !s->extended && (fr->body == PP_HTTP_BODY_NONE ||
-                                (fr->body == PP_HTTP_BODY_LENGTH && fr->content_length == 0));
+    bool end = !s->extended && is_all(x);
     struct pp_span scheme = pp_chan_is_tls(&s->h2->up->h.ch) ? PP_SPAN("https") : PP_SPAN("http");
     int rc =
         pp_http2_codec_send_request(s->h2->codec, &s->s, m, scheme, x->up_host, x->target, fr, end);
@@ -157,12 +160,6 @@ static size_t room(const struct pp_exchange *x)
         return 0;
     size_t most = PP_MAX(pp_http2_codec_room(&s->s), (size_t)ROOM_BYTES);
     return most > s->out.n ? most - s->out.n : 0;
-}
-
-static const struct pp_http_msg *trailers_of(const struct pp_exchange *x)
-{
-    const struct pp_http_msg *m = x->flow[PP_DIR_REQUEST].trailers;
-    return m != NULL && m->n_field > 0 ? m : NULL;
 }
 
 /* The end of the request, behind all of its body. */
@@ -296,6 +293,8 @@ void pp_up_stream_attend(struct pp_up_stream *s)
     }
     if (s->x == x && x->state == PP_EXCHANGE_BODY)
         give_body(s);
+    else if (s->x == x && x->state > PP_EXCHANGE_AWAIT)
+        settle_deadline(s);
     if (s->x == x && failed)
         x->events->failed(x, s->fault);
 }
@@ -362,6 +361,7 @@ static const struct pp_side_ops side_ops = {
     .discard = discard,
     .give = pp_up_stream_give,
     .finish = finish,
+    .may_refuse = true,
 };
 
 /* ---- what the codec tells ---- */
@@ -443,10 +443,21 @@ static struct pp_fault refused_fault(struct pp_up_stream *s)
     return pp_fault_make(PP_FAULT_UPSTREAM_REFUSED, PP_SIDE_UP, true, PP_EREFUSED);
 }
 
+/* The endpoint wants the request in another form (RFC 9113 section 7), so it has not acted upon
+ * this one. */
+static struct pp_fault wants_h1_fault(struct pp_up_stream *s)
+{
+    bool can = pp_up_h2_give_way(s->h2);
+    PP_COUNT(&s->x->core->metrics, s->ep->cluster->record, UPSTREAM, REFUSED, 1);
+    return pp_fault_make(PP_FAULT_UPSTREAM_WANTS_H1, PP_SIDE_UP, can, PP_EREFUSED);
+}
+
 static struct pp_fault reset_fault(struct pp_up_stream *s, uint32_t code, bool by_peer)
 {
     if (code == PP_HTTP2_REFUSED_STREAM)
         return refused_fault(s);
+    if (code == PP_HTTP2_HTTP_1_1_REQUIRED && by_peer && s->x->silent)
+        return wants_h1_fault(s);
     if (!by_peer)
         return pp_fault_make(PP_FAULT_UPSTREAM_BAD_RESPONSE, PP_SIDE_UP, false, s->s.verdict);
     return pp_up_reset_fault(s->h2->up, PP_ERESET);
@@ -475,9 +486,10 @@ static void on_writable(struct pp_http2_stream *codec_s)
 static void on_goaway(void *owner, uint32_t code, uint32_t last)
 {
     struct pp_up_h2 *h2 = owner;
-    (void)code;
     h2->last_seen = last;
     pp_up_h2_stop(h2);
+    if (code == PP_HTTP2_HTTP_1_1_REQUIRED)
+        (void)pp_up_h2_give_way(h2);
 }
 
 /* Those that wait for it hear of it when all that has come was seen. */
