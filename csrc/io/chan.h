@@ -31,6 +31,8 @@ struct pp_chan_ops {
     int (*writev)(struct pp_chan *ch, const struct iovec *iov, int count, size_t *n);
     /* Polite end of sending. */
     void (*shutdown)(struct pp_chan *ch);
+    /* Is what `shutdown` says on its way, so that closing does not lose it? NULL: at once. */
+    bool (*is_told)(const struct pp_chan *ch);
     /* Release now; idempotent. <abort>: with RST. */
     void (*close)(struct pp_chan *ch, bool abort);
     /* After an event was noted; NULL unless <tls>. */
@@ -43,6 +45,7 @@ struct pp_chan {
     struct pp_io io; /* io.fn is the owner's handler; it calls pp_chan_note first */
     const struct pp_chan_ops *ops;
     struct pp_tls *tls; /* owned; NULL: plain */
+    void *stream;       /* a stream of HTTP/2 in place of a descriptor (its own ops); NULL: none */
     struct pp_loop *loop;
     bool readable, writable;
     bool rdhup;  /* the peer ended its sending side or the connection broke: keep reading to see */

@@ -20,17 +20,19 @@ void pp_body_begin(struct pp_exchange *x, enum pp_dir dir, enum pp_http_body kin
             pp_http_msg_init(flow->trailers, &x->arena);
     }
     pp_http1_body_init(&flow->decoder, kind, length, limit, flow->trailers);
-    flow->source_ended = kind == PP_HTTP_BODY_NONE || (kind == PP_HTTP_BODY_LENGTH && length == 0);
+    const struct pp_http_msg *m = dir == PP_DIR_REQUEST ? &x->request : &x->response;
+    flow->source_ended = kind == PP_HTTP_BODY_NONE ||
+                         (kind == PP_HTTP_BODY_LENGTH && length == 0 && !m->end_follows);
 }
 
-/* Add to the held body; its size is bounded by flow->hold. */
-static int hold_piece(struct pp_flow *flow, struct pp_span piece)
+/* Add to the held body, which is at most <most> bytes long. */
+static int hold_piece(struct pp_flow *flow, struct pp_span piece, uint32_t most)
 {
-    if (piece.n > flow->hold - flow->held_n)
+    if (piece.n > most - flow->held_n)
         return PP_EHTTP_BODY_BYTES;
     if (flow->held_cap - flow->held_n < piece.n) {
         size_t cap = PP_MAX((size_t)flow->held_cap * 2, flow->held_n + piece.n);
-        cap = PP_MIN(PP_MAX(cap, 4096), (size_t)flow->hold);
+        cap = PP_MIN(PP_MAX(cap, 4096), (size_t)most);
         char *p = pp_mem_resize(flow->held, cap);
         if (p == NULL)
             return PP_ENOMEM;
@@ -52,12 +54,35 @@ static bool has_trailer_phase(const struct pp_exchange *x, enum pp_dir dir)
            (flow->framing.body == PP_HTTP_BODY_CHUNKED || x->request.major == 2);
 }
 
+void pp_body_forget_sent(struct pp_exchange *x)
+{
+    struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    if (flow->hold > 0 || flow->held == NULL)
+        return;
+    pp_mem_free(flow->held);
+    flow->held = NULL;
+    flow->held_n = flow->held_cap = 0;
+}
+
+/* The endpoint may give the request back unread until it answers. Without memory for that, or with
+ * too much to keep, it is not tried again. */
+static void keep_sent(struct pp_exchange *x, struct pp_span piece)
+{
+    struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    if (flow->hold > 0 || flow->held_n != flow->bytes || x->state > PP_EXCHANGE_AWAIT)
+        return;
+    if (hold_piece(flow, piece, PP_BODY_REPLAY_BYTES) != PP_OK)
+        pp_body_forget_sent(x);
+}
+
 int pp_body_deliver(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, bool last)
 {
     struct pp_flow *flow = &x->flow[dir];
     enum pp_side sink = pp_body_sink(dir);
     int rc = PP_OK;
     if (piece.n > 0) {
+        if (x->ops[sink]->may_refuse)
+            keep_sent(x, piece);
         flow->bytes += piece.n;
         rc = x->ops[sink]->send_body(x, piece);
     }
@@ -182,7 +207,7 @@ static int decode(struct pp_exchange *x, enum pp_dir dir, char *p, size_t n, siz
         int err = PP_OK;
         flow->received += piece.n;
         if (flow->hold > 0) {
-            err = hold_piece(flow, piece);
+            err = hold_piece(flow, piece, flow->hold);
         } else if (together) {
             memmove(to, piece.p, piece.n);
             to += piece.n;
@@ -421,7 +446,7 @@ int pp_body_push(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, b
         return PP_EAGAIN;
     int rc = piece.n > flow->decoder.limit - flow->received ? PP_EHTTP_BODY_BYTES : PP_OK;
     if (rc == PP_OK && flow->hold > 0 && piece.n > 0)
-        rc = hold_piece(flow, piece);
+        rc = hold_piece(flow, piece, flow->hold);
     if (rc != PP_OK) {
         if (flush_sink(x, dir))
             x->events->failed(x, source_fault(dir, rc));

@@ -17,6 +17,9 @@
 
 /* Reads of one body per turn: a fast source gives way to the others after so many. */
 #define PP_BODY_ROUNDS 16
+/* Most bytes of a streamed request that are kept to be sent again, when an endpoint of HTTP/2 has
+ * not looked at them; a longer one is not tried again. */
+#define PP_BODY_REPLAY_BYTES 65536
 
 /* Begin the body of <dir>: <kind> and <length> as http_rules found them, at most <limit> bytes.
  * <hold> > 0: collect it, at most so many bytes, instead of passing it on. */
@@ -46,6 +49,9 @@ int pp_body_push(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, b
  * refused it (x->fault says why); or the sink's error. */
 int pp_body_deliver(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, bool last)
     PP_MUST_USE;
+
+/* The endpoint has looked at the request: what was kept of its body is not needed any more. */
+void pp_body_forget_sent(struct pp_exchange *x);
 
 /* Does anybody want to read the request's body now, or when there is room again? */
 bool pp_body_is_awaited(const struct pp_exchange *x);

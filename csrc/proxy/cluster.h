@@ -48,6 +48,8 @@ struct pp_endpoint {
     uint32_t active; /* exchanges in progress */
     uint32_t n_idle;
     uint8_t speaks;       /* enum pp_cluster_protocol that it chose last (ALPN); AUTO: not known */
+    bool extended;        /* its last SETTINGS allowed extended CONNECT */
+    bool wants_h1;        /* it has said so over HTTP/2: no longer offered that */
     struct pp_list idle;  /* pooled connections, last used first (proxy/pool.h) */
     struct pp_list multi; /* those of HTTP/2 that take further streams (proxy/up_h2.h) */
     uint32_t record;      /* counters */

@@ -160,10 +160,9 @@ void pp_down_end(struct pp_down *d);
 void pp_down_close(struct pp_down *d, bool abort);
 
 /* Abort every exchange and close every connection; those that a log filter holds go when it is
- * done.
- */
+ * done, those with tunnels on streams go with their last tunnel. */
 void pp_down_cut_all(struct pp_core *core);
-/* Close everything. */
+/* Close everything; there are no tunnels any more (pp_tunnel_close_all). */
 void pp_down_close_all(struct pp_core *core);
 
 /* Speak TLS on a new connection, if its listener does (down_tls.c). PP_OK or PP_ENOMEM. */

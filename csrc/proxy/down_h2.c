@@ -52,7 +52,7 @@ static void free_tails(struct pp_down_h2 *h2, uint32_t code)
         struct pp_down_stream *st = PP_CONTAINER_OF(h2->streams.next, struct pp_down_stream, link);
         pp_list_detach(&st->link);
         pp_list_attach_back(&h2->streams, &st->link);
-        if (st->x != NULL)
+        if (st->x != NULL || st->ch != NULL)
             continue;
         if (st->s.codec != NULL)
             pp_http2_codec_reset(&st->s, code);
@@ -60,17 +60,29 @@ static void free_tails(struct pp_down_h2 *h2, uint32_t code)
     }
 }
 
-/* End every exchange. True: there were some. */
+static void leave_now(struct pp_down *d);
+
+/* End every exchange, and with the connection every tunnel: but in a worker that stops tunnels have
+ * a time of their own, and the connection stays for them. True: there were some. */
 static bool fail(struct pp_down *d, struct pp_fault f)
 {
     struct pp_down_h2 *h2 = d->h2;
-    bool any = h2->n_open > 0;
+    bool any = h2->n_open > 0, stays = false;
     for (uint32_t n = h2->n_stream; n > 0 && !pp_list_is_empty(&h2->streams); n--) {
         struct pp_down_stream *st = PP_CONTAINER_OF(h2->streams.next, struct pp_down_stream, link);
         pp_list_detach(&st->link);
         pp_list_attach_back(&h2->streams, &st->link);
         if (st->x != NULL)
             st->x->events->failed(st->x, f);
+        else if (st->ch != NULL && f.code != PP_FAULT_SHUTDOWN)
+            pp_down_h2_tunnel_broke(st);
+        else if (st->ch != NULL)
+            stays = true;
+    }
+    if (stays) { /* and ends in order, behind the last of them */
+        d->gone = false;
+        if (h2->leave != PP_DOWN_H2_LEAVES)
+            leave_now(d);
     }
     return any;
 }
@@ -274,7 +286,8 @@ static void on_turn_end(struct pp_deferred *deferred)
 void pp_down_h2_plan(struct pp_down *d)
 {
     struct pp_down_h2 *h2 = d->h2;
-    if (h2->flush_planned || h2->in_write)
+    /* Once it is closed its memory goes at the end of this turn, before anything planned now. */
+    if (h2->flush_planned || h2->in_write || d->state == PP_DOWN_CLOSED)
         return;
     h2->flush_planned = true;
     pp_loop_defer_free(&d->h.core->loop, &h2->flush);
@@ -282,12 +295,24 @@ void pp_down_h2_plan(struct pp_down *d)
 
 /* ---- reading ---- */
 
+void pp_down_h2_settle(struct pp_down_h2 *h2)
+{
+    struct pp_down_stream *st = h2->pushing;
+    h2->pushing = NULL;
+    if (st == NULL || st->x == NULL || !pp_exchange_is_attached(st->x, PP_SIDE_UP))
+        return;
+    int rc = st->x->ops[PP_SIDE_UP]->flush(st->x);
+    if (rc != PP_OK)
+        st->x->events->failed(st->x, pp_body_sink_fault(PP_DIR_REQUEST, rc));
+}
+
 /* False: the connection is on its way out. */
 static bool feed(struct pp_down *d, const char *p, size_t n)
 {
     struct pp_down_h2 *h2 = d->h2;
     count(d, PP_METRIC_WORD(LISTENER, BYTES_IN), n);
     int rc = pp_http2_codec_feed(h2->codec, p, n, d->h.core->loop.now_ms);
+    pp_down_h2_settle(h2);
     if (d->state >= PP_DOWN_FLUSH)
         return false;
     if (rc != PP_OK) {
@@ -298,15 +323,14 @@ static bool feed(struct pp_down *d, const char *p, size_t n)
     return true;
 }
 
-/* Memory is borrowed for as long as the bytes are looked at: what must stay is copied by then. */
+/* Into memory of all connections, for as long as the bytes are looked at: what must stay is copied
+ * by then. */
 static bool read_once(struct pp_down *d)
 {
     struct pp_core *core = d->h.core;
-    char *mem = pp_slab_get(&core->input_slab);
     size_t n;
-    int rc = mem == NULL ? PP_ENOMEM : pp_chan_read(&d->h.ch, mem, PP_CORE_INPUT_BYTES, &n);
-    bool more = rc == PP_OK && feed(d, mem, n);
-    pp_slab_put(&core->input_slab, mem);
+    int rc = pp_chan_read(&d->h.ch, core->feed, PP_CORE_FEED_BYTES, &n);
+    bool more = rc == PP_OK && feed(d, core->feed, n);
     if (rc != PP_OK && rc != PP_EAGAIN)
         pp_down_close(d, false);
     return more;
@@ -455,13 +479,16 @@ static struct pp_down_h2 *new_connection(struct pp_down *d)
 {
     struct pp_core *core = d->h.core;
     struct pp_down_h2 *h2 = pp_mem_zalloc(sizeof(*h2));
+    struct pp_http2_limits limits;
     if (h2 == NULL)
         return NULL;
     h2->d = d;
     h2->flush.fn = on_turn_end;
     pp_list_init(&h2->streams);
     pp_timer_init(&h2->leave_timer, on_leave_timer);
-    h2->kind = kind_acquire(core, &d->door->conf->http2);
+    memcpy(&limits, &d->door->conf->http2, sizeof(limits)); /* compared byte by byte */
+    limits.connect_protocol = true;
+    h2->kind = kind_acquire(core, &limits);
     if (h2->kind != NULL)
         h2->codec = pp_http2_codec_new(h2->kind->kind, d);
     if (h2->codec != NULL)

@@ -10,7 +10,8 @@
  * STREAM   as the connection sees it:
  *
  *   OPEN (exchange runs) -> TAIL (the exchange is over, the client has not taken all) -> gone
- *                     \___________________________________________________________-> gone
+ *          |          \___________________________________________________________-> gone
+ *          +-> TUNNEL (extended CONNECT: the exchange's tunnel has it) -> TAIL, gone
  *
  * BACK-PRESSURE, both ways. What came of a request body and has no taker waits in <in>; the client
  * may send as much again when it was taken, so a stream never holds more than its window. What the
@@ -44,8 +45,9 @@ struct pp_down_h2 {
     struct pp_http2_codec *codec;
     struct pp_list streams;
     uint32_t n_stream;              /* OPEN and TAIL */
-    uint32_t n_open;                /* with an exchange */
+    uint32_t n_open;                /* with an exchange, or in a tunnel */
     struct pp_down_stream *opening; /* its head is not whole */
+    struct pp_down_stream *pushing; /* whose endpoint's bytes are collected and not flushed */
     struct pp_timer leave_timer;
     struct pp_deferred flush; /* at the end of this turn */
     struct pp_deferred deferred;
@@ -59,7 +61,8 @@ struct pp_down_h2 {
 struct pp_down_stream {
     struct pp_http2_stream s; /* first: the codec gives it back */
     struct pp_down *d;
-    struct pp_exchange *x; /* NULL: TAIL */
+    struct pp_exchange *x; /* NULL: TAIL, or TUNNEL */
+    struct pp_chan *ch; /* of a tunnel that the stream has become the client's side of; or NULL */
     struct pp_list link;
     struct pp_buf in, out;
     const struct pp_http_msg *came;  /* trailers of the request */
@@ -83,7 +86,20 @@ void pp_down_h2_begin(struct pp_down *d);
 
 extern const struct pp_down_proto pp_down_h2_proto;
 
-/* ---- between the two files ---- */
+/* ---- extended CONNECT (down_h2_tunnel.c) ---- */
+
+/* The stream becomes the client's channel of a tunnel; pp_side_ops.give. */
+int pp_down_h2_give(struct pp_exchange *x, const struct pp_heir *to);
+/* Where the client came in, when <x> belongs to a stream; else NULL. */
+struct pp_door *pp_down_h2_door(const struct pp_exchange *x);
+
+/* What happens to a stream with <ch>; each may end the tunnel, and the stream with it. */
+void pp_down_h2_tunnel_data(struct pp_down_stream *st, struct pp_span data);
+void pp_down_h2_tunnel_writable(struct pp_down_stream *st);
+/* It is reset, or has to be; the tunnel ends. */
+void pp_down_h2_tunnel_broke(struct pp_down_stream *st);
+
+/* ---- between the files ---- */
 
 /* What the codec tells about streams; <owner> is the struct pp_down. */
 struct pp_http2_stream *pp_down_h2_stream_open(void *owner);
@@ -97,9 +113,15 @@ void pp_down_h2_stream_writable(struct pp_http2_stream *s);
 /* Free it: it has no exchange and is detached from the codec. Does not look at the connection. */
 void pp_down_h2_stream_free(struct pp_down_stream *st);
 
+/* It has neither exchange nor tunnel any more. <whole>: what it has sent is complete, and waits at
+ * most for the client; else it is reset with <code>. */
+void pp_down_h2_stream_leave(struct pp_down_stream *st, bool whole, uint32_t code);
+
 /* Something waits in the output, or the connection's state is to be looked at: at the end of this
- * turn. */
+ * turn, unless it is closed. */
 void pp_down_h2_plan(struct pp_down *d);
+/* What was collected for the endpoint of the stream that pushes leaves now. */
+void pp_down_h2_settle(struct pp_down_h2 *h2);
 /* The connection shall end in order, beginning within <spread_ms>. */
 void pp_down_h2_leave(struct pp_down *d, uint64_t spread_ms);
 /* A stream has ended its exchange. Closes the connection, when it waits for that. */

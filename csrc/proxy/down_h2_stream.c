@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "proxy/down_h2.h"
+#include "proxy/extended.h"
 
 static struct pp_down_stream *stream_of(const struct pp_exchange *x)
 {
@@ -120,6 +121,8 @@ void pp_down_h2_stream_free(struct pp_down_stream *st)
     h2->n_stream--;
     if (h2->opening == st)
         h2->opening = NULL;
+    if (h2->pushing == st)
+        h2->pushing = NULL;
     pp_loop_stop(&core->loop, &st->timer);
     pp_buf_fini(&st->in, &core->chunk_slab);
     pp_buf_fini(&st->out, &core->chunk_slab);
@@ -189,32 +192,38 @@ static void keep_trailers(struct pp_down_stream *st)
     st->leave = m;
 }
 
-static void finish(struct pp_exchange *x, bool reusable)
+void pp_down_h2_stream_leave(struct pp_down_stream *st, bool whole, uint32_t code)
 {
-    struct pp_down_stream *st = stream_of(x);
     struct pp_down *d = st->d;
-    bool whole = !x->aborted && (st->s.sent_end || st->out_ended);
-    (void)reusable; /* of a connection that has just one exchange */
-    st->x = NULL;
-    x->side[PP_SIDE_DOWN] = NULL;
-    x->ops[PP_SIDE_DOWN] = NULL;
     d->h2->n_open--;
     if (st->s.codec == NULL) {
         pp_down_h2_stream_free(st);
     } else if (!whole) {
-        drop(st, x->fault.side == PP_SIDE_UP ? PP_HTTP2_INTERNAL_ERROR : PP_HTTP2_CANCEL);
+        drop(st, code);
     } else if (st->s.sent_end) {
         pp_http2_codec_release(&st->s);
         pp_down_h2_stream_free(st);
     } else {
         pp_http2_codec_forget_trailers(&st->s); /* theirs is the exchange's memory */
         pp_http2_codec_consume(&st->s, st->in.n);
-        pp_buf_fini(&st->in, &x->core->chunk_slab);
+        pp_buf_fini(&st->in, &d->h.core->chunk_slab);
         if (st->leave != NULL)
             keep_trailers(st);
         settle_send(st, false);
     }
     pp_down_h2_ended(d);
+}
+
+static void finish(struct pp_exchange *x, bool reusable)
+{
+    struct pp_down_stream *st = stream_of(x);
+    bool whole = !x->aborted && (st->s.sent_end || st->out_ended);
+    (void)reusable; /* of a connection that has just one exchange */
+    st->x = NULL;
+    x->side[PP_SIDE_DOWN] = NULL;
+    x->ops[PP_SIDE_DOWN] = NULL;
+    pp_down_h2_stream_leave(
+        st, whole, x->fault.side == PP_SIDE_UP ? PP_HTTP2_INTERNAL_ERROR : PP_HTTP2_CANCEL);
 }
 
 /* ---- events ---- */
@@ -233,17 +242,32 @@ struct pp_http_msg *pp_down_h2_stream_message(struct pp_http2_stream *s, enum pp
     return m;
 }
 
+/* Is the head still wanted? When it was too late, or the connection fails, a filter may yet be at
+ * work on the exchange. */
+static bool is_awaited(const struct pp_down_stream *st)
+{
+    return st->x != NULL && st->x->state == PP_EXCHANGE_HEAD;
+}
+
 void pp_down_h2_stream_head(struct pp_http2_stream *s, bool end)
 {
     struct pp_down_stream *st = owner_of(s);
+    pp_down_h2_settle(st->d->h2);
     st->d->h2->opening = NULL;
     st->in_ended = end;
-    st->x->events->request(st->x);
+    if (!is_awaited(st))
+        return;
+    if (st->x->request.protocol.n > 0 && pp_extended_begin(st->x) != PP_OK)
+        st->x->events->failed(st->x,
+                              pp_fault_make(PP_FAULT_NO_MEMORY, PP_SIDE_DOWN, false, PP_ENOMEM));
+    else
+        st->x->events->request(st->x);
     pp_down_h2_plan(st->d);
 }
 
 static void refuse(struct pp_down_stream *st, int verdict)
 {
+    pp_down_h2_settle(st->d->h2);
     count(st->d, PP_METRIC_WORD(LISTENER, BAD_REQUESTS));
     st->d->h2->opening = NULL;
     st->x->events->bad_request(st->x,
@@ -253,7 +277,8 @@ static void refuse(struct pp_down_stream *st, int verdict)
 
 void pp_down_h2_stream_bad_head(struct pp_http2_stream *s, int verdict)
 {
-    refuse(owner_of(s), verdict);
+    if (is_awaited(owner_of(s)))
+        refuse(owner_of(s), verdict);
 }
 
 /* Give the end of the body to its exchange. */
@@ -302,16 +327,24 @@ static void keep_piece(struct pp_down_stream *st, struct pp_span data)
 void pp_down_h2_stream_data(struct pp_http2_stream *s, struct pp_span data, bool end)
 {
     struct pp_down_stream *st = owner_of(s);
+    struct pp_down_h2 *h2 = st->d->h2;
+    if (h2->pushing != st)
+        pp_down_h2_settle(h2);
     struct pp_exchange *x = st->x;
     st->in_ended = st->in_ended || end;
     pp_down_h2_plan(st->d);
+    if (st->ch != NULL) {
+        pp_down_h2_tunnel_data(st, data);
+        return;
+    }
     if (x == NULL || x->flow[PP_DIR_REQUEST].sink_broken || x->state >= PP_EXCHANGE_PROXY_ERROR) {
         pp_http2_codec_consume(s, data.n); /* nobody will read it */
         return;
     }
     if (pp_buf_is_empty(&st->in) && pp_body_is_awaited(x)) {
-        int rc = end ? push_end(st, data) : pp_body_push(x, PP_DIR_REQUEST, data, false, false);
+        int rc = end ? push_end(st, data) : pp_body_push(x, PP_DIR_REQUEST, data, false, true);
         if (rc != PP_EAGAIN) {
+            h2->pushing = rc == PP_OK && st->x == x ? st : NULL;
             if (s->codec != NULL)
                 pp_http2_codec_consume(s, data.n);
             if (st->x == x)
@@ -328,9 +361,12 @@ void pp_down_h2_stream_data(struct pp_http2_stream *s, struct pp_span data, bool
 void pp_down_h2_stream_trailers(struct pp_http2_stream *s)
 {
     struct pp_down_stream *st = owner_of(s);
+    pp_down_h2_settle(st->d->h2);
     st->in_ended = true;
     pp_down_h2_plan(st->d);
-    if (st->x != NULL)
+    if (st->ch != NULL)
+        pp_down_h2_tunnel_data(st, PP_SPAN_NONE);
+    else if (st->x != NULL)
         push_waiting(st);
 }
 
@@ -339,12 +375,16 @@ void pp_down_h2_stream_reset(struct pp_http2_stream *s, uint32_t code, bool by_p
     struct pp_down_stream *st = owner_of(s);
     struct pp_down *d = st->d;
     (void)code;
+    if (d->h2->pushing != st) /* else its end sees to that */
+        pp_down_h2_settle(d->h2);
     count(d, by_peer ? PP_METRIC_WORD(LISTENER, HTTP2_RESETS_IN)
                      : PP_METRIC_WORD(LISTENER, HTTP2_RESETS_OUT));
     pp_down_h2_plan(d);
-    if (st->x == NULL)
+    if (st->ch != NULL)
+        pp_down_h2_tunnel_broke(st);
+    else if (st->x == NULL)
         pp_down_h2_stream_free(st);
-    else if (s->verdict != PP_OK && st->x->state == PP_EXCHANGE_HEAD)
+    else if (s->verdict != PP_OK && is_awaited(st))
         refuse(st, s->verdict);
     else
         st->x->events->failed(st->x,
@@ -387,6 +427,10 @@ void pp_down_h2_stream_writable(struct pp_http2_stream *s)
     struct pp_down_stream *st = owner_of(s);
     struct iovec iov;
     bool progress = false;
+    if (st->ch != NULL) {
+        pp_down_h2_tunnel_writable(st);
+        return;
+    }
     while (s->codec != NULL && pp_buf_peek(&st->out, &iov, 1) > 0) {
         bool last = st->out_ended && st->leave == NULL && st->out.n == iov.iov_len;
         size_t taken;
@@ -415,30 +459,6 @@ void pp_down_h2_stream_writable(struct pp_http2_stream *s)
     }
 }
 
-/* Does nothing follow this head? */
-static bool is_all(const struct pp_exchange *x)
-{
-    const struct pp_http1_framing *fr = &x->flow[PP_DIR_RESPONSE].framing;
-    unsigned status = x->response.status;
-    return status >= 200 && (x->request.method_id == PP_HTTP_HEAD || status == 204 ||
-                             status == 304 || fr->body == PP_HTTP_BODY_NONE ||
-                             (fr->body == PP_HTTP_BODY_LENGTH && fr->content_length == 0));
-}
-
-static int send_head(struct pp_exchange *x)
-{
-    struct pp_down_stream *st = stream_of(x);
-    if (st->s.codec == NULL)
-        return PP_ERESET;
-    bool end = is_all(x);
-    int rc =
-        pp_http2_codec_send_response(&st->s, &x->response, &x->flow[PP_DIR_RESPONSE].framing, end);
-    if (rc == PP_OK && x->response.status >= 200)
-        x->status = x->response.status;
-    st->out_ended = st->out_ended || end;
-    return result(st, rc);
-}
-
 static bool has_live(const struct pp_http_msg *m)
 {
     for (uint32_t i = 0; m != NULL && i < m->n_field; i++) {
@@ -446,6 +466,36 @@ static bool has_live(const struct pp_http_msg *m)
             return true;
     }
     return false;
+}
+
+/* Does nothing follow this head? */
+static bool is_all(const struct pp_exchange *x)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    const struct pp_http1_framing *fr = &flow->framing;
+    unsigned status = x->response.status;
+    bool empty = fr->body == PP_HTTP_BODY_LENGTH && fr->content_length == 0 &&
+                 !x->response.end_follows && !has_live(flow->trailers);
+    return status >= 200 && !x->opens_tunnel &&
+           (x->request.method_id == PP_HTTP_HEAD || status == 204 || status == 304 ||
+            fr->body == PP_HTTP_BODY_NONE || empty);
+}
+
+static int send_head(struct pp_exchange *x)
+{
+    struct pp_down_stream *st = stream_of(x);
+    if (st->s.codec == NULL)
+        return PP_ERESET;
+    /* A client that does not read gets no interim responses: they would pile up. */
+    if (x->response.status < 200 && !pp_http2_codec_wants_input(st->d->h2->codec))
+        return PP_OK;
+    bool end = is_all(x);
+    int rc =
+        pp_http2_codec_send_response(&st->s, &x->response, &x->flow[PP_DIR_RESPONSE].framing, end);
+    if (rc == PP_OK && x->response.status >= 200)
+        x->status = x->response.status;
+    st->out_ended = st->out_ended || end;
+    return result(st, rc);
 }
 
 static int send_body(struct pp_exchange *x, struct pp_span piece)
@@ -577,5 +627,6 @@ const struct pp_side_ops pp_down_h2_ops = {
     .has_buffered = has_buffered,
     .plain_channel = plain_channel,
     .discard = discard,
+    .give = pp_down_h2_give,
     .finish = finish,
 };

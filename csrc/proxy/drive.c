@@ -1,6 +1,7 @@
 #include "proxy/drive.h"
 
 #include "proxy/cluster.h"
+#include "proxy/extended.h"
 #include "proxy/hook.h"
 #include "proxy/reply.h"
 #include "proxy/step.h"
@@ -58,17 +59,19 @@ static void on_response(struct pp_exchange *x)
 {
     struct pp_core *core = x->core;
     const struct pp_http_msg *m = &x->response;
+    if ((m->status == 101 && !pp_upgrade_is_answered(x)) ||
+        (x->extended && !pp_extended_is_answered(x))) {
+        x->events->failed(
+            x, pp_fault_make(PP_FAULT_UPSTREAM_BAD_RESPONSE, PP_SIDE_UP, false, PP_EHTTP_SWITCH));
+        return;
+    }
     if (m->status == 101) {
-        if (!pp_upgrade_is_answered(x)) {
-            x->events->failed(x, pp_fault_make(PP_FAULT_UPSTREAM_BAD_RESPONSE, PP_SIDE_UP, false,
-                                               PP_EHTTP_SWITCH));
-            return;
-        }
         x->opens_tunnel = true;
     } else if (m->status < 200) {
         relay_interim(x);
         return;
     }
+    pp_body_forget_sent(x);
     x->t.first_byte = core->loop.now_us;
     x->upstream_head = true;
     x->upstream_status = m->status;

@@ -112,11 +112,13 @@ struct pp_side_ops {
     bool (*discard)(struct pp_exchange *x);
     /* Leave the connection to <to>, with everything written (room), after what the exchange
      * needs of its buffer was kept. Detaches, but for PP_ENOMEM, which changes nothing. PP_OK, or
-     * PP_EIO: the connection is closed, or with <to> and its bytes are lost. NULL: not a connection
-     * of this exchange alone. */
+     * PP_EIO: the connection is closed, or with <to> and its bytes are lost. */
     int (*give)(struct pp_exchange *x, const struct pp_heir *to);
     /* The exchange is over for this side. <reusable>: both directions ended in order. Detaches. */
     void (*finish)(struct pp_exchange *x, bool reusable);
+    /* UP: the endpoint may say that it has not looked at a request that was sent to it, so what it
+     * gets of a body is kept for another attempt (pp_body_deliver). */
+    bool may_refuse;
 };
 
 /* What the sides tell the exchange; one table, filled by proxy/drive.c. */
@@ -158,8 +160,10 @@ struct pp_flow {
     bool source_ended;           /* all of the body was read and given on */
     bool sink_ended;             /* the end was given to the sink */
     bool sink_broken;            /* it takes no more, but may have answered before */
+    bool torn;                   /* a piece is lost: the filter that had it was cancelled */
     struct pp_splice_pipe *pipe; /* bytes on their way inside the kernel */
-    /* buffering filters: the body so far */
+    /* buffering filters: the body so far; streaming: what an endpoint that may refuse the request
+     * was sent of it, all of it if these are as many as <bytes> */
     char *held;
     uint32_t held_n, held_cap, hold; /* <hold>: most bytes, 0: streaming */
 };
@@ -200,8 +204,9 @@ struct pp_exchange {
     bool path_set;        /* a filter has chosen <path> */
     bool held_filtered;   /* an async filter has been through the held body */
     bool declared_length; /* a response without a body came with Content-Length (HEAD, 304) */
-    bool wants_tunnel; /* CONNECT, or <offer>: the endpoint's connection must be a fresh HTTP/1 one
-                        */
+    bool wants_tunnel; /* CONNECT, or <offer>: needs a fresh HTTP/1 connection to the endpoint, or
+                        * an extended CONNECT to it */
+    bool extended;     /* it came as extended CONNECT (proxy/extended.h) */
     bool opens_tunnel; /* <response> is the head that opens it */
     bool tunnelled;    /* it was opened, and counted as answered */
     bool restored;     /* it came from another worker, whose log filters have seen it */

@@ -30,6 +30,8 @@ enum pp_fault_code pp_fault_connect_code(int rc)
         return PP_FAULT_CONNECT_TIMEOUT;
     case PP_ENOMEM:
         return PP_FAULT_NO_MEMORY;
+    case PP_EHTTP_SWITCH:
+        return PP_FAULT_UPSTREAM_NO_UPGRADE;
     default:
         return PP_FAULT_CONNECT_FAILED;
     }

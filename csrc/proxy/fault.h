@@ -19,7 +19,7 @@
     X(SEND_TIMEOUT, 499, "send_timeout", "the client stopped reading")                             \
     X(NO_ROUTE, 404, "no_route", "no route matches the request")                                   \
     X(METHOD_NOT_ALLOWED, 405, "method_not_allowed", "the route does not take this method")        \
-    X(NOT_IMPLEMENTED, 501, "not_implemented", "tunnels (CONNECT) are not offered")                \
+    X(NOT_IMPLEMENTED, 501, "not_implemented", "tunnels of this kind are not offered")             \
     X(NO_ENDPOINT, 503, "no_endpoint", "no endpoint of the upstream is usable")                    \
     X(CONNECT_REFUSED, 502, "connect_refused", "the endpoint refused the connection")              \
     X(CONNECT_FAILED, 502, "connect_failed", "the endpoint could not be reached")                  \
@@ -27,6 +27,7 @@
     X(UPSTREAM_TLS, 502, "upstream_tls", "the TLS handshake with the endpoint failed")             \
     X(UPSTREAM_RESET, 502, "upstream_reset", "the endpoint broke the connection")                  \
     X(UPSTREAM_REFUSED, 503, "upstream_refused", "the endpoint took no further request")           \
+    X(UPSTREAM_WANTS_H1, 502, "http_1_1_required", "the endpoint wants HTTP/1.1 for this request") \
     X(UPSTREAM_BAD_RESPONSE, 502, "upstream_bad_response", "the endpoint's response is malformed") \
     X(UPSTREAM_BODY_TOO_LARGE, 502, "upstream_body_too_large",                                     \
       "the response is over a filter's limit")                                                     \
@@ -40,7 +41,9 @@
     X(IDLE_TIMEOUT, 408, "idle_timeout", "no byte passed either way for too long")                 \
     X(NO_MEMORY, 503, "no_memory", "out of memory")                                                \
     X(SHUTDOWN, 503, "shutdown", "the worker is stopping")                                         \
-    X(FLOW_LIMIT, 503, "session_limit", "the listener has more sessions than it may")
+    X(FLOW_LIMIT, 503, "session_limit", "the listener has more sessions than it may")              \
+    X(UPSTREAM_NO_UPGRADE, 502, "upstream_no_upgrade",                                             \
+      "the endpoint does not take WebSockets over HTTP/2")
 
 enum pp_fault_code {
 #define PP_FAULT_ENUM(code, status, word, text) PP_FAULT_##code,

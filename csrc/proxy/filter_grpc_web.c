@@ -3,19 +3,19 @@
 #include "proxy/grpc.h"
 
 /* What a bridged exchange needs: memory for the piece in hand, which grows with the pieces, and
- * each time by half at least. */
-static char *room_for(struct pp_exchange *x, size_t n)
+ * each time by half at least. Each direction has its own: calls may go both ways at once. */
+static char *room_for(struct pp_exchange *x, enum pp_dir dir, size_t n)
 {
-    struct pp_grpc_web *web = x->web;
-    if (n > web->cap) {
-        size_t cap = PP_MAX(n, web->cap + web->cap / 2);
+    struct pp_grpc_web_piece *piece = &x->web->piece[dir];
+    if (n > piece->cap) {
+        size_t cap = PP_MAX(n, piece->cap + piece->cap / 2);
         char *mem = pp_arena_alloc(&x->arena, cap);
         if (mem == NULL)
             return NULL;
-        web->mem = mem;
-        web->cap = cap;
+        piece->mem = mem;
+        piece->cap = cap;
     }
-    return web->mem;
+    return piece->mem;
 }
 
 static int fail(struct pp_exchange *x, enum pp_fault_code code, int detail)
@@ -101,7 +101,7 @@ static int decode(struct pp_exchange *x, struct pp_span piece, bool last, struct
     *out = piece;
     if (web == NULL || !web->text)
         return PP_NEXT;
-    char *mem = room_for(x, pp_grpc_web_decoded_max(piece.n) + 1);
+    char *mem = room_for(x, PP_DIR_REQUEST, pp_grpc_web_decoded_max(piece.n) + 1);
     if (mem == NULL)
         return fail(x, PP_FAULT_NO_MEMORY, PP_ENOMEM);
     size_t n;
@@ -124,7 +124,7 @@ static int encode(struct pp_exchange *x, struct pp_span piece, bool last, struct
     size_t frame = any ? pp_grpc_web_trailers_size(trailers) : 0;
     size_t body = x->web->text ? pp_grpc_web_encoded(piece.n) : piece.n;
     size_t tail = x->web->text ? pp_grpc_web_encoded(frame) : frame;
-    char *mem = room_for(x, body + tail + frame);
+    char *mem = room_for(x, PP_DIR_RESPONSE, body + tail + frame);
     if (mem == NULL)
         return fail(x, PP_FAULT_NO_MEMORY, PP_ENOMEM);
     if (x->web->text)

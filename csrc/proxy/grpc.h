@@ -21,8 +21,10 @@ enum pp_grpc_code {
 struct pp_grpc_web {
     struct pp_span type; /* Content-Type as the client sent it */
     struct pp_grpc_web_decoder decoder;
-    char *mem; /* the piece in hand, in its other form */
-    size_t cap;
+    struct pp_grpc_web_piece {
+        char *mem;
+        size_t cap;
+    } piece[2]; /* by enum pp_dir: the one in hand, in its other form */
     bool text;
     bool bridges; /* the response is one of gRPC */
 };

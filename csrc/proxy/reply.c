@@ -100,6 +100,7 @@ int pp_reply_send(struct pp_exchange *x)
     if (x->response.status >= 400 && pp_grpc_is_call(&x->request) && pp_grpc_reply(x) != PP_OK)
         return PP_ENOMEM;
     memset(fr, 0, sizeof(*fr));
+    flow->trailers = NULL; /* those of the response that this one replaces */
     if (!is_bodyless(x->response.status)) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = x->reply_body.n;

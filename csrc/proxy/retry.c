@@ -15,16 +15,26 @@ static bool is_idempotent(unsigned method)
     }
 }
 
+/* Is all that has been read of the request's body still there? A collected one is; of a streamed
+ * one what was sent may have been kept. (What filters have made of it counts, not what they got.)
+ */
+static bool has_body(const struct pp_exchange *x)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    return flow->received == 0 || flow->hold > 0 || (flow->held_n == flow->bytes && !flow->torn);
+}
+
+bool pp_retry_is_replay(const struct pp_fault *f)
+{
+    return f->retryable &&
+           (f->code == PP_FAULT_UPSTREAM_REFUSED || f->code == PP_FAULT_UPSTREAM_WANTS_H1);
+}
+
 bool pp_retry_may(const struct pp_exchange *x, const struct pp_fault *f)
 {
-    const struct pp_flow *request = &x->flow[PP_DIR_REQUEST];
-    if (x->cluster == NULL || x->flow[PP_DIR_RESPONSE].head_sent)
+    if (x->cluster == NULL || x->flow[PP_DIR_RESPONSE].head_sent || !has_body(x))
         return false;
-    /* A collected body is still there; a streamed one is gone once a byte of it was sent, or given
-     * to a filter. */
-    if (request->received > 0 && request->hold == 0)
-        return false;
-    if (f->code == PP_FAULT_UPSTREAM_REFUSED)
+    if (pp_retry_is_replay(f))
         return x->replays < PP_RETRY_REPLAYS;
     if ((uint32_t)(x->attempts - x->replays) > x->cluster->conf.retries)
         return false;

@@ -9,6 +9,7 @@ static void cancel_bodies(struct pp_exchange *x)
 {
     pp_hook_cancel(x, PP_PARK_REQUEST_BODY);
     pp_hook_cancel(x, PP_PARK_RESPONSE_BODY);
+    x->flow[PP_DIR_REQUEST].torn = x->flow[PP_DIR_REQUEST].torn || x->flow[PP_DIR_REQUEST].parked;
     x->flow[PP_DIR_REQUEST].parked = x->flow[PP_DIR_RESPONSE].parked = false;
 }
 
@@ -81,7 +82,7 @@ bool pp_step_retry(struct pp_exchange *x)
     }
     if (!pp_retry_may(x, &f))
         return pp_step_to_error(x, f);
-    x->replays += f.code == PP_FAULT_UPSTREAM_REFUSED;
+    x->replays += pp_retry_is_replay(&f);
     request->head_sent = request->sink_ended = request->sink_broken = false;
     PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, RETRIES, 1);
     pp_exchange_enter(x, PP_EXCHANGE_PEER);

@@ -88,20 +88,22 @@ static void begin_route(struct pp_exchange *x)
  * end of a tunnel, never an open proxy. */
 static bool begin_connect(struct pp_exchange *x, int rc)
 {
-    const struct pp_http_msg *m = &x->request;
+    struct pp_http_msg *m = &x->request;
     /* A client that expects a tunnel may have sent what belongs into it: never read that as
      * requests. */
     x->close_down = true;
-    if (rc != PP_OK || !x->route->takes_connect || x->ops[PP_SIDE_DOWN]->give == NULL) {
+    if (rc != PP_OK || !x->route->takes_connect) {
         x->route = x->snapshot->route[0];
         begin_route(x);
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
     }
     begin_route(x);
     /* Content has no meaning here (RFC 9110 section 9.3.6), and would be the first bytes of the
-     * tunnel to whoever does not look for it. */
-    if (m->body == PP_HTTP_BODY_CHUNKED || m->content_length > 0)
+     * tunnel to whoever does not look for it. On a stream of HTTP/2 what follows the head is the
+     * tunnel's already (RFC 9113 section 8.5). */
+    if ((m->body == PP_HTTP_BODY_CHUNKED && m->major == 1) || m->content_length > 0)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_BAD_REQUEST, PP_EHTTP_CONTENT));
+    m->body = PP_HTTP_BODY_NONE;
     x->wants_tunnel = true;
     pp_exchange_enter(x, PP_EXCHANGE_REQUEST);
     return true;
@@ -146,14 +148,18 @@ bool pp_step_request(struct pp_exchange *x)
         return false;
     if (verdict == PP_REPLY)
         return pp_step_to_reply(x);
-    if (route->action == PP_ROUTE_ACTION_RESPOND || route->action == PP_ROUTE_ACTION_REDIRECT) {
+    bool local =
+        route->action == PP_ROUTE_ACTION_RESPOND || route->action == PP_ROUTE_ACTION_REDIRECT;
+    if (!local && pp_upgrade_offer(x) != PP_OK)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
+    if (x->extended && x->offer.n == 0) /* its client would take any 2xx for the protocol */
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
+    if (local) {
         if (pp_reply_route(x) != PP_OK)
             return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
         pp_exchange_enter(x, PP_EXCHANGE_REPLY);
         return true;
     }
-    if (pp_up_can_tunnel(x->cluster) && pp_upgrade_offer(x) != PP_OK)
-        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length, route->max_body,
                   route->chain.buffer_request);
     bool collect = x->flow[PP_DIR_REQUEST].hold > 0;
@@ -210,6 +216,8 @@ bool pp_step_peer(struct pp_exchange *x)
             PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, NO_ENDPOINT, 1);
         return pp_step_to_error(x, pp_fault_make(PP_FAULT_NO_ENDPOINT, PP_SIDE_UP, false, rc));
     }
+    if (x->request.method_id == PP_HTTP_CONNECT && !pp_up_can_tunnel(x->cluster))
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
     if (pp_forward_request(x) != PP_OK)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     x->endpoint = ep;
@@ -282,8 +290,6 @@ static bool upstream_broke(struct pp_exchange *x, int rc)
 /* CONNECT: nothing goes to the endpoint, it is connected, and that is the answer. */
 static bool answer_connect(struct pp_exchange *x)
 {
-    if (x->ops[PP_SIDE_UP]->give == NULL)
-        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
     if (pp_exchange_reply(x, 200, PP_SPAN_NONE) != PP_OK)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     x->opens_tunnel = true;
@@ -299,6 +305,8 @@ bool pp_step_send(struct pp_exchange *x)
     const struct pp_side_ops *up = x->ops[PP_SIDE_UP];
     frame_request(x);
     int rc = up->send_head(x);
+    if (rc == PP_OK && flow->hold == 0 && flow->bytes > 0) /* sent before, and not looked at */
+        rc = up->send_body(x, pp_span(flow->held, flow->held_n));
     bool ends_here = flow->hold > 0 || flow->source_ended;
     if (rc == PP_OK && ends_here)
         rc = pp_body_deliver(x, PP_DIR_REQUEST, flow->hold > 0 ? x->held : PP_SPAN_NONE, true);

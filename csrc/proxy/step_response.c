@@ -27,7 +27,8 @@ static void frame_response(struct pp_exchange *x)
     } else if (flow->hold > 0) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = x->held.n;
-    } else if (m->body == PP_HTTP_BODY_LENGTH && (!flow->filtered || m->content_length == 0)) {
+    } else if (m->body == PP_HTTP_BODY_LENGTH &&
+               (!flow->filtered || (m->content_length == 0 && !m->end_follows))) {
         /* An empty body is not shown to filters: over HTTP/2 its head is all (Trailers-Only). */
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = m->content_length;
@@ -88,7 +89,7 @@ static bool begin_tunnel(struct pp_exchange *x)
 {
     struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
     const struct pp_side_ops *down = x->ops[PP_SIDE_DOWN];
-    bool connect = x->request.method_id == PP_HTTP_CONNECT;
+    bool connect = x->request.method_id == PP_HTTP_CONNECT || x->extended;
     memset(&flow->framing, 0, sizeof(flow->framing));
     x->response.status = connect ? 200 : 101; /* no filter's business any more */
     flow->framing.upgrade = !connect;

@@ -147,7 +147,7 @@ static void note_received(struct pp_tunnel *t, enum pp_dir dir, size_t n)
 {
     t->flow[dir].received += n;
     t->last_ms = t->core->loop.now_ms;
-    if (dir == PP_DIR_REQUEST)
+    if (dir == PP_DIR_REQUEST && !t->is_stream)
         PP_COUNT(&t->core->metrics, t->record, LISTENER, BYTES_IN, n);
 }
 
@@ -155,7 +155,7 @@ static void note_sent(struct pp_tunnel *t, enum pp_dir dir, size_t n)
 {
     t->flow[dir].sent += n;
     t->last_ms = t->core->loop.now_ms;
-    if (dir == PP_DIR_RESPONSE)
+    if (dir == PP_DIR_RESPONSE && !t->is_stream)
         PP_COUNT(&t->core->metrics, t->record, LISTENER, BYTES_OUT, n);
 }
 
@@ -295,9 +295,17 @@ static bool splice_some(struct pp_tunnel *t, enum pp_dir dir)
     return not_read(t, dir, rc);
 }
 
-/* The end that was passed on to <ch> is with the kernel: closing does not lose it. */
+/* Has <ch> to be told its end in so many words, because closing does not say it? */
+static bool has_words(const struct pp_chan *ch)
+{
+    return pp_chan_is_tls(ch) || ch->ops->is_told != NULL;
+}
+
+/* The end that was passed on to <ch> is on its way: closing does not lose it. */
 static bool is_told(const struct pp_chan *ch)
 {
+    if (ch->ops->is_told != NULL)
+        return ch->ops->is_told(ch);
     return !pp_chan_is_tls(ch) || pp_chan_tls_is_flushed(ch);
 }
 
@@ -311,7 +319,7 @@ static void finish(struct pp_tunnel *t, enum pp_dir dir)
     if (!flow->shut) {
         flow->shut = true;
         release_pipe(t, flow);
-        if (!is_last || pp_chan_is_tls(sink)) /* closing says it as well */
+        if (!is_last || has_words(sink)) /* closing says it as well */
             sink->ops->shutdown(sink);
     }
     if (is_last && is_told(&t->ch[PP_SIDE_DOWN]) && is_told(&t->ch[PP_SIDE_UP]))

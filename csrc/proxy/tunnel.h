@@ -6,6 +6,8 @@
  *
  *   CONNECTING -> OPEN -> CLOSED
  *
+ * A side may be a stream of HTTP/2 in place of a connection (h2_chan.h), when its exchange was one.
+ *
  * A side that speaks TLS has done so before OPEN: the client's handshake comes before the endpoint
  * is connected to, the endpoint's is part of connecting, with its deadline and its further attempts
  * (tunnel_tls.c). Ends are passed on as close_notify then; one that comes without it is an end all
@@ -102,6 +104,7 @@ struct pp_tunnel {
     bool again;       /* the timer goes on with moving bytes */
     bool broken;      /* a side was reset; what it had sent is being passed on */
     bool refused;     /* nobody wants to take it over */
+    bool is_stream;   /* its client's side is a stream of a connection, which is counted already */
     bool moved;       /* another worker has taken it over */
     struct pp_deferred deferred;
 };

@@ -5,7 +5,7 @@
  *   exchange (TUNNEL) -----+      its messages are kept for the log line and for log filters, which
  *                                 see it when the tunnel has ended, with what passed through it */
 #include "base/check.h"
-#include "proxy/down.h"
+#include "proxy/down_h2.h"
 #include "proxy/step.h"
 #include "proxy/tunnel.h"
 #include "wire/http_rules.h"
@@ -15,11 +15,31 @@ static void count(const struct pp_tunnel *t, int n)
     PP_COUNT(&t->core->metrics, t->x->route->record, ROUTE, TUNNELS, n);
 }
 
+static void enter(struct pp_tunnel *t, struct pp_door *stream)
+{
+    struct pp_down *d = stream != NULL ? NULL : t->x->side[PP_SIDE_DOWN];
+    count(t, 1);
+    if (d != NULL) {
+        pp_tunnel_enter(t, d->door);
+        return;
+    }
+    /* The connection of the stream is counted, and so are its bytes. */
+    t->is_stream = true;
+    t->door = stream;
+    t->record = stream->conf->record;
+}
+
+static void leave(struct pp_tunnel *t)
+{
+    count(t, -1);
+    if (!t->is_stream)
+        pp_tunnel_leave(t);
+}
+
 static void on_ended(struct pp_tunnel *t)
 {
     struct pp_exchange *x = t->x;
-    count(t, -1);
-    pp_tunnel_leave(t);
+    leave(t);
     for (int dir = 0; dir < 2; dir++) {
         x->flow[dir].received += t->flow[dir].received;
         x->flow[dir].bytes += t->flow[dir].sent;
@@ -84,8 +104,7 @@ static void forgotten(struct pp_tunnel *t)
 static void forget(struct pp_tunnel *t)
 {
     static const struct pp_tunnel_ops ops = {.ended = forgotten};
-    count(t, -1);
-    pp_tunnel_leave(t);
+    leave(t);
     t->x = NULL;
     t->ops = &ops;
     pp_tunnel_let_go(t);
@@ -94,16 +113,14 @@ static void forget(struct pp_tunnel *t)
 int pp_tunnel_begin(struct pp_exchange *x)
 {
     struct pp_core *core = x->core;
-    struct pp_door *door = ((struct pp_down *)x->side[PP_SIDE_DOWN])->door;
     struct pp_tunnel *t = pp_tunnel_new(core, &pp_tunnel_http_ops);
     if (t == NULL)
         return PP_ENOMEM;
     t->x = x;
     take_facts(t, x);
-    pp_tunnel_enter(t, door);
-    t->idle_ms = door->conf->tunnel_idle_ms;
+    enter(t, pp_down_h2_door(x));
+    t->idle_ms = t->door->conf->tunnel_idle_ms;
     pp_cluster_use(&t->ep, x->endpoint);
-    count(t, 1);
     pp_loop_stop(&core->loop, &x->timer); /* the exchange has had its answer */
     int rc = give(x, t, PP_SIDE_DOWN);
     if (rc == PP_ENOMEM) {

@@ -4,6 +4,7 @@
 #include "io/chan_tls.h"
 #include "io/fd.h"
 #include "io/sock.h"
+#include "proxy/extended.h"
 #include "proxy/up_h2.h"
 
 static void count(struct pp_up *up, int n)
@@ -34,6 +35,37 @@ void pp_up_close(struct pp_up *up)
     pp_h1_close(&up->h, false);
     up->deferred.fn = free_now;
     pp_loop_defer_free(&up->h.core->loop, &up->deferred);
+}
+
+/* Does the response wait for somebody else: a filter, the client, or has all of it come? */
+static bool is_held_up(const struct pp_exchange *x)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    const struct pp_side_ops *down = x->ops[PP_SIDE_DOWN];
+    return flow->parked || flow->source_ended || (down != NULL && down->room(x) == 0);
+}
+
+/* What an endpoint owes that takes what it is sent. */
+static enum pp_fault_code owes_answer(const struct pp_exchange *x)
+{
+    if (x->state == PP_EXCHANGE_AWAIT && x->flow[PP_DIR_REQUEST].sink_ended)
+        return PP_FAULT_FIRST_BYTE_TIMEOUT;
+    return x->state == PP_EXCHANGE_BODY ? PP_FAULT_READ_TIMEOUT : PP_FAULT_NONE;
+}
+
+enum pp_fault_code pp_up_owes(const struct pp_exchange *x, const struct pp_cluster_conf *conf,
+                              bool stuck, uint64_t *ms)
+{
+    enum pp_fault_code why = PP_FAULT_NONE;
+    /* Before AWAIT, and between AWAIT and BODY, filters are at work. */
+    if (x->state == PP_EXCHANGE_AWAIT || x->state == PP_EXCHANGE_TUNNEL ||
+        (x->state == PP_EXCHANGE_BODY && !is_held_up(x)))
+        why = stuck ? PP_FAULT_UPSTREAM_SEND_TIMEOUT : owes_answer(x);
+    *ms = why == PP_FAULT_UPSTREAM_SEND_TIMEOUT ? conf->send_timeout_ms
+          : why == PP_FAULT_FIRST_BYTE_TIMEOUT  ? conf->first_byte_timeout_ms
+          : why == PP_FAULT_READ_TIMEOUT        ? conf->read_timeout_ms
+                                                : 0;
+    return why;
 }
 
 void pp_up_expect(struct pp_up *up, enum pp_fault_code why, uint64_t ms)
@@ -186,6 +218,7 @@ static bool reuse(struct pp_exchange *x, struct pp_endpoint *ep)
         return false;
     struct pp_up *up = PP_CONTAINER_OF(p, struct pp_up, pooled);
     up->state = PP_UP_BUSY;
+    pp_up_expect(up, PP_FAULT_NONE, 0); /* that of an idle connection holds no more */
     pp_up_h1_lend(up, x, true);
     return true;
 }
@@ -255,12 +288,24 @@ static int dial(const struct pp_exchange *x, struct pp_endpoint *ep, bool only_h
     return done ? PP_OK : PP_EAGAIN;
 }
 
+/* A tunnel shares a connection as a stream of it, where the endpoint is known to take that or
+ * speaks nothing else; or it gets one that speaks HTTP/1. */
+static bool may_share(const struct pp_exchange *x, const struct pp_endpoint *ep)
+{
+    if (!may_speak_h2(ep->cluster) || ep->wants_h1)
+        return false;
+    if (!x->wants_tunnel || must_speak_h2(ep->cluster))
+        return true;
+    return ep->speaks != PP_CLUSTER_H1 && ep->extended && pp_extended_can_ask(x);
+}
+
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
 {
-    bool shared = may_speak_h2(ep->cluster) && !(x->wants_tunnel && pp_up_can_tunnel(ep->cluster));
+    bool shared = may_share(x, ep);
     x->reused = false;
     if (shared) {
-        int rc = pp_up_h2_join(x, ep, fresh);
+        /* That a tunnel is on a connection is no reason to leave it. */
+        int rc = pp_up_h2_join(x, ep, fresh && !(x->wants_tunnel && x->attempts == 1));
         if (rc != PP_ENOENT)
             return rc;
     }
@@ -275,6 +320,8 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     else if (pp_up_h2_begin(up, x) != PP_OK) {
         pp_up_close(up);
         return PP_ENOMEM;
+    } else if (rc == PP_OK && pp_up_h2_is_undecided(up->h2, x)) {
+        return PP_EAGAIN;
     }
     return rc;
 }

@@ -64,12 +64,18 @@ struct pp_up {
 
 /* Lend a connection to <ep> to <x>: a pooled one (unless <fresh>) or a new one. PP_OK: ready;
  * PP_EAGAIN: connecting, event `connected` or `failed` follows; otherwise the connect error,
- * nothing attached. */
+ * nothing attached. PP_EHTTP_SWITCH: <x> wants a tunnel that the endpoint does not take. */
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh) PP_MUST_USE;
 
-/* Can its endpoints' connections be had for a tunnel? Not those that must speak HTTP/2. NULL: yes,
- * an endpoint that is not known yet speaks HTTP/1. */
+/* Can its endpoints' connections be had as they are, for CONNECT? Not those that must speak HTTP/2.
+ */
 bool pp_up_can_tunnel(const struct pp_cluster *cl);
+
+/* What the endpoint owes <x> now, as the fault that its silence would be, and in *ms how long it
+ * has for it (0: no limit): it must take the request, then answer, then go on sending. <stuck>: it
+ * has not taken all that was sent to it. FAULT_NONE: we, or the client, are to act. */
+enum pp_fault_code pp_up_owes(const struct pp_exchange *x, const struct pp_cluster_conf *conf,
+                              bool stuck, uint64_t *ms);
 
 /* Set the deadline: in <ms> from now (0: none), and the fault it means. */
 void pp_up_expect(struct pp_up *up, enum pp_fault_code why, uint64_t ms);

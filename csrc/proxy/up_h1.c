@@ -32,20 +32,12 @@ static int send_end(struct pp_exchange *x)
                : PP_OK;
 }
 
-/* Which deadline applies now: the endpoint must take the request, then answer, then go on sending.
- */
 static void settle_deadline(struct pp_up *up)
 {
-    struct pp_exchange *x = up->x;
-    const struct pp_cluster_conf *conf = &up->ep->cluster->conf;
-    if (!pp_h1_is_flushed(&up->h) || pp_body_is_piped(x, PP_DIR_REQUEST))
-        pp_up_expect(up, PP_FAULT_UPSTREAM_SEND_TIMEOUT, conf->send_timeout_ms);
-    else if (x->state == PP_EXCHANGE_BODY)
-        pp_up_expect(up, PP_FAULT_READ_TIMEOUT, conf->read_timeout_ms);
-    else if (x->flow[PP_DIR_REQUEST].sink_ended)
-        pp_up_expect(up, PP_FAULT_FIRST_BYTE_TIMEOUT, conf->first_byte_timeout_ms);
-    else
-        pp_up_expect(up, PP_FAULT_NONE, 0); /* the client is sending: its own deadlines hold */
+    bool stuck = !pp_h1_is_flushed(&up->h) || pp_body_is_piped(up->x, PP_DIR_REQUEST);
+    uint64_t ms;
+    enum pp_fault_code why = pp_up_owes(up->x, &up->ep->cluster->conf, stuck, &ms);
+    pp_up_expect(up, why, ms);
 }
 
 static int flush(struct pp_exchange *x)
@@ -96,8 +88,12 @@ static void read_head(struct pp_up *up)
             rc = parse_head(up);
             if (rc == PP_OK) {
                 x->events->response(x);
-                if (up->x == x && x->state == PP_EXCHANGE_AWAIT) /* interim: another one follows */
+                if (up->x != x)
+                    return;
+                if (x->state == PP_EXCHANGE_AWAIT) /* interim: another one follows */
                     pp_http1_head_init(&up->head, PP_HTTP1_RESPONSE);
+                else
+                    settle_deadline(up);
                 continue;
             }
         }
@@ -134,14 +130,7 @@ static void pump(struct pp_exchange *x)
     if (x->state != PP_EXCHANGE_BODY)
         return;
     pp_body_pump(x, PP_DIR_RESPONSE, &up->h);
-    if (up->x != x)
-        return;
-    /* While the client is slow the endpoint is not to blame for silence. */
-    bool stalled = x->flow[PP_DIR_RESPONSE].parked ||
-                   (pp_exchange_is_attached(x, PP_SIDE_DOWN) && x->ops[PP_SIDE_DOWN]->room(x) == 0);
-    if (stalled)
-        pp_up_expect(up, PP_FAULT_NONE, 0);
-    else
+    if (up->x == x)
         settle_deadline(up);
 }
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/chan_tls.h"
+#include "proxy/extended.h"
 #include "proxy/up_stream.h"
 
 /* One connection sends for so many rounds in a turn, and reads as often. */
@@ -86,10 +87,27 @@ static bool start(struct pp_up_h2 *h2)
 
 /* ---- taking exchanges ---- */
 
+bool pp_up_h2_is_undecided(const struct pp_up_h2 *h2, const struct pp_exchange *x)
+{
+    return x->wants_tunnel && !h2->settled;
+}
+
+int pp_up_h2_decide(const struct pp_up_h2 *h2, struct pp_exchange *x)
+{
+    if (!x->wants_tunnel ||
+        (pp_http2_codec_has_connect_protocol(h2->codec) && pp_extended_can_ask(x)))
+        return PP_OK;
+    return pp_extended_decline(x);
+}
+
 static int add(struct pp_up_h2 *h2, struct pp_exchange *x, bool reused)
 {
     struct pp_up *up = h2->up;
-    if (pp_up_stream_new(h2, x, reused) == NULL)
+    bool waits = h2->codec == NULL || pp_up_h2_is_undecided(h2, x);
+    int rc = waits ? PP_OK : pp_up_h2_decide(h2, x);
+    if (rc != PP_OK)
+        return rc;
+    if (pp_up_stream_new(h2, x, waits, reused) == NULL)
         return PP_ENOMEM;
     up->pooled.uses++;
     if (up->state == PP_UP_IDLE) {
@@ -97,7 +115,15 @@ static int add(struct pp_up_h2 *h2, struct pp_exchange *x, bool reused)
         pp_pool_count_idle(up->ep, -1);
         pp_up_expect(up, PP_FAULT_NONE, 0);
     }
-    return h2->codec != NULL ? PP_OK : PP_EAGAIN;
+    return waits ? PP_EAGAIN : PP_OK;
+}
+
+/* A tunnel that has another way does not go onto a connection that takes none: endpoints behind one
+ * address may differ. */
+static bool is_useless(const struct pp_up_h2 *h2, const struct pp_exchange *x)
+{
+    return x->wants_tunnel && h2->settled && pp_up_can_tunnel(h2->up->ep->cluster) &&
+           !pp_http2_codec_has_connect_protocol(h2->codec);
 }
 
 int pp_up_h2_join(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
@@ -110,7 +136,7 @@ int pp_up_h2_join(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
             pp_up_h2_stop(h2);
             if (h2->n == 0)
                 pp_up_close(h2->up);
-        } else if (has_room(h2) &&
+        } else if (has_room(h2) && !is_useless(h2, x) &&
                    !(fresh && h2->codec != NULL && now_ms(h2) - h2->heard_ms > FRESH_MS)) {
             return add(h2, x, h2->codec != NULL);
         }
@@ -148,6 +174,16 @@ void pp_up_h2_retire(struct pp_endpoint *ep)
         if (h2->n == 0)
             pp_up_close(h2->up);
     }
+}
+
+bool pp_up_h2_give_way(struct pp_up_h2 *h2)
+{
+    struct pp_endpoint *ep = h2->up->ep;
+    if (conf_of(h2)->http2.protocol != PP_CLUSTER_AUTO)
+        return false;
+    ep->wants_h1 = true;
+    pp_up_h2_retire(ep); /* what runs goes on */
+    return true;
 }
 
 /* ---- the end ---- */
@@ -424,7 +460,7 @@ static void go_on_with_h1(struct pp_up *up)
             pp_up_h1_lend(up, x, false);
             continue;
         }
-        int rc = pp_up_acquire(x, ep, false);
+        int rc = pp_up_acquire(x, ep, x->wants_tunnel);
         if (rc == PP_OK)
             x->events->connected(x);
         else if (rc != PP_EAGAIN)

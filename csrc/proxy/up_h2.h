@@ -35,6 +35,7 @@ struct pp_up_h2 {
     uint32_t n;                   /* streams */
     uint64_t heard_ms;            /* when bytes last came */
     uint32_t last_seen;           /* the last stream that the peer has looked at, when it goes */
+    bool settled;                 /* the peer's first SETTINGS have come */
     bool apart;                   /* not in the list: the endpoint has lately chosen HTTP/1 */
     bool flush_waits;
     bool deaf; /* nothing is read before the peer has taken what was said to it */
@@ -42,7 +43,8 @@ struct pp_up_h2 {
 };
 
 /* Put <x> on a connection to <ep> that takes one more stream: PP_OK: ready; PP_EAGAIN: it is
- * connecting. PP_ENOENT: there is none. PP_ENOMEM. <fresh>: none that has been silent for long. */
+ * connecting. PP_ENOENT: there is none. PP_ENOMEM. PP_EHTTP_SWITCH: <x> wants a tunnel that the
+ * endpoint does not take. <fresh>: none that has been silent for long. */
 int pp_up_h2_join(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh) PP_MUST_USE;
 
 /* Make the new connection <up> one that may be shared, with <x> as its first stream. PP_OK or
@@ -60,6 +62,13 @@ void pp_up_h2_write_soon(struct pp_up_h2 *h2);
 void pp_up_h2_settle(struct pp_up_h2 *h2);
 /* No further streams; the last one that is there closes the connection. */
 void pp_up_h2_stop(struct pp_up_h2 *h2);
+/* Does <x> have to know what the peer's SETTINGS say before it can go on? */
+bool pp_up_h2_is_undecided(const struct pp_up_h2 *h2, const struct pp_exchange *x);
+/* Make <x> such that it can be sent: what the peer does not take is not asked for. PP_OK or
+ * PP_EHTTP_SWITCH. */
+int pp_up_h2_decide(const struct pp_up_h2 *h2, struct pp_exchange *x) PP_MUST_USE;
+/* The endpoint has said HTTP_1_1_REQUIRED. True: from now on it is spoken to in that. */
+bool pp_up_h2_give_way(struct pp_up_h2 *h2);
 /* <s> has left; the connection may be idle or closed now. */
 void pp_up_h2_left(struct pp_up_h2 *h2, const struct pp_up_stream *s);
 

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "io/chan_tls.h"
+#include "proxy/extended.h"
 
 /* Shorter pieces of a body wait for the end of the turn: they leave in one frame, and the end of
  * the body in the same. */
@@ -31,22 +32,11 @@ static void expect(struct pp_up_stream *s, enum pp_fault_code why, uint64_t ms)
         pp_loop_no_later(lp, &s->timer, s->deadline_ms);
 }
 
-/* Which deadline applies now: the endpoint must take the request, then answer, then go on sending.
- * While the client is slow the endpoint is not to blame for silence. */
 static void settle_deadline(struct pp_up_stream *s)
 {
-    const struct pp_exchange *x = s->x;
-    const struct pp_cluster_conf *conf = &s->ep->cluster->conf;
-    if (s->blocked)
-        expect(s, PP_FAULT_UPSTREAM_SEND_TIMEOUT, conf->send_timeout_ms);
-    else if (s->ended || !pp_buf_is_empty(&s->in) || x->flow[PP_DIR_RESPONSE].parked)
-        expect(s, PP_FAULT_NONE, 0);
-    else if (x->state == PP_EXCHANGE_BODY)
-        expect(s, PP_FAULT_READ_TIMEOUT, conf->read_timeout_ms);
-    else if (x->flow[PP_DIR_REQUEST].sink_ended)
-        expect(s, PP_FAULT_FIRST_BYTE_TIMEOUT, conf->first_byte_timeout_ms);
-    else
-        expect(s, PP_FAULT_NONE, 0); /* the client is sending: its own deadlines hold */
+    uint64_t ms;
+    enum pp_fault_code why = pp_up_owes(s->x, &s->ep->cluster->conf, s->blocked, &ms);
+    expect(s, why, ms);
 }
 
 static void on_timer(struct pp_timer *t)
@@ -66,8 +56,8 @@ static void on_timer(struct pp_timer *t)
      * others. */
     if (s->h2 != NULL && lp->now_ms - s->h2->heard_ms > (lp->now_ms - s->since_ms) / 2)
         pp_up_h2_stop(s->h2);
-    x->events->failed(x,
-                      pp_fault_make((enum pp_fault_code)s->why, PP_SIDE_UP, false, PP_ETIMEDOUT));
+    x->events->failed(
+        x, pp_fault_make((enum pp_fault_code)s->why, PP_SIDE_UP, s->waiting, PP_ETIMEDOUT));
 }
 
 /* ---- the request ---- */
@@ -81,17 +71,39 @@ static void send_soon(struct pp_up_stream *s)
     pp_up_h2_write_soon(s->h2);
 }
 
+static const struct pp_http_msg *trailers_of(const struct pp_exchange *x)
+{
+    const struct pp_http_msg *m = x->flow[PP_DIR_REQUEST].trailers;
+    return m != NULL && m->n_field > 0 ? m : NULL;
+}
+
+/* Does nothing follow the head of the request? */
+static bool is_all(const struct pp_exchange *x)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    return flow->framing.body == PP_HTTP_BODY_NONE ||
+           (flow->framing.body == PP_HTTP_BODY_LENGTH && flow->framing.content_length == 0 &&
+            flow->source_ended && trailers_of(x) == NULL);
+}
+
 static int send_head(struct pp_exchange *x)
 {
     struct pp_up_stream *s = stream_of(x);
     const struct pp_http1_framing *fr = &x->flow[PP_DIR_REQUEST].framing;
-    bool end = fr->body == PP_HTTP_BODY_NONE ||
-               (fr->body == PP_HTTP_BODY_LENGTH && fr->content_length == 0);
+    const struct pp_http_msg *m = &x->request;
+    struct pp_http_msg tunnel;
     if (s->h2 == NULL)
         return PP_EREFUSED;
+    s->extended = x->wants_tunnel;
+    if (s->extended) {
+        if (pp_extended_ask(x, &tunnel) != PP_OK)
+            return PP_ENOMEM;
+        m = &tunnel;
+    }
+    bool end = !s->extended && is_all(x);
     struct pp_span scheme = pp_chan_is_tls(&s->h2->up->h.ch) ? PP_SPAN("https") : PP_SPAN("http");
-    int rc = pp_http2_codec_send_request(s->h2->codec, &s->s, &x->request, scheme, x->up_host,
-                                         x->target, fr, end);
+    int rc =
+        pp_http2_codec_send_request(s->h2->codec, &s->s, m, scheme, x->up_host, x->target, fr, end);
     pp_up_h2_write_soon(s->h2);
     /* The peer has changed its mind about how many streams it takes, or goes away. */
     return rc == PP_ELIMIT || rc == PP_EINVAL ? PP_EREFUSED : rc;
@@ -127,7 +139,7 @@ static int send_body(struct pp_exchange *x, struct pp_span piece)
 static int send_end(struct pp_exchange *x)
 {
     struct pp_up_stream *s = stream_of(x);
-    s->end_waits = is_open(s);
+    s->end_waits = is_open(s) && !s->extended;
     if (s->end_waits && !s->blocked)
         send_soon(s);
     return PP_OK;
@@ -142,16 +154,12 @@ static int flush(struct pp_exchange *x)
 static size_t room(const struct pp_exchange *x)
 {
     const struct pp_up_stream *s = stream_of(x);
+    if (x->opens_tunnel) /* nothing of ours waits here */
+        return ROOM_BYTES;
     if (!is_open(s) || s->blocked)
         return 0;
     size_t most = PP_MAX(pp_http2_codec_room(&s->s), (size_t)ROOM_BYTES);
     return most > s->out.n ? most - s->out.n : 0;
-}
-
-static const struct pp_http_msg *trailers_of(const struct pp_exchange *x)
-{
-    const struct pp_http_msg *m = x->flow[PP_DIR_REQUEST].trailers;
-    return m != NULL && m->n_field > 0 ? m : NULL;
 }
 
 /* The end of the request, behind all of its body. */
@@ -230,14 +238,51 @@ static void give_body(struct pp_up_stream *s)
         settle_deadline(s);
 }
 
+/* Connected, but the endpoint takes no tunnel on a stream. */
+static void go_elsewhere(struct pp_up_stream *s)
+{
+    struct pp_endpoint *ep = s->ep;
+    if (!pp_up_can_tunnel(ep->cluster)) {
+        s->x->events->failed(
+            s->x, pp_fault_make(PP_FAULT_UPSTREAM_NO_UPGRADE, PP_SIDE_UP, true, PP_EHTTP_SWITCH));
+        return;
+    }
+    struct pp_exchange *x = pp_up_stream_take(s);
+    int rc = pp_up_acquire(x, ep, true);
+    if (rc == PP_OK)
+        x->events->connected(x);
+    else if (rc != PP_EAGAIN)
+        x->events->failed(x, pp_fault_make(PP_FAULT_CONNECT_FAILED, PP_SIDE_UP, true, rc));
+}
+
+/* Connected: the request can be sent. */
+static void begin(struct pp_up_stream *s)
+{
+    struct pp_exchange *x = s->x;
+    if (pp_up_h2_is_undecided(s->h2, x)) {
+        s->waiting = true;
+        expect(s, PP_FAULT_CONNECT_TIMEOUT, s->ep->cluster->conf.connect_timeout_ms);
+    } else if ((x->wants_tunnel && !s->ep->extended && pp_up_can_tunnel(s->ep->cluster)) ||
+               pp_up_h2_decide(s->h2, x) != PP_OK) {
+        go_elsewhere(s);
+    } else {
+        expect(s, PP_FAULT_NONE, 0);
+        x->events->connected(x);
+    }
+}
+
 void pp_up_stream_attend(struct pp_up_stream *s)
 {
     struct pp_exchange *x = s->x;
     pp_list_detach(&s->ready);
+    if (s->ch != NULL) {
+        pp_up_stream_tunnel_news(s);
+        return;
+    }
     if (s->waiting) {
         s->waiting = false;
         if (!pp_fault_is_set(&s->fault)) {
-            x->events->connected(x);
+            begin(s);
             return;
         }
     }
@@ -248,6 +293,8 @@ void pp_up_stream_attend(struct pp_up_stream *s)
     }
     if (s->x == x && x->state == PP_EXCHANGE_BODY)
         give_body(s);
+    else if (s->x == x && x->state > PP_EXCHANGE_AWAIT)
+        settle_deadline(s);
     if (s->x == x && failed)
         x->events->failed(x, s->fault);
 }
@@ -312,7 +359,9 @@ static const struct pp_side_ops side_ops = {
     .has_buffered = has_buffered,
     .plain_channel = plain_channel,
     .discard = discard,
+    .give = pp_up_stream_give,
     .finish = finish,
+    .may_refuse = true,
 };
 
 /* ---- what the codec tells ---- */
@@ -340,6 +389,8 @@ static void on_head(struct pp_http2_stream *codec_s, bool end)
         return;
     }
     x->declared_length = codec_s->declared;
+    if (s->extended && x->response.status < 300 && pp_extended_accept(x) != PP_OK)
+        s->fault = pp_fault_make(PP_FAULT_NO_MEMORY, PP_SIDE_UP, false, PP_ENOMEM);
     s->has_head = true;
     s->ended = end;
     make_ready(s);
@@ -392,10 +443,21 @@ static struct pp_fault refused_fault(struct pp_up_stream *s)
     return pp_fault_make(PP_FAULT_UPSTREAM_REFUSED, PP_SIDE_UP, true, PP_EREFUSED);
 }
 
+/* The endpoint wants the request in another form (RFC 9113 section 7), so it has not acted upon
+ * this one. */
+static struct pp_fault wants_h1_fault(struct pp_up_stream *s)
+{
+    bool can = pp_up_h2_give_way(s->h2);
+    PP_COUNT(&s->x->core->metrics, s->ep->cluster->record, UPSTREAM, REFUSED, 1);
+    return pp_fault_make(PP_FAULT_UPSTREAM_WANTS_H1, PP_SIDE_UP, can, PP_EREFUSED);
+}
+
 static struct pp_fault reset_fault(struct pp_up_stream *s, uint32_t code, bool by_peer)
 {
     if (code == PP_HTTP2_REFUSED_STREAM)
         return refused_fault(s);
+    if (code == PP_HTTP2_HTTP_1_1_REQUIRED && by_peer && s->x->silent)
+        return wants_h1_fault(s);
     if (!by_peer)
         return pp_fault_make(PP_FAULT_UPSTREAM_BAD_RESPONSE, PP_SIDE_UP, false, s->s.verdict);
     return pp_up_reset_fault(s->h2->up, PP_ERESET);
@@ -404,28 +466,43 @@ static struct pp_fault reset_fault(struct pp_up_stream *s, uint32_t code, bool b
 static void on_reset(struct pp_http2_stream *codec_s, uint32_t code, bool by_peer)
 {
     struct pp_up_stream *s = of_codec(codec_s);
-    if (!s->ended)
+    if (!s->ended && s->ch == NULL)
         s->fault = reset_fault(s, code, by_peer);
+    else if (!s->ended) /* the tunnel counts it */
+        s->fault = pp_fault_make(PP_FAULT_UPSTREAM_RESET, PP_SIDE_UP, false, PP_ERESET);
     s->x->flow[PP_DIR_REQUEST].sink_broken = true; /* it takes no more, but may have answered */
     make_ready(s);
 }
 
 static void on_writable(struct pp_http2_stream *codec_s)
 {
-    pp_up_stream_send(of_codec(codec_s));
+    struct pp_up_stream *s = of_codec(codec_s);
+    if (s->ch != NULL)
+        pp_up_stream_tunnel_writable(s);
+    else
+        pp_up_stream_send(s);
 }
 
 static void on_goaway(void *owner, uint32_t code, uint32_t last)
 {
     struct pp_up_h2 *h2 = owner;
-    (void)code;
     h2->last_seen = last;
     pp_up_h2_stop(h2);
+    if (code == PP_HTTP2_HTTP_1_1_REQUIRED)
+        (void)pp_up_h2_give_way(h2);
 }
 
+/* Those that wait for it hear of it when all that has come was seen. */
 static void on_settings(void *owner)
 {
-    (void)owner;
+    struct pp_up_h2 *h2 = owner;
+    h2->settled = true;
+    h2->up->ep->extended = pp_http2_codec_has_connect_protocol(h2->codec);
+    for (struct pp_list *l = h2->streams.next; l != &h2->streams; l = l->next) {
+        struct pp_up_stream *s = PP_CONTAINER_OF(l, struct pp_up_stream, link);
+        if (s->waiting)
+            make_ready(s);
+    }
 }
 
 static void on_pong(void *owner, uint64_t tag)
@@ -447,7 +524,8 @@ const struct pp_http2_events pp_up_stream_events = {
 
 /* ---- life ---- */
 
-struct pp_up_stream *pp_up_stream_new(struct pp_up_h2 *h2, struct pp_exchange *x, bool reused)
+struct pp_up_stream *pp_up_stream_new(struct pp_up_h2 *h2, struct pp_exchange *x, bool waits,
+                                      bool reused)
 {
     struct pp_core *core = x->core;
     struct pp_up_stream *s = pp_slab_get(&core->up_stream_slab);
@@ -457,7 +535,7 @@ struct pp_up_stream *pp_up_stream_new(struct pp_up_h2 *h2, struct pp_exchange *x
     s->h2 = h2;
     s->x = x;
     s->ep = h2->up->ep;
-    s->waiting = h2->codec == NULL;
+    s->waiting = waits;
     s->deadline_ms = UINT64_MAX;
     pp_timer_init(&s->timer, on_timer);
     pp_list_init(&s->ready);
@@ -468,6 +546,8 @@ struct pp_up_stream *pp_up_stream_new(struct pp_up_h2 *h2, struct pp_exchange *x
     x->side[PP_SIDE_UP] = s;
     x->ops[PP_SIDE_UP] = &side_ops;
     pp_up_begin(x, s->ep, reused);
+    if (waits && h2->codec != NULL)
+        expect(s, PP_FAULT_CONNECT_TIMEOUT, s->ep->cluster->conf.connect_timeout_ms);
     return s;
 }
 
@@ -514,7 +594,7 @@ void pp_up_stream_orphan(struct pp_up_stream *s, struct pp_list *to)
 
 void pp_up_stream_fail(struct pp_up_stream *s, struct pp_fault f)
 {
-    if (s->unseen && !s->waiting)
+    if (s->unseen && !s->waiting && s->ch == NULL)
         f = refused_fault(s);
     if (!pp_fault_is_set(&s->fault))
         s->fault = f;

@@ -20,8 +20,7 @@ static bool may_ask(const struct pp_exchange *x)
 {
     const struct pp_http_msg *m = &x->request;
     return m->upgrade && x->route->upgrade.n > 0 && m->method_id != PP_HTTP_CONNECT &&
-           m->body != PP_HTTP_BODY_CHUNKED && m->content_length == 0 &&
-           x->ops[PP_SIDE_DOWN]->give != NULL;
+           m->body != PP_HTTP_BODY_CHUNKED && m->content_length == 0;
 }
 
 int pp_upgrade_offer(struct pp_exchange *x)

@@ -66,7 +66,6 @@ void pp_http2_codec_attach(struct pp_http2_codec *h, struct pp_http2_stream *s, 
     s->urgency = PP_HTTP_PRIORITY_URGENCY;
     pp_list_init(&s->wait);
     pp_list_attach_back(&h->streams, &s->link);
-    h->total++;
     h->n_open++;
     pp_http2_flood_refund(&h->floods, PP_HTTP2_FLOOD_PRIORITY, 4);
     pp_http2_flood_refund(&h->floods, PP_HTTP2_FLOOD_WINDOW_UPDATE, 4);
@@ -112,6 +111,20 @@ static bool is_quiet(const struct pp_http2_codec *h)
     return !h->leaving && nghttp2_session_get_outbound_queue_size(h->ng) == 0;
 }
 
+/* Append a frame of nghttp2's. An empty section is one only if HPACK had nothing to add. */
+static void put_frame(struct pp_http2_codec *h, const uint8_t *p, size_t n)
+{
+    if (h->bare_end && n == PP_HTTP2_FRAME_HEAD && p[3] == NGHTTP2_HEADERS) {
+        uint8_t data[PP_HTTP2_FRAME_HEAD];
+        memcpy(data, p, n);
+        data[3] = NGHTTP2_DATA;
+        data[4] = NGHTTP2_FLAG_END_STREAM;
+        (void)pp_http2_codec_put(h, data, n);
+    } else {
+        (void)pp_http2_codec_put(h, p, n);
+    }
+}
+
 int pp_http2_codec_pump(struct pp_http2_codec *h)
 {
     while (!h->broken) {
@@ -123,7 +136,7 @@ int pp_http2_codec_pump(struct pp_http2_codec *h)
         } else if (n == 0) {
             break;
         } else {
-            (void)pp_http2_codec_put(h, p, (size_t)n);
+            put_frame(h, p, (size_t)n);
             /* A head longer than a frame comes in several turns. */
             if (n < WHOLE_FRAME && !h->sender && is_quiet(h)) {
                 break;
@@ -254,16 +267,6 @@ bool pp_http2_codec_can_open(const struct pp_http2_codec *h)
 {
     return !pp_http2_codec_is_over(h) && h->n_open < pp_http2_codec_max_streams(h) &&
            nghttp2_session_check_request_allowed(h->ng);
-}
-
-uint32_t pp_http2_codec_open_streams(const struct pp_http2_codec *h)
-{
-    return h->n_open;
-}
-
-uint64_t pp_http2_codec_total_streams(const struct pp_http2_codec *h)
-{
-    return h->total;
 }
 
 uint32_t pp_http2_codec_error(const struct pp_http2_codec *h)

@@ -25,7 +25,7 @@
  * connection open then and not before. Sent: send_data frames what the peer's windows and the
  * output's room allow, copies it into the output once, and says how much it took; when that is not
  * all, the owner keeps the rest and the event `writable` tells when to go on. Streams that wait get
- * their turns by urgency, then in order (RFC 9218).
+ * their turns by urgency, then in order (RFC 9218). An end without data waits for no window.
  *
  * FLOODS   are counted here, by kind; one that is over its limit ends the connection with GOAWAY
  * ENHANCE_YOUR_CALM and is named by pp_http2_codec_flood. See the enum.
@@ -258,10 +258,6 @@ bool pp_http2_codec_can_open(const struct pp_http2_codec *h);
 uint32_t pp_http2_codec_max_streams(const struct pp_http2_codec *h);
 /* Client: has the server said that extended CONNECT (RFC 8441) is welcome? */
 bool pp_http2_codec_has_connect_protocol(const struct pp_http2_codec *h);
-/* Streams that are open in the protocol's eyes. */
-uint32_t pp_http2_codec_open_streams(const struct pp_http2_codec *h);
-/* Streams since the beginning. */
-uint64_t pp_http2_codec_total_streams(const struct pp_http2_codec *h);
 /* Is the connection over: an error, a flood, or everything said after GOAWAY? */
 bool pp_http2_codec_is_over(const struct pp_http2_codec *h);
 /* The error code of our own GOAWAY, NO_ERROR when there was none. */

@@ -230,10 +230,11 @@ static void read_priority(struct pp_http2_stream *s, const struct pp_http_msg *m
 }
 
 /* From here on the length of the body is watched. */
-static void expect_body(struct pp_http2_stream *s, const struct pp_http_msg *m)
+static void expect_body(struct pp_http2_stream *s, struct pp_http_msg *m, bool end)
 {
     s->counted = m->body == PP_HTTP_BODY_LENGTH || m->body == PP_HTTP_BODY_NONE;
     s->left = m->body == PP_HTTP_BODY_LENGTH ? m->content_length : 0;
+    m->end_follows = !end && m->body == PP_HTTP_BODY_LENGTH && m->content_length == 0;
 }
 
 static void dispatch_head(struct pp_http2_codec *h, struct pp_http2_stream *s, bool end)
@@ -260,7 +261,7 @@ static void dispatch_head(struct pp_http2_codec *h, struct pp_http2_stream *s, b
         if (h->kind->server) {
             read_priority(s, m);
         }
-        expect_body(s, m);
+        expect_body(s, m, end);
     }
     events->head(s, end);
 }

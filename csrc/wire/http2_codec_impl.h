@@ -36,7 +36,6 @@ struct pp_http2_codec {
     void *owner;
     struct pp_buf out;
     uint64_t now_ms;
-    uint64_t total;   /* streams so far */
     uint32_t n_open;  /* streams open now */
     uint32_t replies; /* answers to frames since the output was last empty */
     uint32_t error;   /* code of our GOAWAY */
@@ -47,6 +46,7 @@ struct pp_http2_codec {
     bool ended;     /* feed has said so */
     bool leaving;   /* a GOAWAY was sent or received */
     bool own_reset; /* the RST_STREAM being written is our wish */
+    bool bare_end;  /* an empty field section stands for an empty DATA frame */
 
     /* the frame that is being received */
     bool timed;     /* now_ms is known */

@@ -294,6 +294,25 @@ size_t pp_http2_codec_room(const struct pp_http2_stream *s)
     return w > 0 ? PP_MIN((size_t)w, (size_t)s->codec->kind->limits.output_bytes) : 0;
 }
 
+/* The end alone needs no window (RFC 9113 section 6.9.1), but nghttp2 holds an empty DATA frame
+ * back until there is one. An empty field section it sends: pump makes it the frame that it stands
+ * for. */
+static int send_bare_end(struct pp_http2_stream *s)
+{
+    struct pp_http2_codec *h = s->codec;
+    int rc =
+        nghttp2_submit_headers(h->ng, NGHTTP2_FLAG_END_STREAM, (int32_t)s->id, NULL, NULL, 0, NULL);
+
+    if (rc != 0) {
+        h->broken |= rc == NGHTTP2_ERR_NOMEM;
+        return h->broken ? PP_ENOMEM : PP_EINVAL;
+    }
+    h->bare_end = true;
+    rc = pp_http2_codec_pump(h);
+    h->bare_end = false;
+    return rc;
+}
+
 int pp_http2_codec_send_data(struct pp_http2_stream *s, struct pp_span data, bool end,
                              size_t *taken)
 {
@@ -310,6 +329,9 @@ int pp_http2_codec_send_data(struct pp_http2_stream *s, struct pp_span data, boo
     }
     if (data.n == 0 && !end) {
         return PP_OK;
+    }
+    if (data.n == 0 && window(s) <= 0) {
+        return send_bare_end(s);
     }
     room = pp_http2_codec_room(s);
     if (room == 0) {

@@ -17,7 +17,7 @@ void pp_http_msg_init(struct pp_http_msg *m, struct pp_arena *arena)
     m->major = 1;
     m->minor = 0;
     m->body = PP_HTTP_BODY_NONE;
-    m->keep_alive = m->expect_continue = m->upgrade = m->te_trailers = false;
+    m->keep_alive = m->expect_continue = m->upgrade = m->te_trailers = m->end_follows = false;
     m->content_length = 0;
 }
 

@@ -68,6 +68,7 @@ struct pp_http_msg {
     bool expect_continue;    /* request: waits for 100 (RFC 9110 section 10.1.1) */
     bool upgrade;            /* Connection names upgrade and Upgrade is present */
     bool te_trailers;        /* request: TE: trailers */
+    bool end_follows;        /* HTTP/2: LENGTH 0, but its end is yet to come, maybe with trailers */
     uint64_t content_length; /* PP_HTTP_BODY_LENGTH only */
 
     struct pp_http_field inline_field[PP_HTTP_MSG_INLINE];

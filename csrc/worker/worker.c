@@ -115,9 +115,9 @@ void pp_worker_fini(struct pp_worker *w)
     pp_loop_enter(&core->loop);
     close_doors(w);
     pp_greet_close_all(core);
-    pp_down_close_all(core);
     pp_tunnel_offer(&w->offer, core, NULL, NULL);
-    pp_tunnel_close_all(core);
+    pp_tunnel_close_all(core); /* before the connections whose streams some are made of */
+    pp_down_close_all(core);
     close_flows(w);
     if (core->snapshot != NULL)
         close_pools(core, core->snapshot);

@@ -51,6 +51,9 @@ class Drain:
         self._tell_at = now
         # Connections that were still open when their time was up.
         self.aborted = 0
+        # Time was up for requests. What stays then are connections whose log filters are at work,
+        # and those of HTTP/2 with tunnels on their streams.
+        self._cut = False
         engine.stop_listening()
         engine.drain(int(limits.spread * 1000))
         self._look()
@@ -58,7 +61,9 @@ class Drain:
     def _look(self) -> None:
         engine, now = self._engine, self._loop.time()
         if now >= self._requests_until:
-            self.aborted += engine.connections
+            if not self._cut:
+                self.aborted += engine.connections
+            self._cut = True
             engine.close_connections()
             # UDP sessions wait for answers as requests do, but nobody can say for which.
             engine.close_sessions()

@@ -336,16 +336,21 @@ admin: "127.0.0.1:0"
 """
 
 
+Act = Callable[[Peer, h2.events.Event], None]
+
+
+def answer_new(peer: Peer, event: h2.events.Event) -> None:
+    if isinstance(event, h2.events.RequestReceived):
+        assert (b":scheme", b"https") in event.headers
+    elif isinstance(event, h2.events.StreamEnded):
+        peer.answer(event.stream_id, b"new\n")
+
+
 @contextlib.contextmanager
-def over_tls(protocol: str, offers: list[str]) -> Iterator[tuple[Trickster, Proxy]]:
+def over_tls(
+    protocol: str, offers: list[str], act: Act = answer_new
+) -> Iterator[tuple[Trickster, Proxy]]:
     """A proxy in front of a server that offers some protocols by ALPN."""
-
-    def act(peer, event):
-        if isinstance(event, h2.events.RequestReceived):
-            assert (b":scheme", b"https") in event.headers
-        elif isinstance(event, h2.events.StreamEnded):
-            peer.answer(event.stream_id, b"new\n")
-
     context = certificates().server_context()
     context.set_alpn_protocols(offers)
     server = Trickster(act, context)
@@ -377,6 +382,41 @@ def test_http_1_is_spoken_where_that_is_agreed(protocol, offers):
         assert not server.connections
         name = f'pyproxy_endpoint_requests_total{{endpoint="app/localhost:{server.port}"}}'
         assert proxy.metrics()[name] == 50
+
+
+@pytest.mark.parametrize("how", ["stream", "connection"])
+def test_an_endpoint_that_wants_http_1_gets_it(how):
+    """It agrees to HTTP/2, and then takes back what it has agreed to."""
+    wanted = h2.errors.ErrorCodes.HTTP_1_1_REQUIRED
+    asked = []
+
+    def act(peer, event):
+        if not isinstance(event, h2.events.RequestReceived):
+            return
+        asked.append(event.stream_id)
+        if how == "stream":
+            peer.h2.reset_stream(event.stream_id, wanted)
+        else:
+            peer.h2.close_connection(wanted, last_stream_id=0)
+            peer.leaving = True
+
+    with over_tls("auto", ["h2", "http/1.1"], act) as (server, proxy):
+        answers = [proxy.get("/", method="POST", body=b"body") for _ in range(5)]
+        assert {(a.status, a.body) for a in answers} == {(200, b"old\n")}
+        assert len(asked) == len(server.connections) == 1
+        assert proxy.metrics()['pyproxy_upstream_refused_total{upstream="app"}'] == 1
+
+
+def test_an_endpoint_that_wants_http_1_and_may_not_have_it_is_a_502():
+    def act(peer, event):
+        if isinstance(event, h2.events.StreamEnded):
+            peer.h2.reset_stream(event.stream_id, h2.errors.ErrorCodes.HTTP_1_1_REQUIRED)
+
+    with over_tls("h2", ["h2", "http/1.1"], act) as (server, proxy):
+        for _ in range(2):
+            answer = proxy.get("/")
+            assert (answer.status, answer.body.count(b"http_1_1_required")) == (502, 1)
+        assert (len(server.connections), server.plain) == (1, 0)
 
 
 def test_an_endpoint_that_cannot_do_http_2_is_a_502():

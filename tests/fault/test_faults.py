@@ -46,3 +46,7 @@ def test_a_worker_survives_a_random_crowd(seed: str) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_worker_survives_http_2_clients(seed: str) -> None:
     run(build(Path(__file__).with_name("http2.c")), PP_STRESS_SEED=seed)
+
+
+def test_tunnels_on_streams_survive_every_failing_allocation() -> None:
+    run(build(Path(__file__).with_name("tunnel_http2.c")))

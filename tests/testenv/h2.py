@@ -79,7 +79,7 @@ class H2Client:
                 self.flush()
             if not data:
                 return
-            if size <= len(piece):
+            if self.conn.local_flow_control_window(number) == 0:
                 self.hear()
 
     def hear(self) -> None:

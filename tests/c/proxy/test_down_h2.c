@@ -280,6 +280,62 @@ PP_TEST_CASE(a_head_that_does_not_end_is_late)
     finish();
 }
 
+static int park(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    return PP_PARK;
+}
+
+/* The log filter of a request that came too late is at work when the rest of it comes. */
+static void late_rest(const char *rest, size_t n)
+{
+    static const char begins[] = "\0\0\x03\x01\x01\0\0\0\x01\x82\x86\x84"; /* GET http / */
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_LOG;
+    conf.listener.http2.head_bytes = 100;
+    PP_REQUIRE(begin(&conf));
+    r.filter[0].run = park;
+    h2_settle(&c);
+    PP_CHECK(rig_send_n(&r, c.fd, begins, sizeof begins - 1));
+    rig_sleep(&r, conf.listener.header_timeout_ms);
+    PP_CHECK(r.parked[PP_PARK_PHASE] != NULL);
+    PP_CHECK(rig_send_n(&r, c.fd, rest, n));
+    rig_settle(&r);
+    PP_CHECK_EQ(r.filter[0].runs[PP_PHASE_LOG], 1);
+    rig_resume(&r, PP_PARK_PHASE, PP_NEXT, PP_SPAN_NONE);
+    rig_settle(&r);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    PP_CHECK_EQ(rig_try_accept(&r, 0, 50), -1);
+    finish();
+}
+
+PP_TEST_CASE(a_head_that_ends_too_late_begins_nothing)
+{
+    static const char whole[] = "\0\0\x08\x09\x04\0\0\0\x01\x41\x06"
+                                "a.test";
+    static const char large[] = "\0\0\x2b\x09\x04\0\0\0\x01\x41\x06"
+                                "a.test"
+                                "\0\x03"
+                                "x-y"
+                                "\x1d"
+                                "01234567890123456789012345678";
+    PP_CHECK_EQ(sizeof large - 1, 9 + 0x2b);
+    late_rest(whole, sizeof whole - 1);
+    late_rest(large, sizeof large - 1);
+}
+
+PP_TEST_CASE(a_closed_connection_plans_nothing)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(begin(&conf));
+    h2_settle(&c);
+    struct pp_down *d = PP_CONTAINER_OF(r.w.core.downs.next, struct pp_down, link);
+    pp_down_close(d, false);
+    pp_down_h2_plan(d);
+    rig_settle(&r);
+    PP_CHECK_EQ(r.w.core.n_down, 0);
+    finish();
+}
+
 PP_TEST_CASE(a_mistake_of_the_client_ends_its_connection_with_its_exchanges)
 {
     static const char data_on_0[] = "\0\0\1\0\0\0\0\0\0x";

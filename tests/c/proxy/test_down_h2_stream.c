@@ -4,6 +4,14 @@
 
 #define MANY ((size_t)8 << 20)
 
+/* Counts the calls in which chunks leave. */
+static unsigned sends;
+ssize_t send(int fd, const void *p, size_t n, int flags)
+{
+    sends += n > 4 && memcmp(p, "3\r\na", 4) == 0;
+    return syscall(SYS_sendto, fd, p, n, flags, NULL, 0);
+}
+
 static struct rig r;
 static struct h2_client c;
 static char big[MANY];
@@ -84,6 +92,34 @@ PP_TEST_CASE(interim_responses_and_trailers_are_passed_on)
     done(o);
 }
 
+PP_TEST_CASE(interim_responses_do_not_pile_up)
+{
+    static char hint[20000];
+    struct rig_conf conf = rig_defaults();
+    conf.door_sndbuf = 4096;
+    PP_REQUIRE(start(&conf, NULL));
+    int o = asked("/");
+    h2_settle(&c);
+    c.deaf = c.p.quiet = true;
+    snprintf(hint, sizeof hint, "HTTP/1.1 103 Early Hints\r\nLink: <%018000d>\r\n\r\n", 1);
+    for (int i = 0; i < PP_EXCHANGE_INTERIM_MAX; i++) {
+        rig_send(&r, o, hint);
+        rig_turn(&r, 0);
+    }
+    rig_settle(&r);
+    PP_CHECK(r.w.core.chunk_slab.n_live <= 8);
+    rig_send(&r, o, RIG_HI);
+    c.deaf = false;
+    for (uint64_t until = rig_real_ms() + RIG_WAIT_MS; rig_real_ms() < until;) {
+        h2_step(&c);
+        if (c.p.streams[0].s.received_end)
+            break;
+    }
+    PP_CHECK_EQ(c.p.streams[0].got, 2); /* and the answer comes all the same */
+    PP_CHECK(c.p.streams[0].s.received_end);
+    done(o);
+}
+
 /* The client opens no window: little of the response is read, and none of it is lost. */
 PP_TEST_CASE(a_long_response_waits_for_the_windows)
 {
@@ -114,6 +150,22 @@ PP_TEST_CASE(a_long_response_waits_for_the_windows)
     h2_settle(&c);
     PP_CHECK_EQ(s->got, MANY);
     PP_CHECK(s->s.received_end);
+    done(o);
+}
+
+PP_TEST_CASE(the_end_of_a_response_needs_no_window)
+{
+    static const struct pp_http2_limits narrow = {.stream_window = 10};
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, &narrow));
+    c.p.keeps = true;
+    int o = asked("/");
+    rig_send(&r, o, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n");
+    h2_hear(&c, "1 data \"0123456789\"\n");
+    rig_send(&r, o, "0\r\n\r\n");
+    h2_hear(&c, "1 data \"\" end\n");
+    h2_settle(&c);
+    PP_CHECK_EQ(r.w.core.stream_slab.n_live, 0);
     done(o);
 }
 
@@ -301,6 +353,35 @@ PP_TEST_CASE(a_client_sends_no_more_than_the_endpoint_takes)
     h2_hear(&c, "1 data \"hi\" end\n");
     PP_CHECK(before > 0);
     done(o);
+}
+
+PP_TEST_CASE(frames_that_come_together_go_on_together)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(start(&conf, NULL));
+    struct peer_stream *s[2];
+    int o[2];
+    size_t taken;
+    for (int i = 0; i < 2; i++) {
+        s[i] = h2_post(&c, NULL);
+        o[i] = rig_accept(&r, 0);
+        rig_expect(&r, o[i], posted);
+    }
+    for (int i = 0; i < 8; i++)
+        PP_CHECK_EQ(pp_http2_codec_send_data(&s[i / 4]->s, PP_SPAN("abc"), i == 7, &taken), PP_OK);
+    unsigned before = sends;
+    h2_step(&c);
+    PP_CHECK_EQ(sends - before, 2);
+    rig_expect(&r, o[0], "3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n");
+    rig_expect(&r, o[1], "3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n");
+    /* A reset behind them: what came before it is not lost. */
+    PP_CHECK_EQ(pp_http2_codec_send_data(&s[0]->s, PP_SPAN("x"), false, &taken), PP_OK);
+    pp_http2_codec_reset(&s[0]->s, PP_HTTP2_CANCEL);
+    h2_step(&c);
+    rig_expect(&r, o[0], "1\r\nx\r\n");
+    rig_expect_eof(&r, o[0]);
+    close(o[0]);
+    done(o[1]);
 }
 
 PP_TEST_CASE(a_body_that_is_announced_has_its_length)
@@ -529,6 +610,27 @@ static int refuse_trailers(struct rig_filter *f, struct pp_exchange *x, enum pp_
 #define HELD                                                                                       \
     "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n"                             \
     "2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n"
+
+static int reply_body(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase,
+                      struct pp_span piece, bool last, struct pp_span *out)
+{
+    *out = piece;
+    x->replied = pp_exchange_reply(x, 403, PP_SPAN("no")) == PP_OK;
+    return PP_REPLY;
+}
+
+PP_TEST_CASE(an_answer_of_our_own_has_not_the_trailers_of_another)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_RESPONSE_BODY;
+    conf.buffer_response = 1000;
+    PP_REQUIRE(start(&conf, NULL));
+    r.filter[0].body = reply_body;
+    int o = asked("/");
+    rig_send(&r, o, HELD);
+    h2_hear(&c, "1 data \"no\" end\n");
+    done(o);
+}
 
 PP_TEST_CASE(trailers_of_held_bodies_wait_for_an_async_filter)
 {

@@ -49,10 +49,15 @@ PP_TEST_CASE(attempts_end_and_what_has_begun_stays)
     PP_CHECK(!pp_retry_may(&x, &refused));
     x.flow[PP_DIR_RESPONSE].head_sent = false;
     x.reused = x.silent = true;
-    x.flow[PP_DIR_REQUEST].received = 1; /* a filter has it, or it was sent */
+    x.flow[PP_DIR_REQUEST].received = x.flow[PP_DIR_REQUEST].bytes = 1; /* it was sent */
     PP_CHECK(!pp_retry_may(&x, &reset));
     x.flow[PP_DIR_REQUEST].hold = 10;
     PP_CHECK(pp_retry_may(&x, &reset));
+    x.flow[PP_DIR_REQUEST].hold = 0;
+    x.flow[PP_DIR_REQUEST].held_n = 1; /* but is there */
+    PP_CHECK(pp_retry_may(&x, &reset));
+    x.flow[PP_DIR_REQUEST].torn = true; /* a filter had more of it */
+    PP_CHECK(!pp_retry_may(&x, &reset));
 }
 
 PP_TEST_MAIN()

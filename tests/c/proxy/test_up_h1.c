@@ -245,6 +245,101 @@ PP_TEST_CASE(a_silent_origin_is_given_up)
     stop_all(c, o);
 }
 
+/* ---- whose silence it is ---- */
+
+static enum pp_phase wanted;
+
+static int park_there(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    return phase == wanted ? PP_PARK : PP_NEXT;
+}
+
+static int park_body(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase,
+                     struct pp_span piece, bool last, struct pp_span *out)
+{
+    memcpy(f->mem, piece.p, piece.n);
+    f->n = piece.n;
+    return PP_PARK;
+}
+
+static struct rig_conf impatient(uint32_t phases)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = phases;
+    conf.cluster.first_byte_timeout_ms = 5000;
+    conf.cluster.read_timeout_ms = 5000;
+    conf.cluster.idle_timeout_ms = 5000;
+    return conf;
+}
+
+PP_TEST_CASE(filters_may_take_their_time_over_an_answer)
+{
+    static const enum pp_phase phases[] = {PP_PHASE_UPSTREAM_RESPONSE, PP_PHASE_RESPONSE};
+    for (size_t i = 0; i < PP_COUNT_OF(phases); i++) {
+        wanted = phases[i];
+        struct rig_conf conf = impatient(1u << wanted);
+        PP_REQUIRE(rig_start(&r, &conf));
+        r.filter[0].run = park_there;
+        int c = rig_connect(&r);
+        rig_send(&r, c, RIG_GET);
+        int o = rig_accept(&r, 0);
+        rig_expect(&r, o, RIG_GOT);
+        rig_send(&r, o, OK "Content-Length: 4\r\n\r\nhi");
+        rig_sleep(&r, 6000);
+        rig_expect_quiet(&r, c);
+        rig_resume(&r, PP_PARK_PHASE, PP_NEXT, PP_SPAN_NONE);
+        rig_expect(&r, c, OK "Content-Length: 4\r\n\r\nhi");
+        PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, TIMEOUTS), 0);
+        rig_sleep(&r, 5001); /* from here on it is the origin that is awaited */
+        rig_expect_reset(&r, c);
+        PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, TIMEOUTS), 1);
+        stop_all(c, o);
+    }
+}
+
+PP_TEST_CASE(a_filter_may_take_its_time_over_a_held_body)
+{
+    struct rig_conf conf = impatient(1u << PP_PHASE_RESPONSE_BODY);
+    conf.buffer_response = 1000;
+    PP_REQUIRE(rig_start(&r, &conf));
+    r.filter[0].body = park_body;
+    int c = rig_connect(&r), o = -1;
+    for (int at_once = 0; at_once < 2; at_once++) {
+        rig_send(&r, c, RIG_GET);
+        if (o < 0)
+            o = rig_accept(&r, 0);
+        rig_expect(&r, o, RIG_GOT);
+        rig_send(&r, o, OK "Content-Length: 2\r\n\r\n");
+        if (!at_once)
+            rig_settle(&r);
+        rig_send(&r, o, "hi");
+        rig_sleep(&r, 6000);
+        rig_expect_quiet(&r, c);
+        rig_resume(&r, PP_PARK_RESPONSE_BODY, PP_NEXT, pp_span(r.filter[0].mem, r.filter[0].n));
+        rig_expect(&r, c, RIG_HI);
+    }
+    stop_all(c, o);
+}
+
+PP_TEST_CASE(a_filter_may_take_its_time_with_a_pooled_connection)
+{
+    wanted = PP_PHASE_COUNT;
+    struct rig_conf conf = impatient(1u << PP_PHASE_CONNECTED);
+    PP_REQUIRE(rig_start(&r, &conf));
+    r.filter[0].run = park_there;
+    int c = rig_connect(&r), o = rig_simple(&r, c, -1);
+    wanted = PP_PHASE_CONNECTED;
+    rig_send(&r, c, RIG_GET);
+    rig_sleep(&r, 6000);
+    rig_expect_quiet(&r, c);
+    rig_resume(&r, PP_PARK_PHASE, PP_NEXT, PP_SPAN_NONE);
+    rig_expect(&r, o, RIG_GOT);
+    rig_send(&r, o, RIG_HI);
+    rig_expect(&r, c, RIG_HI);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, TIMEOUTS), 0);
+    stop_all(c, o);
+}
+
 PP_TEST_CASE(an_origin_that_resets_at_any_time_leaves_nothing_behind)
 {
     for (int state = 0; state < 4; state++) {

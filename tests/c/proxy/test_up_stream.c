@@ -119,6 +119,34 @@ PP_TEST_CASE(trailers_of_a_request_arrive)
     stop_all(c);
 }
 
+static const struct pp_http1_framing nothing = {.body = PP_HTTP_BODY_LENGTH};
+
+PP_TEST_CASE(an_empty_answer_may_end_later_than_its_head)
+{
+    for (int late = 0; late < 2; late++) {
+        struct rig_conf conf = h2_conf();
+        struct pp_http_msg m;
+        PP_REQUIRE(rig_start(&r, &conf));
+        int c = ask(RIG_GET);
+        struct o2_stream *s = &o2_streams[0];
+        pp_http_msg_init(&m, &s->arena);
+        m.status = 200;
+        PP_CHECK_EQ(pp_http2_codec_send_response(&s->s, &m, &nothing, false), PP_OK);
+        if (late)
+            o2_settle(&o);
+        o2_more(s, "", true);
+        rig_settle(&r);
+        char got[256];
+        PP_CHECK(recv(c, got, sizeof got, 0) > 0 && strstr(got, "Content-Length: 0\r\n") != NULL);
+        o2_settle(&o);
+        PP_CHECK(!s->reset);
+        rig_send(&r, c, RIG_GET);
+        o2_settle(&o);
+        PP_CHECK_EQ(o2_n, 2);
+        stop_all(c);
+    }
+}
+
 PP_TEST_CASE(interim_answers_are_relayed_before_the_final_one)
 {
     struct rig_conf conf = h2_conf();
@@ -161,7 +189,7 @@ PP_TEST_CASE(a_reset_stream_is_a_502_and_the_connection_goes_on)
 {
     reset_by(PP_HTTP2_INTERNAL_ERROR, "502", "upstream_reset");
     reset_by(PP_HTTP2_CANCEL, "502", "upstream_reset");
-    reset_by(PP_HTTP2_HTTP_1_1_REQUIRED, "502", "upstream_reset");
+    reset_by(PP_HTTP2_HTTP_1_1_REQUIRED, "502", "http_1_1_required"); /* without TLS: no choice */
 }
 
 PP_TEST_CASE(an_answer_that_breaks_the_rules_is_a_502)
@@ -233,6 +261,37 @@ PP_TEST_CASE(silence_is_a_504_of_that_stream)
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, TIMEOUTS), 2);
     stop_all(c);
     close(other);
+}
+
+static int park(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    (void)f, (void)x, (void)phase;
+    return PP_PARK;
+}
+
+PP_TEST_CASE(filters_may_take_their_time_over_an_answer)
+{
+    static const enum pp_phase phases[] = {PP_PHASE_UPSTREAM_RESPONSE, PP_PHASE_RESPONSE};
+    for (size_t i = 0; i < PP_COUNT_OF(phases); i++) {
+        struct rig_conf conf = h2_conf();
+        conf.phases = 1u << phases[i];
+        conf.cluster.first_byte_timeout_ms = 5000;
+        conf.cluster.read_timeout_ms = 5000;
+        PP_REQUIRE(rig_start(&r, &conf));
+        r.filter[0].run = park;
+        int c = ask(RIG_GET);
+        o2_respond(&o2_streams[0], 200, "hi", false);
+        rig_sleep(&r, 6000);
+        rig_expect_quiet(&r, c);
+        rig_resume(&r, PP_PARK_PHASE, PP_NEXT, PP_SPAN_NONE);
+        rig_expect(&r, c,
+                   "HTTP/1.1 200 OK\r\n" DATE "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+        PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, TIMEOUTS), 0);
+        rig_sleep(&r, 5001); /* from here on it is the endpoint that is awaited */
+        rig_expect_reset(&r, c);
+        PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, TIMEOUTS), 1);
+        stop_all(c);
+    }
 }
 
 PP_TEST_CASE(a_connection_that_was_silent_all_the_time_gets_no_new_requests)
