@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["OPERATORS", "program", "tests"]
+__all__ = ["OPERATORS", "entry", "program"]
 
 #: Operator of the file -> operator of the program (enum pp_predicate_op).
 OPERATORS = {
@@ -51,7 +51,7 @@ def program(
     if ranges:
         parts.append(_test("client.address", "cidr", ranges))
     for prefix, given in (("header.", headers), ("query.", query), ("cookie.", cookies)):
-        parts += [tests(f"{prefix}{name}", value) for name, value in (given or {}).items()]
+        parts += [entry(f"{prefix}{name}", value) for name, value in (given or {}).items()]
     if when:
         parts.append(_expression(when, "", callables))
     if python is not None:
@@ -59,7 +59,7 @@ def program(
     return (_group(b"A", parts) if parts else b""), tuple(callables)
 
 
-def tests(variable: str, given: Any) -> bytes:
+def entry(variable: str, given: Any) -> bytes:
     """The program of one entry: a value, a list of values, or a mapping of operators to operands.
 
     All operators of a mapping must hold.
@@ -74,7 +74,7 @@ def tests(variable: str, given: Any) -> bytes:
 def _expression(given: Any, variable: str, callables: list[Callable[..., Any]]) -> bytes:
     """One node of a `when` tree; `variable` is the one that the tests around it are of."""
     if not isinstance(given, Mapping):
-        return tests(variable, given)
+        return entry(variable, given)
     rest = dict(given)
     variable = rest.pop("var", variable)
     parts = []
@@ -101,7 +101,7 @@ def _operators(variable: str, given: Mapping[str, Any]) -> bytes:
     parts = []
     for operator, operand in given.items():
         if operator == "not":
-            parts.append(b"N" + tests(variable, operand))
+            parts.append(b"N" + entry(variable, operand))
         elif operator == "exists":
             parts.append((b"" if operand else b"N") + _test(variable, operator, ()))
         elif operator in OPERATORS:

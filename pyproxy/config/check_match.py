@@ -8,7 +8,7 @@ from typing import Any
 from pyproxy.config.faults import Report, is_token
 from pyproxy.config.model import Condition, Config, Match, Route, Section, Test
 from pyproxy.config.sections_match import OPERATOR_WORDS, Split
-from pyproxy.expressions import tests
+from pyproxy.expressions import entry
 
 _Keys = tuple[str | int, ...]
 _CURES = {
@@ -16,6 +16,7 @@ _CURES = {
     "cidr": "such as 10.0.0.0/8 or 2001:db8::1, with no bits set behind the prefix",
     "clients": "such as 10.0.0.0/8 or 2001:db8::1, with no bits set behind the prefix",
 }
+_WORDS = (*OPERATOR_WORDS, "all", "any", "not", "python")
 _MAX_DEPTH = 32  # as PP_PREDICATE_DEPTH_MAX
 
 
@@ -55,9 +56,15 @@ def _check_tests(
     if given.not_ is not None:
         found = True
         _check_tests(section, (*keys, "not"), variable, given.not_, path, report)
-    if not found:
+    if not found and not _is_written(given):
         message, cure = "the test asks for nothing", "add an operator, such as exists: on"
         report.add(section, keys, message, cure, path=path)
+
+
+def _is_written(test: Test) -> bool:
+    """Does the file say anything of it that could not be read? That has faults of its own."""
+    keys = test.place.value if test.place.kind == "map" else {}
+    return any(key not in _WORDS or below.value for key, below in keys.items() if key != "var")
 
 
 def _operators(test: Test) -> Iterator[tuple[str, Any]]:
@@ -81,7 +88,7 @@ def _check_program(
     except ImportError:  # where the extension is not built
         return
     try:
-        check_predicate(tests(variable, given))
+        check_predicate(entry(variable, given))
     except ValueError as error:
         what, _, cure = str(error).partition("; ")
         word = next((str(key) for key in reversed(keys) if key in _CURES), "")
@@ -130,7 +137,8 @@ def _check_condition(
     if condition.python is not None and not _is_reference(condition.python):
         message = f'"{condition.python}" names no function'
         report.add(condition, "python", message, "write module:function", path=path)
-    if not operators and not below and condition.python is None:
+    is_empty = not operators and not below and condition.python is None
+    if is_empty and not _is_written(condition):
         cure = "add an operator, such as exists: on" if variable else "add all, any, not or var"
         report.add(condition, "", "the condition asks for nothing", cure, path=path)
     for place, item in below:
