@@ -133,14 +133,19 @@ class Router:
         host: str = "",
         methods: Sequence[str] = (),
         priority: int = 0,
+        clients: Sequence[str] = (),
+        headers: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        cookies: Mapping[str, Any] | None = None,
+        when: Mapping[str, Any] | None = None,
+        python: Callable[..., object] | None = None,
         predicate: tuple[bytes, tuple[Callable[..., object], ...]] | None = None,
-        **conditions: Any,
     ) -> None:
         """Add a route; no `methods`: any.
 
-        `conditions` are those of `pyproxy.expressions.program`: clients, headers, query, cookies,
-        when, python; `predicate` is what that makes of them. Raises WireError with a sentence for a
-        bad host, path or condition, ValueError for what is no method or operator.
+        The conditions are those of `pyproxy.expressions.program`, and `predicate` is what that
+        makes of them, instead of them. Raises WireError with a sentence for a bad host, path or
+        condition, ValueError for what is no method or operator.
         """
     def find(
         self,

@@ -799,12 +799,13 @@ cdef class Router:
         pp_router_free(self._p)
 
     def add(self, uint32_t route, str path not None, *, str host not None="",
-            methods not None=(), int priority=0, predicate=None, **conditions):
+            methods not None=(), int priority=0, clients=(), headers=None, query=None,
+            cookies=None, when=None, python=None, predicate=None):
         """Add a route; no `methods`: any. Raises WireError with a sentence for a bad host, path or
         condition, ValueError for a word that is no method or operator.
 
-        `conditions` are those of `pyproxy.expressions.program`: clients, headers, query, cookies,
-        when, python. `predicate` is what that makes of them."""
+        The conditions are those of `pyproxy.expressions.program`, and `predicate` is what that
+        makes of them, instead of them."""
         cdef _Predicate guard = None
         cdef char why[160]
         cdef pp_router_methods mask = 0
@@ -814,10 +815,11 @@ cdef class Router:
         if not mask:
             mask = PP_ROUTER_ANY_METHOD
         cdef bytes host_text = _as_bytes(host), path_text = _as_bytes(path)
-        if conditions:
+        if clients or headers or query or cookies or when or python is not None:
             from pyproxy.expressions import program
 
-            predicate = program(**conditions)
+            predicate = program(clients=clients, headers=headers, query=query, cookies=cookies,
+                                when=when, python=python)
         if predicate is not None and predicate[0]:
             guard = _Predicate(*predicate)
         rc = pp_router_draft_add(self._draft, _span(host_text), _span(path_text), mask, priority,

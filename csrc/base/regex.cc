@@ -1,8 +1,8 @@
 /* The one file in C++: RE2 throws when memory is out, and nothing may be thrown through C. */
 #include <cstdio>
+#include <cstring>
 #include <new>
 #include <re2/re2.h>
-#include <string>
 
 /* What the headers of C need of C11. */
 #define _Static_assert static_assert
@@ -67,10 +67,12 @@ unsigned pp_regex_groups(const struct pp_regex *re)
 
 unsigned pp_regex_group_find(const struct pp_regex *re, struct pp_span name)
 {
+    /* By hand: a template of the library's, made here, would be a symbol that we export. */
     try {
-        const auto &groups = re->re.NamedCapturingGroups();
-        auto found = groups.find(std::string(name.p, name.n));
-        return found == groups.end() ? 0 : (unsigned)found->second;
+        for (const auto &group : re->re.NamedCapturingGroups())
+            if (group.first.size() == name.n && memcmp(group.first.data(), name.p, name.n) == 0)
+                return (unsigned)group.second;
+        return 0;
     } catch (const std::bad_alloc &) {
         return 0;
     }

@@ -519,6 +519,25 @@ int pp_predicate_eval(const struct pp_predicate *p, const struct pp_predicate_in
     return PP_OK;
 }
 
+const struct pp_variable *pp_predicate_key(const struct pp_predicate *p, uint32_t *hash)
+{
+    /* Along the tests that all must hold. */
+    for (uint32_t i = 0; i < p->n && p->test[i].on_no == NO; i = p->test[i].on_yes) {
+        const struct test *t = &p->test[i];
+        if (t->op != PP_PREDICATE_EQUALS || t->n != 1)
+            continue;
+        *hash = pp_predicate_hash(t->u.one);
+        return &t->var;
+    }
+    return NULL;
+}
+
+uint32_t pp_predicate_hash(struct pp_span value)
+{
+    return pp_variable_hash(pp_span(value.p, PP_MIN(value.n, 32))) ^
+           (uint32_t)value.n * 0x9e3779b1u;
+}
+
 /* ---- explaining ---- */
 
 struct writer {

@@ -75,4 +75,11 @@ int pp_predicate_eval(const struct pp_predicate *p, const struct pp_predicate_in
 int pp_predicate_explain(const struct pp_predicate *p, const struct pp_predicate_input *in,
                          bool *holds, char *out, size_t size) PP_MUST_USE;
 
+/* A value that <p> cannot do without: the variable, and the pp_predicate_hash of what it must be
+ * exactly; NULL: there is none. Borrowed from <p>. With it, candidates that only differ in one
+ * value are told apart without looking at each. */
+const struct pp_variable *pp_predicate_key(const struct pp_predicate *p, uint32_t *hash);
+/* Equal values have equal hashes; of long ones only the beginning and the length are looked at. */
+uint32_t pp_predicate_hash(struct pp_span value);
+
 #endif

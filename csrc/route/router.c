@@ -166,6 +166,37 @@ static void fill_items(const struct pp_router *r, struct bench *b)
     }
 }
 
+/* The index of <v> among the variables of keys, a new one when there is room; else PP_ID_NONE. */
+static uint32_t index_variable(struct pp_router *r, const struct pp_variable *v)
+{
+    for (uint32_t i = 0; i < r->n_key_variable; i++)
+        if (r->key_variable[i]->kind == v->kind && pp_span_eq(r->key_variable[i]->name, v->name))
+            return i;
+    if (r->n_key_variable == PP_ROUTER_KEYS_MAX)
+        return PP_ID_NONE;
+    r->key_variable[r->n_key_variable] = v;
+    return r->n_key_variable++;
+}
+
+static int set_keys(struct pp_router *r)
+{
+    for (uint32_t i = 0; i < r->n; i++)
+        r->guarded |= r->addition[i].predicate != NULL;
+    if (!r->guarded)
+        return PP_OK;
+    r->key = pp_mem_alloc(r->n * sizeof(*r->key));
+    if (!r->key)
+        return PP_ENOMEM;
+    for (uint32_t i = 0; i < r->n; i++) {
+        const struct pp_predicate *p = r->addition[i].predicate;
+        struct pp_router_key *key = &r->key[i];
+        const struct pp_variable *v = p ? pp_predicate_key(p, &key->hash) : NULL;
+        key->variable = v ? index_variable(r, v) : PP_ID_NONE;
+        key->predicate = p;
+    }
+    return PP_OK;
+}
+
 /* Within items of one host and one key, in order of rank: which are never reached, and whose fault
  * is it? */
 static void mark_shadowed(struct pp_router *r, const struct pp_radix_item *item, uint32_t n)
@@ -202,7 +233,6 @@ static int write_host(struct pp_router *r, const struct pp_radix_item *item, uin
         else if (item[i].entry.priority != item[0].entry.priority)
             head.kind = PP_MAX(head.kind, PP_ROUTER_MIXED);
     }
-    r->guarded |= head.kind == PP_ROUTER_GUARDED;
     memcpy(mem, &head, sizeof(head));
     memcpy(mem + sizeof(head), host.p, host.n);
     int rc = pp_radix_append(&r->tree, mem, (uint32_t)(sizeof(head) + host.n), at);
@@ -262,6 +292,8 @@ struct pp_router *pp_router_new(const struct pp_router_draft *d)
     int rc = copy_draft(r, d);
     if (rc == PP_OK)
         rc = set_bench(&b, d);
+    if (rc == PP_OK)
+        rc = set_keys(r);
     if (rc == PP_OK) {
         fill_items(r, &b);
         pp_radix_sort(b.item, b.spare, r->n);
@@ -281,6 +313,7 @@ void pp_router_free(struct pp_router *r)
         return;
     pp_radix_fini(&r->tree);
     pp_mem_free(r->slot);
+    pp_mem_free(r->key);
     pp_mem_free(r->addition);
     pp_mem_free(r->text);
     pp_mem_free(r);
@@ -349,10 +382,29 @@ static inline uint32_t next_host(struct host_walk *w, const struct pp_router *r)
     return 0;
 }
 
+/* Can the predicate with that key hold? False, too, when its variable cannot be had. */
+static bool fits_key(struct pp_router_asking *asking, const struct pp_router_key *key)
+{
+    struct pp_span value;
+    if (key->variable != asking->variable) {
+        const struct pp_predicate_input *in = asking->input;
+        int rc = in->get(in->arg, asking->r->key_variable[key->variable], &value);
+        if (rc != PP_OK && rc != PP_ENOENT)
+            asking->rc = rc;
+        asking->variable = key->variable;
+        asking->has_value = rc == PP_OK;
+        asking->hash = rc == PP_OK ? pp_predicate_hash(value) : 0;
+    }
+    return asking->has_value && asking->hash == key->hash;
+}
+
 static bool holds(void *arg, uint32_t pattern)
 {
     struct pp_router_asking *asking = arg;
-    const struct pp_predicate *p = asking->r->addition[pattern].predicate;
+    const struct pp_router_key *key = &asking->r->key[pattern];
+    if (key->variable != PP_ID_NONE && asking->input != NULL && !fits_key(asking, key))
+        return false;
+    const struct pp_predicate *p = key->predicate;
     bool yes = p == NULL;
     if (p != NULL && asking->input != NULL && asking->rc == PP_OK)
         asking->rc = pp_predicate_eval(p, asking->input, &yes);
@@ -364,7 +416,8 @@ static __attribute__((noinline)) int find_special(const struct pp_router *r, uin
                                                   const struct pp_router_query *q, uint32_t method,
                                                   struct pp_radix_hit *found, uint32_t *allowed)
 {
-    struct pp_router_asking asking = {r, q->input, PP_OK};
+    struct pp_router_asking asking = {
+        .r = r, .input = q->input, .rc = PP_OK, .variable = PP_ID_NONE};
     struct pp_radix_guard guard = {holds, &asking, method == 0};
     if (host_at(r, at)->kind == PP_ROUTER_MIXED)
         return pp_radix_find_mixed(&r->tree, root_behind(r, at), q->path, method, found, allowed);
@@ -457,5 +510,5 @@ size_t pp_router_bytes(const struct pp_router *r)
 {
     return sizeof(*r) + r->tree.cap +
            (r->slot ? (r->slot_mask + (size_t)1) * sizeof(*r->slot) : 0) +
-           r->n * sizeof(*r->addition) + r->text_n;
+           (r->key ? r->n * sizeof(*r->key) : 0) + r->n * sizeof(*r->addition) + r->text_n;
 }

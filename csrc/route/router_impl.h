@@ -44,6 +44,17 @@ struct pp_router_slot {
     uint32_t at;  /* of the host record, 0: free */
 };
 
+/* The predicate of an addition, and what it cannot do without (pp_predicate_key). In a row of their
+ * own, so that candidates of one path can be told apart within a few cache lines. */
+struct pp_router_key {
+    const struct pp_predicate *predicate; /* NULL: none */
+    uint32_t variable;                    /* index of <key_variable>, PP_ID_NONE: it has no key */
+    uint32_t hash;
+};
+
+/* More different variables than this are not made keys. */
+enum { PP_ROUTER_KEYS_MAX = 16 };
+
 struct pp_router {
     struct pp_radix tree;
     struct pp_router_slot
@@ -53,6 +64,9 @@ struct pp_router {
     uint32_t suffix_max; /* longest wildcard suffix with its dot, 0: no wildcards */
     uint32_t suffix_min;
     bool guarded; /* there are predicates */
+    uint32_t n_key_variable;
+    struct pp_router_key *key; /* by addition; NULL: there are no predicates */
+    const struct pp_variable *key_variable[PP_ROUTER_KEYS_MAX]; /* borrowed from predicates */
     struct pp_router_addition *addition;
     uint32_t n;
     char *text;
@@ -64,6 +78,9 @@ struct pp_router_asking {
     const struct pp_router *r;
     const struct pp_predicate_input *input;
     int rc;
+    uint32_t variable; /* that <hash> is of the value of, PP_ID_NONE: of none yet */
+    uint32_t hash;
+    bool has_value;
 };
 
 /* Texts of addition <a>, borrowed from <r>. */

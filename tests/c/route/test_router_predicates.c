@@ -200,6 +200,50 @@ PP_TEST_CASE(an_error_of_a_predicate_ends_the_search)
     unmake(&t);
 }
 
+/* Routes that differ in one value: the value is asked for once, and none but the right one is
+ * looked at further. */
+PP_TEST_CASE(routes_that_differ_in_one_value_are_told_apart_by_it)
+{
+    enum { N = 40 };
+    static char value[N][48];
+    struct pp_predicate *predicate[N];
+    struct pp_router_draft *d = pp_router_draft_new();
+    char why[160];
+    for (unsigned i = 0; i < N; i++) {
+        struct program p = {.n = 0};
+        /* Every fourth begins as the others do for longer than the hash looks at. */
+        snprintf(value[i], sizeof(value[i]), i % 4 ? "v%u" : "%040u", i);
+        put_group(&p, 'A', 2);
+        put_test(&p, 'x', "header.a", NULL);
+        put_test(&p, '=', i == N - 1 ? "query.q" : "header.v", value[i]);
+        predicate[i] = compile(&p);
+        PP_CHECK_EQ(
+            pp_router_draft_add(d, PP_SPAN(""), PP_SPAN("/a"), PP_ROUTER_ANY_METHOD, 0, i, why),
+            PP_OK);
+        pp_router_draft_set_predicate(d, predicate[i]);
+    }
+    struct pp_router *r = pp_router_new(d);
+    pp_router_draft_free(d);
+    for (unsigned i = 0; i < N; i++) {
+        const char *pairs[] = {"header.a", "", i == N - 1 ? "query.q" : "header.v", value[i], NULL};
+        struct request asked = {.pairs = pairs};
+        struct pp_predicate_input in = request_input(&asked);
+        struct pp_router_query q = {PP_SPAN(""), PP_SPAN("/a"), 1, &in};
+        struct pp_router_hit hit;
+        PP_CHECK_EQ(pp_router_find(r, &q, &hit, &allowed), PP_OK);
+        PP_CHECK_EQ(hit.route, i);
+        PP_CHECK(asked.asked <= 2 + 2 * N / 4);
+        PP_CHECK(i % 4 == 0 || i == N - 1 || asked.asked == 3);
+        pairs[0] = "header.b";
+        PP_CHECK_EQ(pp_router_find(r, &q, &hit, &allowed), PP_ENOENT);
+        asked.rc = PP_EHTTP_ARGUMENTS;
+        PP_CHECK_EQ(pp_router_find(r, &q, &hit, &allowed), PP_EHTTP_ARGUMENTS);
+    }
+    pp_router_free(r);
+    for (unsigned i = 0; i < N; i++)
+        pp_predicate_free(predicate[i]);
+}
+
 static char lines[8][700];
 static uint32_t n_line;
 
