@@ -33,7 +33,7 @@ def check_conditions(match: Match, path: str, report: Report) -> None:
             if _check_variable(match, (word, name), f"{prefix}{name}", path, report):
                 _check_tests(match, (word, name), f"{prefix}{name}", given, path, report)
     if match.when is not None:
-        _check_condition(match.when, f"{path}.when", "", 0, report)
+        check_condition(match.when, f"{path}.when", "", 0, report)
 
 
 def _check_tests(
@@ -112,7 +112,7 @@ def _check_variable(section: Section, keys: _Keys, name: str, path: str, report:
     return True
 
 
-def _check_condition(
+def check_condition(
     condition: Condition, path: str, variable: str, depth: int, report: Report
 ) -> None:
     """One node of a `when` tree, and what stands below it."""
@@ -142,7 +142,7 @@ def _check_condition(
         cure = "add an operator, such as exists: on" if variable else "add all, any, not or var"
         report.add(condition, "", "the condition asks for nothing", cure, path=path)
     for place, item in below:
-        _check_condition(item, place, variable, depth + 1, report)
+        check_condition(item, place, variable, depth + 1, report)
 
 
 def _is_reference(use: str) -> bool:
