@@ -183,6 +183,12 @@ GOALS = (
     Goal("router, random lookups over 100 routes", 60, " ns", micro("router_100_ns")),
     Goal("router, random lookups over 100,000 routes", 250, " ns", micro("router_100000_ns")),
     Goal(
+        "router, random lookups over 100,000 routes by host and header",
+        400,
+        " ns",
+        micro("router_conditions_ns"),
+    ),
+    Goal(
         "memory for each idle keep-alive connection",
         700,
         " bytes",

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/le.h"
 #include "route/router.h"
+#include "wire/http_msg.h"
 
-enum { QUERIES = 1 << 17, ROUNDS_MAX = 101, TEXT_BYTES = 96 };
+enum { QUERIES = 1 << 17, ROUNDS_MAX = 101, TEXT_BYTES = 96, VERSIONS = 10 };
 
 struct query {
     struct pp_router_query q;
@@ -23,6 +25,7 @@ struct route_set {
     const char *name;
     uint32_t routes;
     uint32_t hosts; /* 0: routes name no host */
+    bool headers;   /* each asks for one of VERSIONS values of a header */
     /* Write host and path of route <i> as a pattern (<query> 0) or as a request for it. */
     void (*write)(const struct route_set *set, uint32_t i, uint32_t query, char *host, char *path);
 };
@@ -72,6 +75,63 @@ static void write_site(const struct route_set *set, uint32_t i, uint32_t query, 
     snprintf(path, TEXT_BYTES, query ? "/index/page%u.html" : "/*", query);
 }
 
+/* A host has VERSIONS routes of one path, told apart by a header. */
+static void write_versions(const struct route_set *set, uint32_t i, uint32_t query, char *host,
+                           char *path)
+{
+    write_host(set, i / VERSIONS, host);
+    snprintf(path, TEXT_BYTES, query ? "/api/page%u.html" : "/api/*", query);
+}
+
+/* The predicate `header.x-version equals "v<i>"`; lives until the end of the program. */
+static const struct pp_predicate *make_predicate(uint32_t i)
+{
+    static const char name[] = "header.x-version";
+    char program[64], value[16], why[PP_PREDICATE_WHY_BYTES], *at = program;
+    int n = snprintf(value, sizeof(value), "v%u", i % VERSIONS);
+    struct pp_predicate *p;
+    *at++ = 'T';
+    *at++ = PP_PREDICATE_EQUALS;
+    pp_le_put(&at, sizeof(name) - 1, 4);
+    memcpy(at, name, sizeof(name) - 1);
+    at += sizeof(name) - 1;
+    pp_le_put(&at, 1, 4);
+    pp_le_put(&at, (uint64_t)n, 4);
+    memcpy(at, value, (size_t)n);
+    at += n;
+    if (pp_predicate_new(pp_span(program, (size_t)(at - program)), NULL, 0, &p, why) != PP_OK) {
+        fprintf(stderr, "%s\n", why);
+        exit(1);
+    }
+    return p;
+}
+
+static int get_header(void *arg, const struct pp_variable *v, struct pp_span *out)
+{
+    const struct pp_http_field *f = pp_http_msg_find(arg, v->name);
+    if (f == NULL)
+        return PP_ENOENT;
+    *out = pp_http_field_value(f);
+    return PP_OK;
+}
+
+/* The head of a request as browsers send it, with the header that is asked for behind the others.
+ */
+static void make_message(struct pp_http_msg *m, uint32_t version)
+{
+    static const char *const name[] = {"User-Agent", "Accept", "Accept-Language", "Referer",
+                                       "Connection", "Cookie", "X-Trace",         "X-Version"};
+    static const char *const values[VERSIONS] = {"v0", "v1", "v2", "v3", "v4",
+                                                 "v5", "v6", "v7", "v8", "v9"};
+    pp_http_msg_init(m, NULL);
+    for (size_t i = 0; i < PP_COUNT_OF(name); i++) {
+        bool last = i + 1 == PP_COUNT_OF(name);
+        (void)!pp_http_msg_add(m, pp_span(name[i], strlen(name[i])),
+                               pp_http_tok_name(name[i], strlen(name[i])),
+                               last ? pp_span(values[version], 2) : PP_SPAN("something"));
+    }
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec t;
@@ -104,12 +164,17 @@ static struct pp_router *build(const struct route_set *set, double *ms)
             fprintf(stderr, "%s %s: %s\n", host, path, why);
             exit(1);
         }
+        if (set->headers)
+            pp_router_draft_set_predicate(d, make_predicate(i));
     }
     struct pp_router *r = pp_router_new(d);
     *ms = (double)(now_ns() - start) / 1e6;
     pp_router_draft_free(d);
     return r;
 }
+
+static struct pp_http_msg message[VERSIONS];
+static struct pp_predicate_input input[VERSIONS];
 
 static struct query *make_queries(const struct route_set *set, char **text)
 {
@@ -123,7 +188,8 @@ static struct query *make_queries(const struct route_set *set, char **text)
         size_t host_n = strlen(host), path_n = strlen(path);
         memcpy(t, host, host_n);
         memcpy(t + host_n, path, path_n);
-        q[i].q = (struct pp_router_query){pp_span(t, host_n), pp_span(t + host_n, path_n), 1};
+        q[i].q = (struct pp_router_query){pp_span(t, host_n), pp_span(t + host_n, path_n), 1,
+                                          set->headers ? &input[route % VERSIONS] : NULL};
         q[i].want = route;
         t += host_n + path_n;
     }
@@ -165,16 +231,21 @@ static void run(const struct route_set *set, int rounds)
 
 int main(int argc, char **argv)
 {
+    for (uint32_t i = 0; i < VERSIONS; i++) {
+        make_message(&message[i], i);
+        input[i] = (struct pp_predicate_input){.get = get_header, .arg = &message[i]};
+    }
     static const struct route_set sets[] = {
-        {"catch-all", 1, 0, write_site},
-        {"application", 100, 0, write_rest},
-        {"application, one host", 100, 1, write_rest},
-        {"tenants", 100, 0, write_tenant},
-        {"tenants", 10000, 0, write_tenant},
-        {"tenants", 100000, 0, write_tenant},
-        {"tenants on 4 hosts", 100000, 4, write_tenant},
-        {"a host each", 100, 100, write_site},
-        {"a host each", 100000, 100000, write_site},
+        {"catch-all", 1, 0, false, write_site},
+        {"application", 100, 0, false, write_rest},
+        {"application, one host", 100, 1, false, write_rest},
+        {"tenants", 100, 0, false, write_tenant},
+        {"tenants", 10000, 0, false, write_tenant},
+        {"tenants", 100000, 0, false, write_tenant},
+        {"tenants on 4 hosts", 100000, 4, false, write_tenant},
+        {"a host each", 100, 100, false, write_site},
+        {"a host each", 100000, 100000, false, write_site},
+        {"hosts and headers", 100000, 100000 / VERSIONS, true, write_versions},
     };
     int rounds = argc > 1 ? atoi(argv[1]) : 11;
     rounds = rounds < 1 ? 1 : rounds > ROUNDS_MAX ? ROUNDS_MAX : rounds;

@@ -22,6 +22,8 @@ struct pp_hook_ops {
     int (*run)(void *owner, struct pp_exchange *x, const struct pp_hook *hook, enum pp_phase phase);
     int (*body)(void *owner, struct pp_exchange *x, const struct pp_hook *hook, enum pp_phase phase,
                 struct pp_span piece, bool last, struct pp_span *out);
+    /* Does the predicate <callable> hold for <x>? PP_OK and *holds, or PP_EIO: it raised. */
+    int (*test)(void *owner, struct pp_exchange *x, void *callable, bool *holds);
     /* Cancel the async filter that holds up <which>; it must not resume any more. */
     void (*cancel)(void *owner, struct pp_exchange *x, enum pp_park which);
     /* The exchange is over: cancel what runs and empty the view, if there is one. */

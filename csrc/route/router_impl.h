@@ -13,7 +13,8 @@ struct pp_router_addition {
     uint32_t methods;
     int32_t priority;
     uint32_t route;
-    uint32_t shadowed_by; /* addition, or PP_ID_NONE */
+    uint32_t shadowed_by;                 /* addition, or PP_ID_NONE */
+    const struct pp_predicate *predicate; /* the caller's, or NULL */
 };
 
 struct pp_router_draft {
@@ -25,16 +26,34 @@ struct pp_router_draft {
 };
 
 /* The tree of one host; stands right before its root in the radix memory, with the host's text
- * between: u16 host_n | u16 mixed | host text, padded | root node. */
+ * between: u16 host_n | u16 kind | host text, padded | root node. */
 struct pp_router_host {
     uint16_t host_n;
-    uint16_t mixed; /* not all priorities are equal */
+    uint16_t kind; /* enum pp_router_kind */
+};
+
+/* What finding in the tree of a host takes: each kind can do what those above it can. */
+enum pp_router_kind {
+    PP_ROUTER_PLAIN = 0,
+    PP_ROUTER_MIXED = 1,  /* not all priorities are equal */
+    PP_ROUTER_GUARDED = 2 /* there are predicates */
 };
 
 struct pp_router_slot {
     uint32_t tag; /* upper half of the hash */
     uint32_t at;  /* of the host record, 0: free */
 };
+
+/* The predicate of an addition, and what it cannot do without (pp_predicate_key). In a row of their
+ * own, so that candidates of one path can be told apart within a few cache lines. */
+struct pp_router_key {
+    const struct pp_predicate *predicate; /* NULL: none */
+    uint32_t variable;                    /* index of <key_variable>, PP_ID_NONE: it has no key */
+    uint32_t hash;
+};
+
+/* More different variables than this are not made keys. */
+enum { PP_ROUTER_KEYS_MAX = 16 };
 
 struct pp_router {
     struct pp_radix tree;
@@ -44,10 +63,24 @@ struct pp_router {
     uint32_t any_at;     /* host record of the routes without a host, 0: none */
     uint32_t suffix_max; /* longest wildcard suffix with its dot, 0: no wildcards */
     uint32_t suffix_min;
+    bool guarded; /* there are predicates */
+    uint32_t n_key_variable;
+    struct pp_router_key *key; /* by addition; NULL: there are no predicates */
+    const struct pp_variable *key_variable[PP_ROUTER_KEYS_MAX]; /* borrowed from predicates */
     struct pp_router_addition *addition;
     uint32_t n;
     char *text;
     uint32_t text_n;
+};
+
+/* Who is asked whether predicates hold, and what went wrong when they could not tell. */
+struct pp_router_asking {
+    const struct pp_router *r;
+    const struct pp_predicate_input *input;
+    int rc;
+    uint32_t variable; /* that <hash> is of the value of, PP_ID_NONE: of none yet */
+    uint32_t hash;
+    bool has_value;
 };
 
 /* Texts of addition <a>, borrowed from <r>. */

@@ -261,6 +261,21 @@ struct pp_arena *pp_builder_arena(struct pp_builder *b)
     return &b->sn->arena;
 }
 
+struct pp_route *pp_builder_route(struct pp_builder *b, uint32_t route)
+{
+    return b->routes.at[route];
+}
+
+int pp_builder_refuse(struct pp_builder *b, const char *what, struct pp_span text)
+{
+    return bad(b, what, text);
+}
+
+void pp_builder_set_predicate(struct pp_builder *b, const struct pp_predicate *p)
+{
+    pp_router_draft_set_predicate(b->draft, p);
+}
+
 void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
                           const struct pp_http2_limits *limits)
 {
@@ -520,10 +535,15 @@ static int build_clusters(struct pp_builder *b)
             return rc;
         sn->cluster[sn->n_cluster++] = u->cluster;
     }
+    for (uint32_t i = 0; i < b->routes.n; i++) {
+        const struct draft_upstream *u = b->targets.at[i];
+        if (u != NULL) {
+            ((struct pp_route *)b->routes.at[i])->cluster = u->cluster;
+            ((struct pp_route *)b->routes.at[i])->upstream = u->name;
+        }
+    }
     for (uint32_t i = 0; i < b->routes.n; i++)
-        if (b->targets.at[i] != NULL)
-            ((struct pp_route *)b->routes.at[i])->cluster =
-                ((struct draft_upstream *)b->targets.at[i])->cluster;
+        pp_builder_settle_split(b, i, sn->cluster);
     for (uint32_t i = 0; i < b->tunnels.n; i++)
         ((struct pp_listener_conf *)b->tunnels.at[i])->cluster =
             ((struct draft_upstream *)b->tunnel_targets.at[i])->cluster;

@@ -184,12 +184,14 @@ def _type_name(wanted: Any) -> str:
         return f"mapping of names to {_type_name(args[1])}"
     if origin is typing.Literal:
         return " or ".join(f"`{_word(arg)}`" for arg in args)
+    if set(args) == {bool, type(None)}:
+        return "`on` or `off`"
     if args:
         # Beside a section, a word is the one that says something else than leaving it out.
         flag = "`off`" if wanted is NoLog else "`true`"
         names = [flag if arg is bool else _type_name(arg) for arg in args]
         return " or ".join(n for n, arg in zip(names, args, strict=True) if arg is not type(None))
-    words = {int: "number", str: "text", bool: "`on` or `off`", Any: "any value"}
+    words = {int: "number", float: "number", str: "text", bool: "`on` or `off`", Any: "any value"}
     return words.get(base, str(base))
 
 

@@ -386,7 +386,7 @@ class TestStatSegment:
 def test_metric_tables_agree() -> None:
     rows = _wire.metric_rows()
     kinds = {row[0] for row in rows}
-    assert kinds == {"worker", "listener", "route", "upstream", "endpoint", "supervisor"}
+    assert kinds == {"worker", "listener", "route", "upstream", "endpoint", "supervisor", "arm"}
     for kind in kinds:
         words = [row[2] for row in rows if row[0] == kind]
         assert words == list(range(len(words)))

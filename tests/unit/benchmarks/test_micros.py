@@ -16,6 +16,7 @@ ROUTER = "\n".join(
         ("tenants", 100, 55.0),
         ("application, one host", 100, 90.0),
         ("tenants", 100000, 180.0),
+        ("hosts and headers", 100000, 300.0),
     )
 )
 HEADS = """head              bytes  step                ns      MB/s
@@ -28,6 +29,7 @@ def test_the_routers_figure_is_the_slowest_set_without_hosts() -> None:
     found = micros.router_figures(ROUTER)
     assert found["router_100_ns"].median == 60.0
     assert found["router_100000_ns"].median == 180.0
+    assert found["router_conditions_ns"].median == 300.0
     assert found["router, 100 routes, application, one host, ns"].median == 90.0
 
 

@@ -115,3 +115,45 @@ routes: [{name: only, respond: {}}]
 """)
     assert main(["explain", "-c", str(file), "https://a.example/"]) == 0
     assert "only" in capsys.readouterr().out
+
+
+def test_conditions_are_asked_and_their_failures_told(tmp_path, capsys):
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        """
+listeners: {web: {bind: "127.0.0.1:0"}}
+upstreams: {app: {endpoints: "127.0.0.1:1"}, new: {endpoints: "127.0.0.1:2"}}
+routes:
+  - {name: off, enabled: off, match: {path: /a}, upstream: app}
+  - {name: inside, match: {path: /a, clients: 10.0.0.0/8, headers: {x-v: "1"}}, upstream: app}
+  - {name: sni, match: {path: /a, when: {var: tls.sni, equals: a.b}}, upstream: app}
+  - name: shares
+    match: {path: /a, query: {name: jack}}
+    split: {by: cookie.sid, arms: [{upstream: app, weight: 95}, {upstream: new, weight: 5}]}
+"""
+    )
+
+    def run(*words):
+        status = main(["explain", "-c", str(file), *words])
+        captured = capsys.readouterr()
+        return status, captured.out + captured.err
+
+    status, text = run("/a?name=joe")
+    assert status == 1
+    assert "off" not in text
+    assert "passed over, client.address is in the ranges: no" in text
+    assert 'passed over, tls.sni is "a.b": no, there is none' in text
+    assert 'passed over, query.name is "jack": no, it is "joe"' in text
+    status, text = run("--client", "10.9.9.9", "-H", "X-V: 1", "/a")
+    assert status == 0
+    assert "-> inside" in text
+    status, text = run("--var", "tls.sni=a.b", "/a")
+    assert status == 0
+    assert "-> sni" in text
+    status, text = run("/a?name=jack")
+    assert status == 0
+    assert "split      2 arms, by cookie.sid\n           95 % to app\n           5 % to new" in text
+    for words in (("-H", "x"), ("--client", "here"), ("--var", "hots=1"), ("--var", "host")):
+        status, text = run(*words, "/a")
+        assert status == 1
+        assert words[1] in text

@@ -290,6 +290,7 @@ def test_every_counted_thing_has_a_record_of_its_own():
         ("route", "-"),
         ("upstream", "-"),
         ("endpoint", "-"),
+        ("arm", "-"),
         ("listener", "web"),
         ("listener", "quiet"),
         ("route", "api"),

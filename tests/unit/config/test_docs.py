@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from pyproxy._wire import variable_rows
 from pyproxy.config.load import inspect, inspect_texts
 
 ROOT = Path(__file__).parents[3]
-PAGES = [(ROOT / "docs" / name).read_text() for name in ("configuration.md", "tls.md")]
+PAGES = [
+    (ROOT / "docs" / name).read_text() for name in ("configuration.md", "routing.md", "tls.md")
+]
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [block for page in PAGES for block in YAML.findall(page)]
 
@@ -42,3 +45,21 @@ def test_the_documentation_has_blocks():
 )
 def test_every_example_is_sound(file):
     assert inspect(file).faults == []
+
+
+def test_the_library_example_of_the_routing_page_runs(capsys):
+    page = (ROOT / "docs" / "routing.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    exec(compile(block, "docs/routing.md", "exec"), {})
+    assert "header.x-version compares as asked: no" in capsys.readouterr().out
+
+
+def test_the_routing_page_lists_every_variable():
+    page = (ROOT / "docs" / "routing.md").read_text()
+    begin, end = "<!-- variables: begin -->\n", "<!-- variables: end -->"
+    written = page.partition(begin)[2].partition(end)[0]
+    rows = [
+        f"| `{name}NAME` | {meaning} |" if name.endswith(".") else f"| `{name}` | {meaning} |"
+        for name, meaning in variable_rows()
+    ]
+    assert written.splitlines() == ["| variable | what it is |", "| --- | --- |", *rows]
