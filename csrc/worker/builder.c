@@ -511,6 +511,7 @@ static int build_clusters(struct pp_builder *b)
         int rc = build_cluster(b, u);
         if (rc != PP_OK)
             return rc;
+        u->cluster->index = sn->n_cluster;
         sn->cluster[sn->n_cluster++] = u->cluster;
     }
     for (uint32_t i = 0; i < b->routes.n; i++)

@@ -29,7 +29,7 @@ PROXY_ORDER = (
     ("exchange",),
     ("forward", "grpc", "reply", "upgrade"),
     ("phase", "filter", "filter_*", "hook"),
-    ("cluster", "pool", "retry"),
+    ("cluster", "cluster_pick", "affinity", "pool", "retry"),
     ("accesslog",),
     ("body",),
     ("up", "up_h1", "up_h2", "up_stream", "up_tls"),
