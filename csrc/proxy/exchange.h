@@ -74,7 +74,9 @@ enum pp_park {
 struct pp_exchange;
 struct pp_grpc_web;
 
-struct pp_heir; /* proxy/h1.h */
+struct pp_args;   /* wire/args.h */
+struct pp_joined; /* proxy/variable.c */
+struct pp_heir;   /* proxy/h1.h */
 
 /* One side of an exchange. All calls with the side attached; results are PP_OK or the code that
  * broke the connection (the caller makes it a fault). As a sink: */
@@ -240,9 +242,12 @@ struct pp_exchange {
     struct pp_endpoint *endpoint; /* of the last attempt */
     uint64_t tried;               /* bit per endpoint index below 64 that has failed */
     struct pp_span peer;          /* address that upstream_peer gave, empty: choose */
-    struct pp_grpc_web *web;      /* of a call that came as gRPC-Web (proxy/grpc.h), else NULL */
-    void *view;                   /* the Python view, owned by the hook */
-    void *task[PP_PARK_COUNT];    /* running async filters, by enum pp_park; owned by the hook */
+    const struct pp_args *query;  /* the query's arguments once they were asked for (variable.h) */
+    const struct pp_args *cookies;
+    struct pp_joined *joined;  /* fields that came several times, as variables show them */
+    struct pp_grpc_web *web;   /* of a call that came as gRPC-Web (proxy/grpc.h), else NULL */
+    void *view;                /* the Python view, owned by the hook */
+    void *task[PP_PARK_COUNT]; /* running async filters, by enum pp_park; owned by the hook */
 
     struct pp_http_msg request, response;
     struct pp_arena arena;

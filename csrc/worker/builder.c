@@ -514,10 +514,13 @@ static int build_clusters(struct pp_builder *b)
         u->cluster->index = sn->n_cluster;
         sn->cluster[sn->n_cluster++] = u->cluster;
     }
-    for (uint32_t i = 0; i < b->routes.n; i++)
-        if (b->targets.at[i] != NULL)
-            ((struct pp_route *)b->routes.at[i])->cluster =
-                ((struct draft_upstream *)b->targets.at[i])->cluster;
+    for (uint32_t i = 0; i < b->routes.n; i++) {
+        const struct draft_upstream *u = b->targets.at[i];
+        if (u != NULL) {
+            ((struct pp_route *)b->routes.at[i])->cluster = u->cluster;
+            ((struct pp_route *)b->routes.at[i])->upstream = u->name;
+        }
+    }
     for (uint32_t i = 0; i < b->tunnels.n; i++)
         ((struct pp_listener_conf *)b->tunnels.at[i])->cluster =
             ((struct draft_upstream *)b->tunnel_targets.at[i])->cluster;

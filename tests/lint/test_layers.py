@@ -27,7 +27,7 @@ PROXY_ORDER = (
     ("core",),
     ("h1",),
     ("exchange",),
-    ("forward", "grpc", "reply", "upgrade"),
+    ("forward", "grpc", "reply", "upgrade", "variable"),
     ("phase", "filter", "filter_*", "hook"),
     ("cluster", "cluster_pick", "affinity", "pool", "retry"),
     ("accesslog",),
