@@ -173,6 +173,24 @@ class SnapshotBuilder:
         and made for `server_name`, or for each endpoint's own; unless `verify` is off. `chain` and
         `key` (PEM) are our own certificate. The rest is as in `set_listener_tls`.
         """
+    def set_balance(
+        self,
+        upstream: int,
+        *,
+        key: str = "",
+        points: int = 0,
+        bound_percent: int = 0,
+        panic_percent: int = 50,
+        slow_start_ms: int = 0,
+        ramp: Sequence[int] = (),
+        sticky: str = "",
+        attributes: str = "",
+    ) -> None:
+        """How an endpoint is chosen, besides the policy (struct pp_builder_balance).
+
+        `ramp` has the weight of each step of a slow start, in thousandths. ValueError for a `key`
+        that is no request variable.
+        """
     def add_endpoint(
         self,
         upstream: int,
@@ -181,6 +199,8 @@ class SnapshotBuilder:
         weight: int = 1,
         name: str = "",
         server_name: str = "",
+        tier: int = 0,
+        drain: bool = False,
     ) -> int:
         """`address` is numeric: "127.0.0.1:80", "[::1]:80" or "unix:/path".
 

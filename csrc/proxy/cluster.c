@@ -21,7 +21,7 @@ struct pp_cluster_conf pp_cluster_default_conf(void)
         .retries = 1,
         .http2 = {.protocol = PP_CLUSTER_AUTO, .max_streams = 100, .window_bytes = 262144},
         .limits = {.head_bytes = 61440, .line_bytes = 61440, .target_bytes = 61440, .fields = 200},
-        .balance = {.panic_percent = 50}};
+        .balance = {.panic_percent = 50, .key = {.kind = PP_VARIABLE_CLIENT_ADDRESS}}};
     return conf;
 }
 

@@ -3,6 +3,7 @@
 #ifndef PP_PROXY_CLUSTER_H
 #define PP_PROXY_CLUSTER_H
 
+#include "base/variable.h"
 #include "io/sock.h"
 #include "proxy/core.h"
 #include "route/balance.h"
@@ -22,16 +23,6 @@ struct pp_cluster_http2 {
     uint32_t window_bytes; /* of a response body that the client has not taken */
 };
 
-/* What the key of a hashing policy is made from. */
-enum pp_affinity_kind {
-    PP_AFFINITY_CLIENT = 0, /* the client's address, without its port */
-    PP_AFFINITY_HEADER = 1, /* the rest have names, or need none */
-    PP_AFFINITY_COOKIE = 2,
-    PP_AFFINITY_QUERY = 3,
-    PP_AFFINITY_PATH = 4,
-    PP_AFFINITY_HOST = 5
-};
-
 /* Steps in which the weight of an endpoint that begins slowly grows. */
 #define PP_CLUSTER_RAMP 32
 #define PP_CLUSTER_FULL 1000 /* a whole weight, in a ramp */
@@ -40,12 +31,11 @@ enum pp_affinity_kind {
 /* How an endpoint is chosen. The spans are borrowed from the snapshot. */
 struct pp_cluster_balance {
     struct pp_balance_conf policy;
-    uint8_t key;                      /* enum pp_affinity_kind */
-    struct pp_span key_name;          /* of the field, cookie or parameter */
-    struct pp_span sticky;            /* name of the cookie that names the endpoint; empty: none */
-    struct pp_span sticky_attributes; /* what follows its value: "; Path=/" */
-    uint32_t panic_percent; /* fewer usable endpoints than that, and all are used; 0: never */
-    uint32_t slow_start_ms; /* how long an endpoint that has become usable gets less; 0: none */
+    struct pp_variable key;    /* what is hashed; by default the client's address */
+    struct pp_variable sticky; /* the cookie that names the endpoint; without a name: none */
+    struct pp_span attributes; /* what follows that cookie's value: "; Path=/" */
+    uint32_t panic_percent;    /* fewer usable endpoints than that, and all are used; 0: never */
+    uint32_t slow_start_ms;    /* how long an endpoint that has become usable gets less; 0: none */
     uint16_t ramp[PP_CLUSTER_RAMP]; /* how much, in PP_CLUSTER_FULL parts of its weight */
 };
 
@@ -171,6 +161,10 @@ static inline uint64_t pp_cluster_key(const struct pp_endpoint *ep)
 {
     return ep->cluster->view[ep->index].key;
 }
+static inline bool pp_cluster_is_timed(const struct pp_cluster *cl)
+{
+    return (cl->balance->ops->uses & PP_BALANCE_USES_LATENCY) != 0;
+}
 static inline bool pp_cluster_hashes(const struct pp_cluster *cl)
 {
     return (cl->balance->ops->uses & PP_BALANCE_USES_HASH) != 0;
@@ -183,7 +177,8 @@ void pp_cluster_mark(struct pp_endpoint *ep, unsigned bits, bool on);
  * or a record of its own, it is as pp_cluster_mark. */
 void pp_cluster_tell(struct pp_endpoint *ep, unsigned bits, bool on);
 
-/* <ep> took <us> until its answer began, or (<failed>) failed after that time. */
+/* <ep> took <us> until its answer began, or (<failed>) failed after that time. Does nothing unless
+ * pp_cluster_is_timed(). */
 void pp_cluster_observe(struct pp_endpoint *ep, uint64_t us, bool failed);
 
 #define PP_CLUSTER_ADDRESSES 1024

@@ -102,13 +102,23 @@ static void settle_all(struct pp_cluster *cl, bool first)
     reckon(cl);
 }
 
+static PP_COLD void settle_again(struct pp_cluster *cl)
+{
+    settle_all(cl, false);
+}
+
+static PP_COLD void reckon_again(struct pp_cluster *cl)
+{
+    reckon(cl);
+}
+
 /* What may be chosen is as everybody has said up to now. */
 static inline void catch_up(struct pp_cluster *cl)
 {
     if (PP_UNLIKELY(__atomic_load_n(cl->told, __ATOMIC_ACQUIRE) != cl->told_seen))
-        settle_all(cl, false);
+        settle_again(cl);
     else if (PP_UNLIKELY(cl->core->loop.now_ms >= cl->due_ms))
-        reckon(cl);
+        reckon_again(cl);
 }
 
 void pp_cluster_mark(struct pp_endpoint *ep, unsigned bits, bool on)
@@ -209,7 +219,7 @@ static void look_at(struct pp_cluster *cl, uint32_t i)
                                                           PP_METRIC_WORD(ENDPOINT, ACTIVE));
     }
     v->active = ep->active + ep->others;
-    if ((cl->balance->ops->uses & PP_BALANCE_USES_LATENCY) != 0)
+    if (pp_cluster_is_timed(cl))
         v->ewma_us = pp_balance_ewma_decay(ep->ewma, lp->now_us - ep->ewma_at_us, HALF_US) >> 8;
 }
 
@@ -235,7 +245,7 @@ static uint64_t total(struct pp_cluster *cl)
 void pp_cluster_observe(struct pp_endpoint *ep, uint64_t us, bool failed)
 {
     struct pp_cluster *cl = ep->cluster;
-    if ((cl->balance->ops->uses & PP_BALANCE_USES_LATENCY) == 0)
+    if (!pp_cluster_is_timed(cl))
         return;
     uint64_t now_us = cl->core->loop.now_us;
     if (failed)
@@ -264,6 +274,11 @@ static uint32_t any_other(const struct pp_cluster *cl, uint64_t tried)
     return best;
 }
 
+static PP_COLD void count_panic(struct pp_cluster *cl)
+{
+    PP_COUNT(&cl->core->metrics, cl->record, UPSTREAM, PANIC, 1);
+}
+
 static uint32_t choose(struct pp_cluster *cl, uint64_t tried, uint64_t hash)
 {
     struct pick p = {{.view = cl->view, .hash = hash, .tried = tried}, cl};
@@ -274,24 +289,31 @@ static uint32_t choose(struct pp_cluster *cl, uint64_t tried, uint64_t hash)
     return cl->balance->ops->pick(cl->balance, &p.base);
 }
 
-struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint64_t hash)
+static struct pp_endpoint *pick_among(struct pp_cluster *cl, uint64_t tried, uint64_t hash)
 {
-    catch_up(cl);
-    uint32_t i;
-    if (cl->n == 1) { /* nothing to choose, and a retry may only go to the same one */
-        i = cl->view[0].usable ? 0 : PP_ID_NONE;
-    } else {
-        i = choose(cl, tried, hash);
-        if (i == PP_ID_NONE && tried != 0)
-            i = any_other(cl, tried);
-        if (i == PP_ID_NONE && tried != 0)
-            i = choose(cl, 0, hash);
-    }
+    uint32_t i = choose(cl, tried, hash);
+    if (i == PP_ID_NONE && tried != 0)
+        i = any_other(cl, tried);
+    if (i == PP_ID_NONE && tried != 0)
+        i = choose(cl, 0, hash);
     if (i == PP_ID_NONE)
         return NULL;
     if (PP_UNLIKELY(cl->panic))
-        PP_COUNT(&cl->core->metrics, cl->record, UPSTREAM, PANIC, 1);
+        count_panic(cl);
     return &cl->endpoint[i];
+}
+
+struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint64_t hash)
+{
+    catch_up(cl);
+    if (cl->n != 1)
+        return pick_among(cl, tried, hash);
+    /* Nothing to choose, and a retry may only go to the same one. */
+    if (!cl->view[0].usable)
+        return NULL;
+    if (PP_UNLIKELY(cl->panic))
+        count_panic(cl);
+    return &cl->endpoint[0];
 }
 
 struct pp_endpoint *pp_cluster_find(struct pp_cluster *cl, uint64_t tried, uint64_t key)

@@ -132,9 +132,8 @@ static uint32_t before_first(const struct balance_rr *rr, const struct queue *q,
     return PP_ID_NONE;
 }
 
-static uint32_t pick(struct pp_balance *b, struct pp_balance_pick *p)
+static uint32_t pick_among(struct balance_rr *rr, const struct pp_balance_pick *p)
 {
-    struct balance_rr *rr = (struct balance_rr *)b;
     struct queue *from = NULL;
     uint32_t best = PP_ID_NONE, before = PP_ID_NONE;
     int64_t most = 0;
@@ -163,6 +162,16 @@ static uint32_t pick(struct pp_balance *b, struct pp_balance_pick *p)
     }
     from->last = best;
     return best;
+}
+
+static uint32_t pick(struct pp_balance *b, struct pp_balance_pick *p)
+{
+    struct balance_rr *rr = (struct balance_rr *)b;
+    if (rr->n_queue == 1 && p->tried == 0) { /* nobody to settle accounts with */
+        struct queue *only = rr->queue;
+        return only->last = rr->next[only->last];
+    }
+    return pick_among(rr, p);
 }
 
 const struct pp_balance_ops pp_balance_rr_ops = {"round_robin", 0, create, release, update, pick};

@@ -120,6 +120,11 @@ class Counters:
                 raise
             raise CountersError(f"the counters handed over cannot be used: {error}") from error
 
+    @property
+    def segment(self) -> StatSegment:
+        """For those who read, or tell all workers something."""
+        return self._segment
+
     def open_connections(self, column: int) -> int:
         """Client connections that the writer of a column has open, tunnels included."""
         word = next(
