@@ -30,6 +30,7 @@ CounterName = Literal[
     "metric_records_refused_total",
     "certificate_reloads_total",
     "certificate_reload_failures_total",
+    "endpoint_changes_total",
 ]
 GaugeName = Literal["config_last_reload_successful", "config_generation", "generation"]
 
