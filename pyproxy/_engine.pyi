@@ -169,6 +169,24 @@ class SnapshotBuilder:
         """
     def set_upstream_tls(self, upstream: int, settings: ClientSettings) -> None:
         """Speak TLS to an upstream's endpoints. `load_tls` comes before."""
+    def set_balance(
+        self,
+        upstream: int,
+        *,
+        key: str = "",
+        points: int = 0,
+        bound_percent: int = 0,
+        panic_percent: int = 50,
+        slow_start_ms: int = 0,
+        ramp: Sequence[int] = (),
+        sticky: str = "",
+        attributes: str = "",
+    ) -> None:
+        """How an endpoint is chosen, besides the policy (struct pp_builder_balance).
+
+        `ramp` has the weight of each step of a slow start, in thousandths. ValueError for a `key`
+        that is no request variable.
+        """
     def add_endpoint(
         self,
         upstream: int,
@@ -177,6 +195,8 @@ class SnapshotBuilder:
         weight: int = 1,
         name: str = "",
         server_name: str = "",
+        tier: int = 0,
+        drain: bool = False,
     ) -> int:
         """`address` is numeric: "127.0.0.1:80", "[::1]:80" or "unix:/path".
 

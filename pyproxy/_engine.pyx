@@ -962,6 +962,7 @@ cdef class SnapshotBuilder:
         conf.limits.line_bytes = max_head_bytes
         conf.limits.target_bytes = max_head_bytes
         conf.limits.fields = max_fields
+        conf.balance = pp_cluster_default_conf().balance
         conf.http2.protocol = <uint8_t>UPSTREAM_PROTOCOLS.index(protocol)
         conf.http2.max_streams = http2_max_streams
         conf.http2.window_bytes = http2_window_bytes
@@ -987,8 +988,27 @@ cdef class SnapshotBuilder:
         pp_tls_client_unref(client)
         self._check(rc)
 
+    def set_balance(self, uint32_t upstream, *, str key not None="", uint32_t points=0,
+                    uint32_t bound_percent=0, uint32_t panic_percent=50,
+                    uint32_t slow_start_ms=0, ramp not None=(), str sticky not None="",
+                    str attributes not None=""):
+        cdef pp_builder_balance b
+        self._check_upstream(upstream)
+        memset(&b, 0, sizeof(b))
+        b.policy.points = points
+        b.policy.bound_percent = bound_percent
+        b.panic_percent = panic_percent
+        b.slow_start_ms = slow_start_ms
+        if slow_start_ms and len(ramp) != PP_CLUSTER_RAMP:
+            raise ValueError(f"a ramp has {PP_CLUSTER_RAMP} steps")
+        for i, part in enumerate(ramp[:PP_CLUSTER_RAMP]):
+            b.ramp[i] = part
+        keep = [borrow(key, &b.key), borrow(sticky, &b.sticky), borrow(attributes, &b.attributes)]
+        self._check(pp_builder_set_balance(self._draft(), upstream, &b))
+
     def add_endpoint(self, uint32_t upstream, str address not None, *, uint32_t weight=1,
-                     str name not None="", str server_name not None=""):
+                     str name not None="", str server_name not None="", uint8_t tier=0,
+                     bint drain=False):
         cdef pp_span a, n, h
         cdef uint32_t id
         self._check_upstream(upstream)
@@ -997,6 +1017,7 @@ cdef class SnapshotBuilder:
         if server_name:
             keep = borrow(server_name, &h)
             self._check(pp_builder_set_host(self._draft(), upstream, h))
+        pp_builder_set_role(self._draft(), upstream, tier, drain)
         return id
 
     cdef int _check_upstream(self, uint32_t upstream) except -1:

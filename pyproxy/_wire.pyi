@@ -240,6 +240,11 @@ class StatSegment:
         """Word `index` of one column; IndexError past the ends."""
     def add(self, index: int, n: int) -> None:
         """Add to word `index` of the common column; IndexError past the end."""
+    def change(self, index: int, mask: int, bits: int) -> None:
+        """Replace the bits of `mask` in word `index` of the common column; others stay.
+
+        IndexError past the end.
+        """
     def set(self, index: int, value: int) -> None:
         """Set word `index` of the common column; IndexError past the end."""
     def take(self, owner: int) -> int:

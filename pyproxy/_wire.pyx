@@ -68,6 +68,7 @@ from pyproxy._capi.base cimport (
     pp_span,
     pp_statseg,
     pp_statseg_add,
+    pp_statseg_change,
     pp_statseg_define,
     pp_statseg_format,
     pp_statseg_get,
@@ -1118,6 +1119,15 @@ cdef class StatSegment:
         if index >= self._seg.words:
             raise IndexError(index)
         pp_statseg_set(&self._seg, index, value)
+
+    def change(self, uint32_t index, uint64_t mask, uint64_t bits):
+        """Replace the bits of `mask` in word `index` of the common column.
+
+        IndexError past the end.
+        """
+        if index >= self._seg.words:
+            raise IndexError(index)
+        pp_statseg_change(&self._seg, index, mask, bits)
 
     def take(self, uint32_t owner):
         """Take a free column for `owner`, not 0. Raises WireError (limit) when there is none."""

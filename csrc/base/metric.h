@@ -139,12 +139,19 @@
     X(UPSTREAM, ACTIVE, "upstream_connections_active", GAUGE, "",                                  \
       "Connections open to endpoints.")                                                            \
     X(UPSTREAM, IDLE, "upstream_connections_idle", GAUGE, "", "Connections waiting in the pool.")  \
+    X(UPSTREAM, PANIC, "upstream_panic_total", COUNTER, "",                                        \
+      "Endpoints chosen while too few were usable, so that all were used.")                        \
     X(ENDPOINT, REQUESTS, "endpoint_requests_total", COUNTER, "",                                  \
       "Exchanges sent to the endpoint.")                                                           \
     X(ENDPOINT, FAILURES, "endpoint_failures_total", COUNTER, "",                                  \
       "Exchanges that failed at the endpoint.")                                                    \
     X(ENDPOINT, ACTIVE, "endpoint_requests_active", GAUGE, "",                                     \
       "Exchanges in progress at the endpoint.")                                                    \
+    X(ENDPOINT, STATE, "endpoint_state", GAUGE, "",                                                \
+      "What all workers were told of the endpoint: the sum of 1 (drains), 2 (taken down), 4 "      \
+      "(failed its health checks), 8 (ejected), 16 (ready, whatever the configuration says).")     \
+    X(ENDPOINT, WEIGHT, "endpoint_weight", GAUGE, "",                                              \
+      "Weight that the endpoint was given at run time; 0: the configuration's.")                   \
     X(SUPERVISOR, RELOADS, "config_reloads_total", COUNTER, "", "Configurations put in force.")    \
     X(SUPERVISOR, RELOAD_FAILURES, "config_reload_failures_total", COUNTER, "",                    \
       "Configurations that were refused; the old one stayed in force.")                            \
@@ -171,7 +178,9 @@
     X(ARM, STATUS_2XX, "split_requests_total", COUNTER, "code=\"2xx\"", "")                        \
     X(ARM, STATUS_3XX, "split_requests_total", COUNTER, "code=\"3xx\"", "")                        \
     X(ARM, STATUS_4XX, "split_requests_total", COUNTER, "code=\"4xx\"", "")                        \
-    X(ARM, STATUS_5XX, "split_requests_total", COUNTER, "code=\"5xx\"", "")
+    X(ARM, STATUS_5XX, "split_requests_total", COUNTER, "code=\"5xx\"", "")                        \
+    X(SUPERVISOR, ENDPOINT_CHANGES, "endpoint_changes_total", COUNTER, "",                         \
+      "Times that the state or weight of an endpoint was changed at run time.")
 
 enum pp_metric_kind {
 #define PP_METRIC_KIND_ENUM(kind, label) PP_METRIC_##kind,

@@ -322,7 +322,24 @@ void pp_statseg_add(const struct pp_statseg *s, uint32_t index, uint64_t n)
     if (index >= s->words)
         return;
     pp_statseg_reach(s, PP_STATSEG_COMMON, index + 1);
-    __atomic_fetch_add(&pp_statseg_words(s, PP_STATSEG_COMMON)[index], n, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&pp_statseg_words(s, PP_STATSEG_COMMON)[index], n, __ATOMIC_RELEASE);
+}
+
+void pp_statseg_change(const struct pp_statseg *s, uint32_t index, uint64_t mask, uint64_t bits)
+{
+    if (index >= s->words)
+        return;
+    pp_statseg_reach(s, PP_STATSEG_COMMON, index + 1);
+    uint64_t *word = &pp_statseg_words(s, PP_STATSEG_COMMON)[index];
+    uint64_t old = READ(*word);
+    while (!__atomic_compare_exchange_n(word, &old, (old & ~mask) | (bits & mask), true,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
+const uint64_t *pp_statseg_common(const struct pp_statseg *s, uint32_t index)
+{
+    return index < s->words ? &pp_statseg_words(s, PP_STATSEG_COMMON)[index] : NULL;
 }
 
 void pp_statseg_set(const struct pp_statseg *s, uint32_t index, uint64_t value)

@@ -88,10 +88,17 @@ uint32_t pp_statseg_reached(const struct pp_statseg *s, uint32_t column);
  */
 void pp_statseg_add(const struct pp_statseg *s, uint32_t index, uint64_t n);
 void pp_statseg_set(const struct pp_statseg *s, uint32_t index, uint64_t value);
+/* Replace the bits of <mask> in word <index> of the common column by <bits>; writers of other bits
+ * are not disturbed. Whoever reads a word that was added to afterwards, sees
+ * the new bits. A no-op past the end. */
+void pp_statseg_change(const struct pp_statseg *s, uint32_t index, uint64_t mask, uint64_t bits);
 
 /* Word <index> of one column, and the sum of it over all columns; 0 for what is past the ends or
  * was never reached. */
 uint64_t pp_statseg_get(const struct pp_statseg *s, uint32_t column, uint32_t index);
 uint64_t pp_statseg_sum(const struct pp_statseg *s, uint32_t index);
+/* Where word <index> of the common column stands, for whoever looks at it often (with
+ * __ATOMIC_ACQUIRE); NULL past the end. */
+const uint64_t *pp_statseg_common(const struct pp_statseg *s, uint32_t index);
 
 #endif

@@ -4,6 +4,10 @@
 #include "base/mem.h"
 #include "io/tls_client.h"
 
+/* The same everywhere: what is hashed must lead to the same endpoint in all workers, after a
+ * restart and on all machines. */
+static const struct pp_hash_seed key_seed = {0x7079726f78790001u, 0x656e64706f696e74u};
+
 struct pp_cluster_conf pp_cluster_default_conf(void)
 {
     struct pp_cluster_conf conf = {
@@ -16,7 +20,8 @@ struct pp_cluster_conf pp_cluster_default_conf(void)
         .max_idle = 128,
         .retries = 1,
         .http2 = {.protocol = PP_CLUSTER_AUTO, .max_streams = 100, .window_bytes = 262144},
-        .limits = {.head_bytes = 61440, .line_bytes = 61440, .target_bytes = 61440, .fields = 200}};
+        .limits = {.head_bytes = 61440, .line_bytes = 61440, .target_bytes = 61440, .fields = 200},
+        .balance = {.panic_percent = 50, .key = {.kind = PP_VARIABLE_CLIENT_ADDRESS}}};
     return conf;
 }
 
@@ -40,7 +45,7 @@ struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_c
     char *text = pp_mem_dup(name.p, name.n);
     cl->name = pp_span(text, name.n);
     cl->view = pp_mem_zalloc((n + 1) * sizeof(cl->view[0]));
-    cl->balance = balance->create(n);
+    cl->balance = balance->create(&conf->balance.policy, n);
     if (text == NULL || cl->view == NULL || cl->balance == NULL) {
         pp_cluster_unref(cl);
         return NULL;
@@ -86,16 +91,14 @@ int pp_cluster_set_endpoint(struct pp_cluster *cl, uint32_t i, struct pp_span ad
         return PP_ENOMEM;
     ep->name = pp_span(text, name.n);
     ep->weight = weight == 0 ? 1 : weight;
+    cl->view[i].key = pp_hash(&key_seed, address);
     return cl->conf.tls != NULL ? pp_cluster_set_host(cl, i, host_of(address)) : PP_OK;
 }
 
-void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core)
+void pp_cluster_set_role(struct pp_cluster *cl, uint32_t i, uint8_t tier, bool drain)
 {
-    cl->core = core;
-    cl->record = pp_metrics_record(&core->metrics, PP_METRIC_UPSTREAM, cl->name);
-    for (uint32_t i = 0; i < cl->n; i++)
-        cl->endpoint[i].record =
-            pp_metrics_record(&core->metrics, PP_METRIC_ENDPOINT, cl->endpoint[i].name);
+    cl->endpoint[i].tier = PP_MIN(tier, PP_CLUSTER_TIERS - 1);
+    cl->endpoint[i].out_conf = drain ? PP_CLUSTER_DRAIN : 0;
 }
 
 void pp_cluster_unref(struct pp_cluster *cl)
@@ -145,29 +148,6 @@ void pp_cluster_use(struct pp_endpoint **at, struct pp_endpoint *ep)
         pp_cluster_unref(old->cluster);
 }
 
-static bool was_tried(uint64_t tried, uint32_t i)
-{
-    return i < 64 && (tried >> i & 1) != 0;
-}
-
-struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint64_t hash)
-{
-    if (cl->n == 1) /* nothing to choose, and a retry may only go to the same one */
-        return &cl->endpoint[0];
-    bool fresh = false;
-    for (uint32_t i = 0; i < cl->n; i++) {
-        const struct pp_endpoint *ep = &cl->endpoint[i];
-        cl->view[i].weight = ep->weight;
-        cl->view[i].active = ep->active;
-        cl->view[i].usable = !was_tried(tried, i);
-        fresh |= cl->view[i].usable;
-    }
-    for (uint32_t i = 0; i < cl->n && !fresh; i++)
-        cl->view[i].usable = true;
-    uint32_t i = cl->balance->ops->pick(cl->balance, cl->view, cl->n, hash, &cl->core->rng);
-    return i == PP_ID_NONE ? NULL : &cl->endpoint[i];
-}
-
 /* Room for one more address: drop one that no exchange uses. Its connections hold references of
  * their own and end by their idle timeout. */
 static bool drop_one_address(struct pp_core *core)
@@ -214,7 +194,9 @@ struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span ad
     }
     struct pp_cluster_conf own = conf != NULL ? *conf : pp_cluster_default_conf();
     *rc = PP_ENOMEM;
-    own.proxy_protocol = 0; /* said of an upstream's endpoints; the address may be anybody's */
+    /* Said of an upstream's endpoints; the address may be anybody's. */
+    own.proxy_protocol = 0;
+    own.balance = pp_cluster_default_conf().balance;
     cl = pp_cluster_new(address, &own, &pp_balance_rr_ops, 1);
     if (cl == NULL)
         return NULL;

@@ -3,6 +3,7 @@
 #ifndef PP_PROXY_CLUSTER_H
 #define PP_PROXY_CLUSTER_H
 
+#include "base/variable.h"
 #include "io/sock.h"
 #include "proxy/core.h"
 #include "route/balance.h"
@@ -22,6 +23,22 @@ struct pp_cluster_http2 {
     uint32_t window_bytes; /* of a response body that the client has not taken */
 };
 
+/* Steps in which the weight of an endpoint that begins slowly grows. */
+#define PP_CLUSTER_RAMP 32
+#define PP_CLUSTER_FULL 1000 /* a whole weight, in a ramp */
+#define PP_CLUSTER_TIERS 16
+
+/* How an endpoint is chosen. The spans are borrowed from the snapshot. */
+struct pp_cluster_balance {
+    struct pp_balance_conf policy;
+    struct pp_variable key;    /* what is hashed; by default the client's address */
+    struct pp_variable sticky; /* the cookie that names the endpoint; without a name: none */
+    struct pp_span attributes; /* what follows that cookie's value: "; Path=/" */
+    uint32_t panic_percent;    /* fewer usable endpoints than that, and all are used; 0: never */
+    uint32_t slow_start_ms;    /* how long an endpoint that has become usable gets less; 0: none */
+    uint16_t ramp[PP_CLUSTER_RAMP]; /* how much, in PP_CLUSTER_FULL parts of its weight */
+};
+
 struct pp_cluster_conf {
     uint64_t connect_timeout_ms, send_timeout_ms, first_byte_timeout_ms, read_timeout_ms,
         total_timeout_ms;
@@ -34,6 +51,26 @@ struct pp_cluster_conf {
     struct pp_http1_limits limits; /* of response heads */
     struct pp_tls_client *tls;     /* how its endpoints are spoken to; NULL: plain */
     struct pp_cluster_http2 http2;
+    struct pp_cluster_balance balance;
+};
+
+/* Why an endpoint gets nothing new: bits, because one reason does not end another. Each has one
+ * author, who sets and clears it; an endpoint without any is usable.
+ *
+ *   DRAIN      operator      finish what is there; only clients that stick to it may come back
+ *   DOWN       operator      nobody
+ *   UNHEALTHY  health checks nobody, unless in panic
+ *   EJECTED    its answers   nobody, unless in panic
+ *
+ * They come from three places: the configuration (DRAIN alone), the word that all workers share
+ * (ENDPOINT STATE of base/metric.h), and this worker. READY is no reason: it stands in the shared
+ * word alone, and overrules the configuration. */
+enum pp_cluster_out {
+    PP_CLUSTER_DRAIN = 1,
+    PP_CLUSTER_DOWN = 2,
+    PP_CLUSTER_UNHEALTHY = 4,
+    PP_CLUSTER_EJECTED = 8,
+    PP_CLUSTER_READY = 16
 };
 
 struct ssl_session_st;
@@ -45,7 +82,15 @@ struct pp_endpoint {
     struct pp_span host;           /* what its certificate must be for: host name or IP address */
     struct ssl_session_st *ticket; /* to resume the last TLS session with; NULL: none */
     uint32_t weight, index;
-    uint32_t active; /* exchanges in progress */
+    uint32_t active;            /* exchanges in progress */
+    uint32_t told_weight;       /* given at run time, instead of <weight>; 0: none */
+    uint8_t tier;               /* the lower, the earlier it is used */
+    uint8_t out;                /* enum pp_cluster_out, from all places: 0 is usable */
+    uint8_t out_conf, out_here; /* of it: what the configuration and this worker say */
+    uint64_t warm_ms;           /* since when it begins slowly; 0: it does not */
+    uint64_t others_ms;         /* when <others> was looked at */
+    uint32_t others;            /* exchanges in progress in other workers */
+    uint64_t ewma, ewma_at_us;  /* latency (pp_balance_ewma_note), and when it was noted last */
     uint32_t n_idle;
     uint8_t speaks;       /* enum pp_cluster_protocol that it chose last (ALPN); AUTO: not known */
     bool extended;        /* its last SETTINGS allowed extended CONNECT */
@@ -60,10 +105,17 @@ struct pp_cluster {
     struct pp_span name;
     struct pp_cluster_conf conf;
     struct pp_balance *balance;
-    struct pp_balance_view *view; /* scratch of pick */
-    struct pp_http2_kind *http2;  /* of its HTTP/2 connections, made with the first one */
+    struct pp_balance_view *view; /* what the policy sees; up to date but for live numbers */
+    const uint64_t *told;         /* counts what all workers are told (proxy/metrics.h) */
+    uint64_t told_seen;
+    uint64_t due_ms;             /* when a weight changes by itself */
+    uint64_t total;              /* exchanges in progress, for bounded load */
+    uint64_t total_ms;           /* when they were counted */
+    bool panic;                  /* too few are usable: all are used */
+    struct pp_http2_kind *http2; /* of its HTTP/2 connections, made with the first one */
     uint32_t record;
-    uint32_t refs; /* the snapshot, and every connection of the cluster */
+    uint32_t refs;  /* the snapshot, and every connection of the cluster */
+    uint32_t index; /* in its snapshot */
     uint32_t n;
     struct pp_endpoint endpoint[];
 };
@@ -80,7 +132,13 @@ int pp_cluster_set_endpoint(struct pp_cluster *cl, uint32_t i, struct pp_span ad
  * address. PP_OK or PP_ENOMEM. */
 int pp_cluster_set_host(struct pp_cluster *cl, uint32_t i, struct pp_span host) PP_MUST_USE;
 
-/* Make it a part of this worker: finds its counters. Before the first pick. */
+/* Endpoint <i> is used when those of the tiers before <tier> (< PP_CLUSTER_TIERS) do not suffice;
+ * <drain>: not before somebody says so at run time. Before attach. */
+void pp_cluster_set_role(struct pp_cluster *cl, uint32_t i, uint8_t tier, bool drain);
+
+/* Make it a part of this worker: finds its counters, and takes over what was known of the same
+ * endpoints from the cluster of the same name in core->snapshot, which is about to be replaced.
+ * Before the first pick. */
 void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core);
 
 static inline void pp_cluster_ref(struct pp_cluster *cl)
@@ -98,9 +156,39 @@ void pp_cluster_use(struct pp_endpoint **at, struct pp_endpoint *ep);
  * for a last line in the log, and is the caller's to give back. */
 void pp_cluster_unuse(struct pp_endpoint *ep);
 
-/* Choose an endpoint; those whose bit is in <tried> are left out as long as another is there. NULL:
- * none. */
+/* Choose an endpoint; those whose bit is in <tried> are left out as long as another is there.
+ * <hash> matters where pp_cluster_hashes(). NULL: none is usable.
+ *
+ * Tiers are used in order, down to the first one of which at least conf.balance.panic_percent are
+ * usable. When there is no such tier, all endpoints of all tiers are used but those that an
+ * operator has taken out (panic): that is better than to break the few that are left. */
 struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint64_t hash);
+/* The endpoint that a client sticks to: it has that <key> (pp_balance_view), was not tried, and is
+ * usable or drains. Else NULL. */
+struct pp_endpoint *pp_cluster_find(struct pp_cluster *cl, uint64_t tried, uint64_t key);
+static inline uint64_t pp_cluster_key(const struct pp_endpoint *ep)
+{
+    return ep->cluster->view[ep->index].key;
+}
+static inline bool pp_cluster_is_timed(const struct pp_cluster *cl)
+{
+    return (cl->balance->ops->uses & PP_BALANCE_USES_LATENCY) != 0;
+}
+static inline bool pp_cluster_hashes(const struct pp_cluster *cl)
+{
+    return (cl->balance->ops->uses & PP_BALANCE_USES_HASH) != 0;
+}
+
+/* This worker (it alone) says that <bits> of enum pp_cluster_out do, or do not, keep <ep> from
+ * being used. The next pick obeys. */
+void pp_cluster_mark(struct pp_endpoint *ep, unsigned bits, bool on);
+/* The same for all workers, by the shared word: they see it at their next pick. Without a segment,
+ * or a record of its own, it is as pp_cluster_mark. */
+void pp_cluster_tell(struct pp_endpoint *ep, unsigned bits, bool on);
+
+/* <ep> took <us> until its answer began, or (<failed>) failed after that time. Does nothing unless
+ * pp_cluster_is_timed(). */
+void pp_cluster_observe(struct pp_endpoint *ep, uint64_t us, bool failed);
 
 #define PP_CLUSTER_ADDRESSES 1024
 /* The one-endpoint cluster of an address that a filter has named, spoken to as <conf> says (NULL:

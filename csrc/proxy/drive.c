@@ -73,6 +73,8 @@ static void on_response(struct pp_exchange *x)
     }
     pp_body_forget_sent(x);
     x->t.first_byte = core->loop.now_us;
+    if (pp_cluster_is_timed(x->endpoint->cluster))
+        pp_cluster_observe(x->endpoint, x->t.first_byte - x->t.connect, false);
     x->upstream_head = true;
     x->upstream_status = m->status;
     x->upstream_keep_alive = m->keep_alive && m->body != PP_HTTP_BODY_CLOSE && !x->opens_tunnel;

@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+static const uint64_t nothing_told;
+
 /* No segment: every kind has just its shared record, one after the other in private memory. */
 static int init_private(struct pp_metrics *m)
 {
@@ -12,6 +14,7 @@ static int init_private(struct pp_metrics *m)
     }
     m->own = pp_mem_zalloc(n * sizeof(uint64_t));
     m->words = m->own;
+    m->told = &nothing_told;
     return m->own == NULL ? PP_ENOMEM : PP_OK;
 }
 
@@ -24,6 +27,11 @@ static bool find(const struct pp_metrics *m, uint32_t kind, struct pp_span name,
         return false;
     pp_statseg_reach(&m->seg, m->column, *base + n);
     return true;
+}
+
+static uint32_t told_word(const struct pp_metrics *m)
+{
+    return m->fallback[PP_METRIC_SUPERVISOR] + PP_METRIC_WORD(SUPERVISOR, ENDPOINT_CHANGES);
 }
 
 int pp_metrics_init(struct pp_metrics *m, void *mem, size_t size, uint32_t column)
@@ -42,6 +50,7 @@ int pp_metrics_init(struct pp_metrics *m, void *mem, size_t size, uint32_t colum
         if (!find(m, kind, pp_metric_shared((enum pp_metric_kind)kind), &m->fallback[kind]))
             return PP_EINVAL;
     }
+    m->told = pp_statseg_common(&m->seg, told_word(m));
     pp_metric_clear_gauges(&m->seg, column);
     return PP_OK;
 }
@@ -59,6 +68,28 @@ uint32_t pp_metrics_record(const struct pp_metrics *m, enum pp_metric_kind kind,
     if (m->seg.mem != NULL && find(m, kind, name, &base))
         return base;
     return m->fallback[kind];
+}
+
+uint64_t pp_metrics_told(const struct pp_metrics *m, uint32_t record, uint32_t word)
+{
+    return m->seg.mem == NULL ? 0 : pp_statseg_get(&m->seg, PP_STATSEG_COMMON, record + word);
+}
+
+bool pp_metrics_tell(const struct pp_metrics *m, uint32_t record, uint32_t word, uint64_t mask,
+                     uint64_t bits)
+{
+    if (m->seg.mem == NULL)
+        return false;
+    pp_statseg_change(&m->seg, record + word, mask, bits);
+    pp_statseg_add(&m->seg, told_word(m), 1);
+    return true;
+}
+
+uint64_t pp_metrics_elsewhere(const struct pp_metrics *m, uint32_t record, uint32_t word)
+{
+    if (m->seg.mem == NULL)
+        return 0;
+    return pp_statseg_sum(&m->seg, record + word) - m->words[record + word];
 }
 
 void pp_metrics_observe(struct pp_metrics *m, enum pp_metric_kind kind, uint32_t record,

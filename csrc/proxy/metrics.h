@@ -15,6 +15,9 @@ struct pp_metrics {
     struct pp_statseg seg; /* mem NULL: no segment */
     uint32_t column;
     uint32_t fallback[PP_METRIC_KIND_COUNT]; /* record of things that have none of their own */
+    /* Counts what was told to all workers (pp_metrics_tell), to be looked at with
+     * __ATOMIC_ACQUIRE; without a segment it never does. */
+    const uint64_t *told;
 };
 
 /* Count into <column> of the segment at <mem> (borrowed, outlives this; NULL: private words); the
@@ -30,6 +33,16 @@ uint32_t pp_metrics_record(const struct pp_metrics *m, enum pp_metric_kind kind,
 
 #define PP_COUNT(m, record, kind, word, n)                                                         \
     ((m)->words[(record) + PP_METRIC_WORD(kind, word)] += (uint64_t)(n))
+
+/* Word <word> (PP_METRIC_WORD) of <record> in the column of no worker, by which something is told
+ * to all of them; 0 when there is no segment. */
+uint64_t pp_metrics_told(const struct pp_metrics *m, uint32_t record, uint32_t word);
+/* Replace the bits of <mask> in it by <bits>, and count that in <told>. False when there is no
+ * segment. */
+bool pp_metrics_tell(const struct pp_metrics *m, uint32_t record, uint32_t word, uint64_t mask,
+                     uint64_t bits);
+/* Word <word> of <record> added up over all other workers. */
+uint64_t pp_metrics_elsewhere(const struct pp_metrics *m, uint32_t record, uint32_t word);
 
 /* Put <us> into the histogram of a record of <kind>. */
 void pp_metrics_observe(struct pp_metrics *m, enum pp_metric_kind kind, uint32_t record,

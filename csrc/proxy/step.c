@@ -77,6 +77,7 @@ bool pp_step_retry(struct pp_exchange *x)
     struct pp_flow *request = &x->flow[PP_DIR_REQUEST];
     if (x->endpoint != NULL) {
         PP_COUNT(&x->core->metrics, x->endpoint->record, ENDPOINT, FAILURES, 1);
+        pp_cluster_observe(x->endpoint, x->core->loop.now_us - x->t.connect, true);
         if (x->endpoint->index < 64)
             x->tried |= UINT64_C(1) << x->endpoint->index;
     }

@@ -1,4 +1,5 @@
 /* The steps of the request: from its head to its sending. */
+#include "proxy/affinity.h"
 #include "proxy/condition.h"
 #include "proxy/forward.h"
 #include "proxy/grpc.h"
@@ -219,7 +220,7 @@ bool pp_step_peer(struct pp_exchange *x)
     if (verdict == PP_REPLY)
         return pp_step_to_reply(x);
     int rc = settle_cluster(x);
-    struct pp_endpoint *ep = rc == PP_OK ? pp_cluster_pick(x->cluster, x->tried, 0) : NULL;
+    struct pp_endpoint *ep = rc == PP_OK ? pp_affinity_pick(x) : NULL;
     if (ep == NULL) {
         if (x->cluster != NULL)
             PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, NO_ENDPOINT, 1);

@@ -1,5 +1,6 @@
 /* The steps of the response, an answer of our own too, and the end of the exchange. */
 #include "proxy/accesslog.h"
+#include "proxy/affinity.h"
 #include "proxy/forward.h"
 #include "proxy/hook.h"
 #include "proxy/reply.h"
@@ -113,7 +114,7 @@ bool pp_step_response(struct pp_exchange *x)
     if (verdict == PP_REPLY)
         return pp_step_to_reply(x);
     const struct pp_http_msg *m = &x->response;
-    if (pp_forward_response(x) != PP_OK)
+    if (pp_affinity_answer(x) != PP_OK || pp_forward_response(x) != PP_OK)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     if (x->opens_tunnel)
         return begin_tunnel(x);

@@ -3,6 +3,7 @@
 #include "io/fd.h"
 #include "io/chan_tls.h"
 #include "proxy/accesslog.h"
+#include "proxy/affinity.h"
 #include "proxy/down.h"
 #include "proxy/tunnel.h"
 #include "proxy/up.h"
@@ -159,7 +160,7 @@ static int connect_to(struct pp_tunnel *t, struct pp_endpoint *ep)
 static void connect_next(struct pp_tunnel *t, struct pp_cluster *cl)
 {
     for (;;) { /* as often as retries allow: give_up() counts */
-        struct pp_endpoint *ep = pp_cluster_pick(cl, t->tried, 0);
+        struct pp_endpoint *ep = pp_cluster_pick(cl, t->tried, pp_affinity_client(cl, &t->client));
         if (ep == NULL) {
             PP_COUNT(&t->core->metrics, cl->record, UPSTREAM, NO_ENDPOINT, 1);
             pp_tunnel_end(t, pp_fault_make(PP_FAULT_NO_ENDPOINT, PP_SIDE_UP, false, PP_ENOENT),

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "io/fd.h"
 #include "proxy/accesslog.h"
+#include "proxy/affinity.h"
 
 /* ---- the end ---- */
 
@@ -209,8 +210,10 @@ bool pp_udp_connect(struct pp_udp_flow *s)
 {
     /* The cluster of the first attempt, whatever is installed meanwhile. */
     struct pp_cluster *cl = s->ep != NULL ? s->ep->cluster : s->udp->door->conf->cluster;
+    struct pp_sock_addr client;
+    pp_dgram_peer(&s->node.path, &client);
     for (;;) {
-        struct pp_endpoint *ep = pp_cluster_pick(cl, s->tried, s->node.hash);
+        struct pp_endpoint *ep = pp_cluster_pick(cl, s->tried, pp_affinity_client(cl, &client));
         if (ep == NULL) {
             PP_COUNT(&pp_udp_core(s)->metrics, cl->record, UPSTREAM, NO_ENDPOINT, 1);
             pp_udp_end(s, pp_fault_make(PP_FAULT_NO_ENDPOINT, PP_SIDE_UP, false, PP_ENOENT));

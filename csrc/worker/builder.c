@@ -17,6 +17,8 @@ struct draft_endpoint {
     struct draft_endpoint *next;
     struct pp_span address, name, host;
     uint32_t weight;
+    uint8_t tier;
+    bool drain;
 };
 
 /* An upstream until the number of its endpoints is known: a cluster has it from the start. */
@@ -95,6 +97,11 @@ static int bad(struct pp_builder *b, const char *what, struct pp_span text)
     snprintf(b->why, sizeof(b->why), "%s: %.*s", what, (int)PP_MIN(text.n, 128),
              text.n > 0 ? text.p : "");
     return PP_EINVAL;
+}
+
+int pp_builder_refuse(struct pp_builder *b, const char *what, struct pp_span text)
+{
+    return bad(b, what, text);
 }
 
 static int push(struct row *r, void *p, uint32_t *id)
@@ -344,6 +351,14 @@ int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span 
     return dup(b, host, &last->host);
 }
 
+void pp_builder_set_role(struct pp_builder *b, uint32_t upstream, uint8_t tier, bool drain)
+{
+    struct draft_upstream *u = b->upstreams.at[upstream];
+    struct draft_endpoint *last = PP_CONTAINER_OF(u->end, struct draft_endpoint, next);
+    last->tier = tier;
+    last->drain = drain;
+}
+
 int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t timeout_ms,
                           uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
 {
@@ -516,6 +531,7 @@ static int build_cluster(struct pp_builder *b, struct draft_upstream *u)
         rc = pp_cluster_set_endpoint(cl, i, ep->address, ep->name, ep->weight);
         if (rc == PP_OK && ep->host.n > 0)
             rc = pp_cluster_set_host(cl, i, ep->host);
+        pp_cluster_set_role(cl, i, ep->tier, ep->drain);
         i++;
     }
     return rc;
@@ -533,6 +549,7 @@ static int build_clusters(struct pp_builder *b)
         int rc = build_cluster(b, u);
         if (rc != PP_OK)
             return rc;
+        u->cluster->index = sn->n_cluster;
         sn->cluster[sn->n_cluster++] = u->cluster;
     }
     for (uint32_t i = 0; i < b->routes.n; i++) {

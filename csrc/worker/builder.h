@@ -112,10 +112,25 @@ int pp_builder_finish(struct pp_builder *b, void (*release)(void *arg), void *ar
                       struct pp_snapshot **out);
 /* Speak <tls> to the endpoints of <upstream>; takes a reference (builder_tls.c). */
 int pp_builder_set_upstream_tls(struct pp_builder *b, uint32_t upstream, struct pp_tls_client *tls);
+/* How endpoints of <upstream> are chosen (builder_balance.c); without it as pp_cluster_default_conf
+ * says. The key of hashing policies is a request variable (base/variable.h), empty: the client's
+ * address; <sticky> is the name of a cookie, empty: none; what follows its value ("; Path=/") is
+ * <attributes>. All is copied. */
+struct pp_builder_balance {
+    struct pp_balance_conf policy;
+    struct pp_span key, sticky, attributes;
+    uint32_t panic_percent;
+    uint32_t slow_start_ms;
+    uint16_t ramp[PP_CLUSTER_RAMP];
+};
+int pp_builder_set_balance(struct pp_builder *b, uint32_t upstream,
+                           const struct pp_builder_balance *balance);
+/* The endpoint that was added last to <upstream> is of <tier>, and (<drain>) gets nothing new. */
+void pp_builder_set_role(struct pp_builder *b, uint32_t upstream, uint8_t tier, bool drain);
 /* The host name by which the endpoint that was added last to <upstream> was found. */
 int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span host);
 
-/* For builder_tls.c and builder_route.c: what is being built, and its arena. */
+/* For builder_tls.c, builder_route.c and builder_balance.c: what is being built, and its arena. */
 struct pp_route *pp_builder_route(struct pp_builder *b, uint32_t route);
 /* Leave "<what>: <text>" as the sentence; PP_EINVAL. */
 int pp_builder_refuse(struct pp_builder *b, const char *what, struct pp_span text);
@@ -125,5 +140,7 @@ void pp_builder_settle_split(struct pp_builder *b, uint32_t route,
 struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener);
 struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstream);
 struct pp_arena *pp_builder_arena(struct pp_builder *b);
+/* Say that <what> is wrong with <text>; PP_EINVAL. */
+int pp_builder_refuse(struct pp_builder *b, const char *what, struct pp_span text);
 
 #endif

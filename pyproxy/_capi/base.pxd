@@ -70,6 +70,7 @@ cdef extern from "base/statseg.h" nogil:
     void pp_statseg_release(const pp_statseg *s, uint32_t column)
     void pp_statseg_add(const pp_statseg *s, uint32_t index, uint64_t n)
     void pp_statseg_set(const pp_statseg *s, uint32_t index, uint64_t value)
+    void pp_statseg_change(const pp_statseg *s, uint32_t index, uint64_t mask, uint64_t bits)
     uint64_t pp_statseg_get(const pp_statseg *s, uint32_t column, uint32_t index)
     uint64_t pp_statseg_sum(const pp_statseg *s, uint32_t index)
 

@@ -1,5 +1,5 @@
 # C declarations of csrc/worker: names as in C, only what is used.
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from pyproxy._capi.base cimport pp_bool, pp_span
 from pyproxy._capi.io cimport pp_tls_client, pp_tls_conf
@@ -62,6 +62,10 @@ cdef extern from "proxy/snapshot.h" nogil:
 
 
 cdef extern from "proxy/cluster.h" nogil:
+    enum:
+        PP_CLUSTER_RAMP
+    struct pp_cluster_balance:
+        pass
     struct pp_cluster_http2:
         uint8_t protocol
         uint32_t max_streams
@@ -80,6 +84,8 @@ cdef extern from "proxy/cluster.h" nogil:
         uint8_t proxy_protocol
         pp_http1_limits limits
         pp_cluster_http2 http2
+        pp_cluster_balance balance
+    pp_cluster_conf_s pp_cluster_default_conf()
 
 
 cdef extern from "worker/builder.h" nogil:
@@ -124,6 +130,19 @@ cdef extern from "worker/builder.h" nogil:
                                 const pp_cluster_conf_s *conf, uint32_t *id)
     int pp_builder_add_endpoint(pp_builder *b, uint32_t upstream, pp_span address, pp_span name,
                                 uint32_t weight, uint32_t *id)
+    struct pp_balance_conf:
+        uint32_t points
+        uint32_t bound_percent
+    struct pp_builder_balance:
+        pp_balance_conf policy
+        pp_span key
+        pp_span sticky
+        pp_span attributes
+        uint32_t panic_percent
+        uint32_t slow_start_ms
+        uint16_t ramp[32]
+    int pp_builder_set_balance(pp_builder *b, uint32_t upstream, const pp_builder_balance *balance)
+    void pp_builder_set_role(pp_builder *b, uint32_t upstream, uint8_t tier, pp_bool drain)
     int pp_builder_set_host(pp_builder *b, uint32_t upstream, pp_span host)
     int pp_builder_set_upstream_tls(pp_builder *b, uint32_t upstream, pp_tls_client *tls)
     int pp_builder_add_filter(pp_builder *b, pp_span name, uint32_t timeout_ms,

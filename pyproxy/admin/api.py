@@ -1,4 +1,4 @@
-"""The admin endpoints. All are GET and change nothing.
+"""The admin endpoints. All but one are GET and change nothing.
 
 /                overview for people
 /healthz         200 while the control process runs
@@ -6,7 +6,12 @@
 /metrics         Prometheus text
 /listeners       where the proxy can be reached, real ports included
 /certificates    the certificates in force, their days and what is wrong with them; never a key
+/upstreams       endpoints: state, weight, requests in progress
 /config/summary  listeners, routes and upstreams in force; no filter configuration, no header values
+
+POST /upstreams/NAME/endpoints/ADDRESS with {"state": "ready" | "drain" | "down" | "configured",
+"weight": number, 0 for the configuration's} changes what is given, in all workers at once. It must
+come as application/json and without Origin: no page in a browser can send that unasked.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -23,6 +29,7 @@ from starlette.routing import Route
 
 from pyproxy._version import __version__
 from pyproxy.config import model
+from pyproxy.supervise.endpoints import Endpoints, OrderError, UnknownEndpoint
 from pyproxy.tls.held import certificates_of, rows_of
 
 from . import metrics, page
@@ -35,6 +42,19 @@ _PAGE_HEADERS = {
 }
 
 
+_MAX_BODY = 4096
+
+
+class Change(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to change of an endpoint."""
+
+    state: str | None = None
+    weight: int | None = None
+
+
+_CHANGE = msgspec.json.Decoder(Change)
+
+
 @dataclass(slots=True)
 class Overview:
     """What the endpoints show. `state` is the supervisor's last STATE message."""
@@ -43,6 +63,7 @@ class Overview:
     segment: metrics.Segment
     listeners: list[dict[str, Any]]
     start_time: float
+    endpoints: Endpoints | None = None
     state: dict[str, Any] = field(
         default_factory=lambda: {"phase": "starting", "pid": 0, "workers": []}
     )
@@ -100,6 +121,14 @@ def application(overview: Overview) -> Starlette:
     async def summary(request: Request) -> Response:
         return JSONResponse(config_summary(overview.config), headers=_FRESH)
 
+    async def upstreams(request: Request) -> Response:
+        rows = overview.endpoints.rows(overview.config) if overview.endpoints else {}
+        return JSONResponse({"upstreams": rows}, headers=_FRESH)
+
+    async def endpoint(request: Request) -> Response:
+        status, body = await change_endpoint(overview, request)
+        return JSONResponse(body, status, _FRESH)
+
     async def index(request: Request) -> Response:
         return HTMLResponse(overview.page(), headers=_PAGE_HEADERS)
 
@@ -111,9 +140,40 @@ def application(overview: Overview) -> Starlette:
             Route("/metrics", metrics_text),
             Route("/listeners", listeners),
             Route("/certificates", certificates),
+            Route("/upstreams", upstreams),
+            Route("/upstreams/{name}/endpoints/{address:path}", endpoint, methods=["POST"]),
             Route("/config/summary", summary),
         ]
     )
+
+
+async def change_endpoint(overview: Overview, request: Request) -> tuple[int, dict[str, Any]]:
+    """Status and body of the answer to a POST."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if "origin" in request.headers:
+        return 403, {"error": "a page in a browser may change nothing"}
+    if kind != "application/json":
+        return 415, {"error": "send application/json"}
+    if overview.endpoints is None:
+        return 503, {"error": "there is nothing to change yet"}
+    if int(request.headers.get("content-length") or _MAX_BODY + 1) > _MAX_BODY:
+        return 413, {"error": f"send at most {_MAX_BODY} bytes, and say how many"}
+    try:
+        change = _CHANGE.decode(await request.body())
+        row = overview.endpoints.order(
+            overview.config,
+            request.path_params["name"],
+            request.path_params["address"],
+            state=change.state,
+            weight=change.weight,
+        )
+    except msgspec.MsgspecError as error:
+        return 400, {"error": str(error)}
+    except UnknownEndpoint as error:
+        return 404, {"error": str(error)}
+    except OrderError as error:
+        return 400, {"error": str(error)}
+    return 200, row
 
 
 def config_summary(config: model.Config) -> dict[str, Any]:
@@ -129,7 +189,7 @@ def config_summary(config: model.Config) -> dict[str, Any]:
         },
         "upstreams": {
             name: {
-                "balance": upstream.balance,
+                "balance": upstream.balance.policy,
                 "endpoints": [
                     {"address": e.address, "weight": e.weight} for e in upstream.endpoints
                 ],

@@ -8,7 +8,15 @@ from typing import Any
 
 from pyproxy._version import __version__
 
-_LINKS = ("/metrics", "/ready", "/healthz", "/listeners", "/certificates", "/config/summary")
+_LINKS = (
+    "/metrics",
+    "/ready",
+    "/healthz",
+    "/listeners",
+    "/certificates",
+    "/upstreams",
+    "/config/summary",
+)
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }

@@ -22,6 +22,7 @@ COMMANDS = {
     "reload": "serve the changed configuration; no connection is closed",
     "upgrade": "let another program take over; no request is lost",
     "status": "tell what runs: generations, workers, listeners",
+    "upstream": "see endpoints; drain them or change their weights",
     "check": "check a configuration and tell every fault at once",
     "explain": "tell which route a request takes, and why",
     "init": "write a commented configuration to start from",

@@ -257,7 +257,7 @@ class _Compiler:
         timeouts, pool = upstream.timeouts, upstream.pool
         number = self.upstreams[name] = self.builder.add_upstream(
             name,
-            balance=upstream.balance,
+            balance=upstream.balance.policy,
             connect_timeout_ms=timeouts.connect_ms,
             send_timeout_ms=timeouts.send_ms,
             first_byte_timeout_ms=timeouts.first_byte_ms,
@@ -273,6 +273,13 @@ class _Compiler:
             **upstream.http2.numbers(),
             **upstream.limits.numbers(),
         )
+        sticky = upstream.sticky
+        self.builder.set_balance(
+            number,
+            sticky=sticky.cookie if sticky else "",
+            attributes=sticky.attributes() if sticky else "",
+            **upstream.balance.numbers(),
+        )
         settings = client_settings(upstream)
         if settings is not None:
             self.builder.set_upstream_tls(number, settings)
@@ -280,7 +287,12 @@ class _Compiler:
             label, host = endpoint_name(name, endpoint), addresses.host_of(endpoint.address)
             for address in endpoint.resolved:
                 self.builder.add_endpoint(
-                    number, address, weight=endpoint.weight, name=label, server_name=host
+                    number,
+                    address,
+                    weight=endpoint.weight,
+                    name=label,
+                    server_name=host,
+                    **endpoint.role,
                 )
 
     def add_filter(self, bound: BoundFilter) -> int:

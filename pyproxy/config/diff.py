@@ -78,6 +78,10 @@ def _of_value(path: str, old: Any, new: Any) -> list[str]:
     return lines
 
 
+# What most endpoints have, and nobody wants to read.
+_USUAL = (("priority", 0), ("backup", False), ("drain", False))
+
+
 def _are_certificates(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(item, Certificate) for item in value)
 
@@ -93,6 +97,7 @@ def _text(value: Any) -> str:
             _shown(name): _text(getattr(value, name))
             for name in value.__struct_fields__
             if name not in ("place", "resolved", *_PRIVATE, *_READ)
+            if (name, getattr(value, name)) not in _USUAL
         }
         return "{" + ", ".join(f"{name}: {text}" for name, text in value.items()) + "}"
     if isinstance(value, tuple):

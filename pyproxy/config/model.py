@@ -21,7 +21,6 @@ from pyproxy.config.section import HIDDEN, ONE_OR_NONE, Section
 from pyproxy.config.sections import (
     AccessLog,
     Bind,
-    Endpoint,
     Listener,
     ListenerLimits,
     ListenerTimeouts,
@@ -32,6 +31,7 @@ from pyproxy.config.sections import (
     UpstreamLimits,
     UpstreamTimeouts,
 )
+from pyproxy.config.sections_balance import Endpoint
 from pyproxy.config.sections_http2 import UpstreamHttp2
 from pyproxy.config.sections_match import Arm, Condition, Split, Test
 from pyproxy.config.sections_route import Match, Redirect, Respond, Rewrite

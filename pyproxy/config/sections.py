@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, field
 
 from pyproxy.config.section import (
-    HIDDEN,
     ONE_OR_MORE,
     ONE_OR_NONE,
     Count,
@@ -18,6 +17,7 @@ from pyproxy.config.section import (
     Positive,
     Section,
 )
+from pyproxy.config.sections_balance import Balance, Endpoint, Sticky
 from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
 from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.sections_udp import Udp
@@ -237,26 +237,6 @@ class Listener(Section, frozen=True, kw_only=True):
     access_log: NoLog = None
 
 
-class Endpoint(Section, frozen=True, kw_only=True):
-    """One address of an upstream. One word stands for `{address: word}`."""
-
-    shorthand: ClassVar[str] = "address"
-
-    address: Annotated[
-        str,
-        Meta(
-            description="`host:port`, `[v6]:port`, `unix:/path`, or `demo:` for the built-in "
-            "demonstration origin. "
-            "A host name is resolved once, at start.",
-            examples=["127.0.0.1:9000", "app.internal:80", "unix:/run/app.sock", "demo:"],
-        ),
-    ]
-    weight: Annotated[
-        int, Meta(ge=1, le=65_535, description="Its share of the requests, relative to the others.")
-    ] = 1
-    resolved: Annotated[tuple[str, ...], HIDDEN] = ()
-
-
 class UpstreamTimeouts(Section, frozen=True, kw_only=True):
     """How long an origin may take; 0: as long as it likes."""
 
@@ -333,9 +313,20 @@ class Upstream(Section, frozen=True, kw_only=True):
     http2: Annotated[UpstreamHttp2, Meta(description="How HTTP/2 is spoken.")] = field(
         default_factory=UpstreamHttp2
     )
-    balance: Annotated[Literal["round_robin"], Meta(description="How an endpoint is chosen.")] = (
-        "round_robin"
-    )
+    balance: Annotated[
+        Balance,
+        Meta(
+            description="How an endpoint is chosen.",
+            examples=["least_request", {"policy": "ring_hash", "key": "header.x-user"}],
+        ),
+    ] = field(default_factory=Balance)
+    sticky: Annotated[
+        Sticky | None,
+        Meta(
+            description="Bring clients back to the endpoint that they had. Absent: no.",
+            examples=["srv", {"cookie": "srv", "ttl": "1h", "secure": True}],
+        ),
+    ] = None
     timeouts: Annotated[UpstreamTimeouts, Meta(description="How long an origin may take.")] = field(
         default_factory=UpstreamTimeouts
     )

@@ -15,6 +15,7 @@ from pyproxy._wire import StatSegment
 from pyproxy.config.model import Config
 from pyproxy.supervise import blob, privileges
 from pyproxy.supervise.channel import Channel, ChannelError, Kind
+from pyproxy.supervise.endpoints import Endpoints
 from pyproxy.tls.held import with_part, without_keys
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ def run(plan: ControlPlan, channel: Channel) -> int:
     from pyproxy.admin.api import Overview, application
     from pyproxy.admin.server import AdminServer
 
+    segment = StatSegment.open(plan.stats)
     overview = Overview(
-        without_keys(plan.config), StatSegment.open(plan.stats), plan.listeners, plan.start_time
+        without_keys(plan.config), segment, plan.listeners, plan.start_time, Endpoints(segment)
     )
     server = AdminServer(application(overview), plan.admin_socket)
     if plan.identity is not None:

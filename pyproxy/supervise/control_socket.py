@@ -24,6 +24,7 @@ from pyproxy.tls.held import rows_of
 
 from .bindpoint import bind_file, file_id
 from .channel import Channel, ChannelError, Kind, Message
+from .endpoints import Endpoints, OrderError
 from .reactor import READ, WRITE
 
 if TYPE_CHECKING:
@@ -294,11 +295,35 @@ def _take_over(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
     up.upgrade.answer(caller)
 
 
+def _upstreams(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
+    rows = Endpoints(up.service.counters.segment).rows(up.service.config)
+    caller.done(True, upstreams=rows)
+
+
+def _endpoint(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
+    """Change the state or weight of an endpoint."""
+    weight = body.get("weight")
+    try:
+        row = Endpoints(up.service.counters.segment).order(
+            up.service.config,
+            str(body.get("upstream")),
+            str(body.get("endpoint")),
+            state=body.get("state"),
+            weight=None if weight is None else int(weight),
+        )
+    except (OrderError, ValueError) as error:
+        caller.done(False, error=str(error))
+    else:
+        caller.done(True, endpoint=row)
+
+
 _COMMANDS: dict[str, Callable[[Supervisor, Caller, dict[str, Any]], None]] = {
     "status": _status,
     "reload": _reload,
     "upgrade": _upgrade,
     "takeover": _take_over,
+    "upstreams": _upstreams,
+    "endpoint": _endpoint,
 }
 
 

@@ -30,6 +30,7 @@ CounterName = Literal[
     "metric_records_refused_total",
     "certificate_reloads_total",
     "certificate_reload_failures_total",
+    "endpoint_changes_total",
 ]
 GaugeName = Literal["config_last_reload_successful", "config_generation", "generation"]
 
@@ -119,6 +120,11 @@ class Counters:
             if isinstance(error, CountersError):
                 raise
             raise CountersError(f"the counters handed over cannot be used: {error}") from error
+
+    @property
+    def segment(self) -> StatSegment:
+        """For those who read, or tell all workers something."""
+        return self._segment
 
     def open_connections(self, column: int) -> int:
         """Client connections that the writer of a column has open, tunnels included."""

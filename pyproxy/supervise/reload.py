@@ -25,6 +25,7 @@ from . import blob, systemd
 from .certificates import replace_certificates, warn_of_certificates
 from .channel import Channel, Kind, Message
 from .children import Child, State
+from .endpoints import Endpoints
 from .loader import read_again, read_files_again
 from .reactor import Timer
 from .rebind import Rebind
@@ -265,6 +266,7 @@ class Reload:
             points, say = bind_points(config), self._log.warning
             self._rebind = Rebind(up.service.table, points, slots_of(config), say)
             up.service.counters.add(config)
+            Endpoints(up.service.counters.segment).forget(up.service.config, config)
         except (StartError, OSError) as error:
             self._fail(str(error))
             return

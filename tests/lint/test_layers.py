@@ -29,7 +29,7 @@ PROXY_ORDER = (
     ("exchange",),
     ("extended", "forward", "grpc", "reply", "upgrade", "variable"),
     ("phase", "filter", "filter_*", "hook", "condition", "split"),
-    ("cluster", "pool", "retry"),
+    ("cluster", "cluster_pick", "affinity", "pool", "retry"),
     ("accesslog",),
     ("body",),
     ("up", "up_h1", "up_h2", "up_stream", "up_stream_tunnel", "up_tls"),

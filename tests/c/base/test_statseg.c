@@ -607,4 +607,48 @@ PP_TEST_CASE(competing_writers_lose_no_count)
     free(s.mem);
 }
 
+PP_TEST_CASE(some_bits_of_a_common_word_change)
+{
+    struct pp_statseg s = fresh(2, 4, 64);
+    const uint64_t *word = pp_statseg_common(&s, 3);
+    PP_CHECK_EQ(*word, 0);
+    pp_statseg_change(&s, 3, 0xff, 0x123);
+    PP_CHECK_EQ(*word, 0x23);
+    pp_statseg_change(&s, 3, 0xf00, 0xf00);
+    pp_statseg_change(&s, 3, 0x0f, 0);
+    PP_CHECK_EQ(*word, 0xf20);
+    PP_CHECK_EQ(pp_statseg_sum(&s, 3), 0xf20);
+    PP_CHECK(pp_statseg_common(&s, 4) == NULL);
+    pp_statseg_change(&s, 4, 1, 1);
+    free(s.mem);
+}
+
+static void *change_in_turns(void *arg)
+{
+    const struct pp_statseg *s = arg;
+    pthread_barrier_wait(&all_there);
+    for (int k = 0; k < TURNS; k++) {
+        uint64_t mask = UINT64_C(1) << k % 32;
+        pp_statseg_change(s, 0, mask, k % 64 < 32 ? mask : 0);
+    }
+    return NULL;
+}
+
+/* Each of 32 bits is set and cleared in turn, while others do the same with the rest. */
+PP_TEST_CASE(writers_of_other_bits_are_not_disturbed)
+{
+    struct pp_statseg s = fresh(1, 1, 64);
+    pthread_t thread;
+    PP_REQUIRE(pthread_barrier_init(&all_there, NULL, 2) == 0);
+    PP_REQUIRE(pthread_create(&thread, NULL, change_in_turns, &s) == 0);
+    pthread_barrier_wait(&all_there);
+    for (int k = 0; k < TURNS; k++) {
+        pp_statseg_change(&s, 0, UINT64_MAX << 32, (uint64_t)k << 32);
+        PP_CHECK_EQ(*pp_statseg_common(&s, 0) >> 32, k);
+    }
+    PP_CHECK_EQ(pthread_join(thread, NULL), 0);
+    pthread_barrier_destroy(&all_there);
+    free(s.mem);
+}
+
 PP_TEST_MAIN()

@@ -4,6 +4,7 @@
 
 static struct pp_core core;
 static uint64_t words[256];
+static const uint64_t told;
 
 static void begin(void)
 {
@@ -11,6 +12,7 @@ static void begin(void)
     pp_rng_init(&core.rng, 1);
     pp_map_init(&core.addresses, core.seed);
     core.metrics.words = words;
+    core.metrics.told = &told;
 }
 
 static void end(long live)

@@ -112,6 +112,18 @@ PP_TEST_CASE(records_added_later_are_found)
     pp_metrics_fini(&m);
 }
 
+PP_TEST_CASE(without_a_segment_nobody_is_told_anything)
+{
+    struct pp_metrics m;
+    PP_CHECK_EQ(pp_metrics_init(&m, NULL, 0, 0), PP_OK);
+    uint32_t r = m.fallback[PP_METRIC_ENDPOINT];
+    PP_CHECK(!pp_metrics_tell(&m, r, PP_METRIC_WORD(ENDPOINT, STATE), 1, 1));
+    PP_CHECK_EQ(pp_metrics_told(&m, r, PP_METRIC_WORD(ENDPOINT, STATE)), 0);
+    PP_CHECK_EQ(pp_metrics_elsewhere(&m, r, PP_METRIC_WORD(ENDPOINT, ACTIVE)), 0);
+    PP_CHECK_EQ(*m.told, 0);
+    pp_metrics_fini(&m);
+}
+
 PP_TEST_CASE(observations_fill_the_histogram)
 {
     struct pp_metrics m;

@@ -97,8 +97,8 @@ def recorded():
 
 def test_calls_come_in_the_order_that_the_builder_wants(recorded):
     order = [
-        *("add_access_log", "add_upstream", "add_endpoint", "add_listener", "add_filter"),
-        *("set_global_filters", "add_route", "finish"),
+        *("add_access_log", "add_upstream", "set_balance", "add_endpoint", "add_listener"),
+        *("add_filter", "set_global_filters", "add_route", "finish"),
     ]
     names = [name for name, _, _ in recorded.calls]
     assert names == sorted(names, key=order.index)
@@ -429,3 +429,24 @@ def test_proxies_and_server_names_go_to_their_listener():
     redis, pg = (options for _, options in builder.of("add_upstream"))
     assert (redis["proxy_protocol"], pg["proxy_protocol"]) == (2, 0)
     assert (redis["protocol"], pg["protocol"]) == ("h1", "auto")
+
+
+def test_how_endpoints_are_chosen_goes_to_their_upstream():
+    recorder = Recorder()
+    file = """
+listeners: {web: {bind: "127.0.0.1:0"}}
+upstreams:
+  app:
+    endpoints: ["127.0.0.1:1", {address: "127.0.0.1:2", backup: true, drain: true}]
+    balance: {policy: maglev, key: path}
+    sticky: {cookie: srv, path: ""}
+routes: [{upstream: app}]
+"""
+    compile_snapshot(loads(file), recorder, {})
+    assert recorder.of("add_upstream")[0][1]["balance"] == "maglev"
+    (args, more), *others = recorder.of("set_balance")
+    assert (args, others) == ((0,), [])
+    assert (more["key"], more["sticky"]) == ("path", "srv")
+    assert more["attributes"] == "; HttpOnly; SameSite=Lax"
+    roles = [(m.get("tier", 0), m.get("drain", False)) for _, m in recorder.of("add_endpoint")]
+    assert roles == [(0, False), (1, True)]

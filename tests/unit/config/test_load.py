@@ -161,7 +161,7 @@ routes:
         ("admin: 9901", '"9901" has no host; write 0.0.0.0:9901'),
         ("upstreams: {a: {endpoints: []}}", "this list is too short; it needs at least 1"),
         ("upstreams: {a: {endpoints: x:1, retries: 99}}", "write at most 16"),
-        ("upstreams: {a: {endpoints: x:1, balance: random}}", '"random" is not allowed here'),
+        ("upstreams: {a: {endpoints: x:1, balance: magic}}", '"magic" is not allowed here'),
     ],
 )
 def test_a_fault_says_what_and_how_to_cure_it(line, says):

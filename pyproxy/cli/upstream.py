@@ -1,0 +1,63 @@
+"""`pyproxy upstream`: see endpoints, and change their state or weight while they serve."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from pyproxy.cli import caller
+from pyproxy.errors import StartError
+
+EPILOG = """\
+examples:
+  pyproxy upstream                                    all endpoints
+  pyproxy upstream app                                those of one upstream
+  pyproxy upstream app 10.0.0.7:80 --state drain      it gets nothing new
+  pyproxy upstream app 10.0.0.7:80 --state ready --weight 5
+  pyproxy upstream app 10.0.0.7:80 --state configured --weight 0
+                                                      as the file says again
+
+All workers obey at once. It lasts until it is changed back, or the endpoint leaves the
+configuration.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    caller.add_arguments(parser)
+    parser.add_argument("upstream", nargs="?", default="", help="its name")
+    parser.add_argument("endpoint", nargs="?", default="", help="its address, as the file has it")
+    parser.add_argument(
+        "--state", choices=("ready", "drain", "down", "configured"), help="what it should be"
+    )
+    parser.add_argument("--weight", type=int, help="its weight from now on; 0: the file's")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Ask and print."""
+    change = {k: v for k in ("state", "weight") if (v := getattr(args, k)) is not None}
+    if change and not args.endpoint:
+        raise StartError("say of which endpoint: pyproxy upstream NAME ADDRESS ...")
+    if change:
+        done = caller.ask(
+            args, "endpoint", upstream=args.upstream, endpoint=args.endpoint, **change
+        )
+        print(_line(args.upstream, done["endpoint"]))
+        return 0
+    groups = caller.ask(args, "upstreams")["upstreams"]
+    if args.upstream and args.upstream not in groups:
+        raise StartError(f'there is no upstream "{args.upstream}"')
+    for name, rows in groups.items():
+        for row in rows:
+            if args.upstream in ("", name) and args.endpoint in ("", row["address"]):
+                print(_line(name, row))
+    return 0
+
+
+def _line(upstream: str, row: dict[str, Any]) -> str:
+    reasons = "+".join(row["reasons"]) or row["state"]
+    tier = f"  tier {row['tier']}" if row["tier"] else ""
+    return (
+        f"{upstream}  {row['address']}  {reasons}  weight {row['weight']}{tier}  "
+        f"{row.get('active', 0)} active  {row.get('requests', 0)} requests"
+    )
