@@ -28,7 +28,7 @@ PROXY_ORDER = (
     ("h1",),
     ("exchange",),
     ("forward", "grpc", "reply", "upgrade", "variable"),
-    ("phase", "filter", "filter_*", "hook"),
+    ("phase", "filter", "filters", "filter_*", "hook"),
     ("cluster", "pool", "retry"),
     ("accesslog",),
     ("body",),
