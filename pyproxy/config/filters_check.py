@@ -55,7 +55,7 @@ def decode_filters(config: Config) -> ResolvedFilters:
         # A filter that a package announces is known by its word, not by its class.
         step, path = ("use", f"{key}.python") if ref.kind == "python" else ("", f"{key}.{ref.kind}")
         try:
-            cls = _find_class(options)
+            cls = find_class(options)
         except ValueError as error:
             report.refuse(options, step, error, path=path)
             continue
@@ -69,7 +69,7 @@ def decode_filters(config: Config) -> ResolvedFilters:
     return ResolvedFilters(filters, sorted(report.faults))
 
 
-def _find_class(options: PythonFilter) -> type[Any]:
+def find_class(options: PythonFilter) -> type[Any]:
     """The class that is named; ValueError in the form `what; cure`."""
     from pyproxy.filters.base import Filter
 

@@ -27,7 +27,7 @@ def json_schema() -> dict[str, Any]:
         schema_hook=_no_schema,
         ref_template=_REF,
     )
-    structs = _structs()
+    structs = sections_of()
     # What stands only behind hidden fields is nobody's business.
     written = {struct.__name__ for struct in structs}
     defs = {name: schema for name, schema in defs.items() if name in written}
@@ -77,7 +77,7 @@ def _reached(ref: str, defs: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _structs(*tops: type[Section]) -> dict[type[Section], None]:
+def sections_of(*tops: type[Section]) -> dict[type[Section], None]:
     """Every section class that is part of <tops>, or of a whole file, each once."""
     found: dict[type[Section], None] = {}
     waiting: list[Any] = list(tops) or [Config, *FILTER_KINDS.values()]
@@ -139,7 +139,7 @@ def _finish_field(field: FieldInfo, schema: dict[str, Any]) -> None:
 def _with_shorthand(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """A struct that one word may stand for."""
     word = next(
-        (s.shorthand for s in _structs() if s.__name__ == name and hasattr(s, "shorthand")), ""
+        (s.shorthand for s in sections_of() if s.__name__ == name and hasattr(s, "shorthand")), ""
     )
     if not word:
         return schema
@@ -185,7 +185,7 @@ def reference() -> str:
         *_HEAD,
         *rows,
     ]
-    return tables(*_structs(Config, PythonFilter)) + "\n" + "\n".join(common) + "\n"
+    return tables(*sections_of(Config, PythonFilter)) + "\n" + "\n".join(common) + "\n"
 
 
 _HEAD = ("| field | type | default | meaning |", "| --- | --- | --- | --- |")
