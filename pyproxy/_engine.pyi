@@ -232,9 +232,16 @@ class SnapshotBuilder:
         access_log: int = -1,
         upgrade: str = "websocket",
         grpc_web: bool = False,
+        predicate: bytes = b"",
+        predicates: Sequence[Callable[..., object]] = (),
+        split: Sequence[tuple[str, int, int]] = (),
+        split_by: str = "",
     ) -> int:
-        """Exactly one of `upstream`, `respond`, `redirect`; or none, when a filter answers or
-        names the peer.
+        """Exactly one of `upstream`, `split`, `respond`, `redirect`; or none, when a filter answers
+        or names the peer.
+
+        `predicate` is a program of `pyproxy.expressions` and `predicates` its callables. `split`
+        are arms: (what metrics call it, upstream, weight); `split_by` is a variable.
 
         `redirect` and `rewrite_*` are templates (proxy/template.h): {scheme} {host} {path}
         {query} and captures. `rewrite_host` "" keeps the client's Host; None does too.

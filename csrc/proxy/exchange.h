@@ -247,6 +247,7 @@ struct pp_exchange {
     bool forwarded;            /* forwarding fields are in the request */
 
     struct pp_cluster *cluster;   /* in use, NULL before */
+    const struct pp_arm *arm;     /* of the route's split; NULL: it has none */
     struct pp_endpoint *endpoint; /* of the last attempt */
     uint64_t tried;               /* bit per endpoint index below 64 that has failed */
     struct pp_span peer;          /* address that upstream_peer gave, empty: choose */
