@@ -207,6 +207,13 @@ class SnapshotBuilder:
         `options` is a tree of dict, list, str, int, float, bool and None that its kind understands
         (csrc/proxy/filters.h). `name` is what logs call it.
         """
+    def set_condition(
+        self, filter: int, predicate: bytes, predicates: Sequence[Callable[..., Any]] = ()
+    ) -> None:
+        """Let a filter take part only where `pyproxy.expressions.program` holds.
+
+        Asked when the filter is first reached in an exchange; at most once for each filter.
+        """
     def set_global_filters(self, filters: Sequence[int]) -> None:
         """Filters whose `early_request` runs for every request; they also stand on the
         fallback route "-", which takes what no route matches.

@@ -844,6 +844,7 @@ cdef class SnapshotBuilder:
     cdef list _callables
     cdef uint32_t _listeners
     cdef uint32_t _upstreams
+    cdef uint32_t _filters
     cdef bint _has_fallback
 
     def __cinit__(self):
@@ -1041,6 +1042,7 @@ cdef class SnapshotBuilder:
         keep = borrow(name, &n)
         self._check(pp_builder_add_filter(self._draft(), n, timeout_ms, buffer_request_body,
                                           buffer_response_body, &id))
+        self._filters += 1
         for phase, callable_ in phases.items():
             keep = borrow(phase, &p)
             found = pp_snapshot_phase_find(p)
@@ -1058,7 +1060,14 @@ cdef class SnapshotBuilder:
         keep = borrow(kind, &k), borrow(name, &n)
         fill_options(pp_builder_arena(self._draft()), &root, options)
         self._check(pp_builder_add_native(self._draft(), k, n, &root, &id))
+        self._filters += 1
         return id
+
+    def set_condition(self, uint32_t filter, bytes predicate not None, predicates=()):
+        if filter >= self._filters:
+            raise IndexError(f"no such filter: {filter}")
+        self._check(pp_builder_set_when(self._draft(), filter,
+                                        self._compile(predicate, tuple(predicates))))
 
     def set_global_filters(self, filters):
         cdef uint32_t ids[256]

@@ -72,6 +72,9 @@ int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, 
  * (builder_native.c). <name> is what logs call it. */
 int pp_builder_add_native(struct pp_builder *b, struct pp_span kind, struct pp_span name,
                           const struct pp_options *o, uint32_t *id);
+/* Let <filter> take part only in exchanges for which <when> holds (pp_builder_compile_predicate);
+ * once at most, after everything is bound. */
+int pp_builder_set_when(struct pp_builder *b, uint32_t filter, const struct pp_predicate *when);
 
 /* A route without matches yet; <filters> in order. The first route added is the fallback: it takes
  * what matches nothing. */

@@ -135,6 +135,7 @@ cdef extern from "worker/builder.h" nogil:
         pass
     int pp_builder_compile_predicate(pp_builder *b, pp_span program, void **callable,
                                      uint32_t n_callable, const pp_predicate **out)
+    int pp_builder_set_when(pp_builder *b, uint32_t filter, const pp_predicate *when)
     void pp_builder_set_predicate(pp_builder *b, const pp_predicate *p)
     int pp_builder_add_arm(pp_builder *b, uint32_t route, pp_span name, uint32_t upstream,
                            uint32_t weight)

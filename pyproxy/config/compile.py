@@ -26,7 +26,9 @@ from pyproxy.config.model import (
 )
 from pyproxy.config.predicates import load_predicate
 from pyproxy.config.resolve import resolve_endpoints
+from pyproxy.config.sections_match import plain_condition
 from pyproxy.errors import ConfigError
+from pyproxy.expressions import program
 
 if TYPE_CHECKING:
     from pyproxy._engine import Snapshot, SnapshotBuilder
@@ -294,6 +296,13 @@ class _Compiler:
         return order.default_priority(ref) if bound is None else bound.priority
 
     def add_filter(self, key: str, ref: FilterRef) -> int:
+        number = self._add_filter(key, ref)
+        if ref.when is not None:
+            when, callables = program(when=plain_condition(ref.when, load_predicate))
+            self.builder.set_condition(number, when, callables)
+        return number
+
+    def _add_filter(self, key: str, ref: FilterRef) -> int:
         options = ref.options
         if not isinstance(options, PythonFilter) and not options.python_class:
             return self.builder.add_native_filter(ref.kind, ref.label, options.options())
@@ -327,7 +336,7 @@ class _Compiler:
             grpc_web=route.grpc_web,
             predicate=predicate,
             predicates=callables,
-            **self.split(route_name(config, index), route),
+            **self.split(route_name(self.config, index), route),
         )
 
     def split(self, name: str, route: Route) -> dict[str, Any]:

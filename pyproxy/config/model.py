@@ -120,6 +120,13 @@ class FilterRef(Section, frozen=True, kw_only=True):
             "routes first, then as they are written. Absent: the kind's own."
         ),
     ] = None
+    when: Annotated[
+        Condition | None,
+        Meta(
+            description="It takes part only in exchanges for which this holds when it is first "
+            "reached. Absent: in all."
+        ),
+    ] = None
 
     @classmethod
     def from_node(cls, node: Node, faults: list[Fault]) -> Any:
