@@ -1,12 +1,39 @@
 #include "proxy/filter_ranges.h"
 
-#include <stdlib.h>
-
-static int compare(const void *a, const void *b)
+static int compare(const struct pp_cidr *one, const struct pp_cidr *other)
 {
-    const struct pp_cidr *one = a, *other = b;
     int order = memcmp(one->ip, other->ip, sizeof(one->ip));
     return order != 0 ? order : (int)one->bits - (int)other->bits;
+}
+
+static void swap(struct pp_cidr *one, struct pp_cidr *other)
+{
+    struct pp_cidr kept = *one;
+    *one = *other;
+    *other = kept;
+}
+
+/* Let range[at] sink to its place in the heap of <n>. */
+static void sink(struct pp_cidr *range, uint32_t at, uint32_t n)
+{
+    for (uint32_t below = 2 * at + 1; below < n; at = below, below = 2 * at + 1) {
+        if (below + 1 < n && compare(&range[below], &range[below + 1]) < 0)
+            below++;
+        if (compare(&range[at], &range[below]) >= 0)
+            return;
+        swap(&range[at], &range[below]);
+    }
+}
+
+/* In place, and never slow. */
+static void sort(struct pp_cidr *range, uint32_t n)
+{
+    for (uint32_t i = n / 2; i > 0; i--)
+        sink(range, i - 1, n);
+    for (uint32_t end = n; end > 1; end--) {
+        swap(&range[0], &range[end - 1]);
+        sink(range, 0, end - 1);
+    }
 }
 
 /* Sort, and leave out what lies in another: that one stands before it then. Returns how many are
@@ -14,8 +41,7 @@ static int compare(const void *a, const void *b)
 static uint32_t settle(struct pp_cidr *range, uint32_t n, bool v6)
 {
     uint32_t kept = 0;
-    if (n > 0)
-        qsort(range, n, sizeof(*range), compare);
+    sort(range, n);
     for (uint32_t i = 0; i < n; i++) {
         if (kept == 0 || !pp_cidr_has(&range[kept - 1], range[i].ip, v6))
             range[kept++] = range[i];
