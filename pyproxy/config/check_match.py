@@ -36,6 +36,11 @@ def check_conditions(match: Match, path: str, report: Report) -> None:
         check_condition(match.when, f"{path}.when", "", 0, report)
 
 
+def check_when(condition: Condition, path: str, report: Report) -> None:
+    """A condition that stands by itself, at <path>."""
+    _check_condition(condition, path, "", 0, report)
+
+
 def _check_tests(
     section: Section,
     keys: _Keys,

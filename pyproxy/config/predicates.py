@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pyproxy.config.faults import Report
-from pyproxy.config.model import Condition, Config, Section
+from pyproxy.config.model import Condition, Config, Section, filter_refs
 
 __all__ = ["check_predicates", "load_predicate"]
 
@@ -43,12 +43,14 @@ def load_predicate(use: str, section: Section) -> Any:
 
 def check_predicates(config: Config, report: Report) -> None:
     """Note every predicate in Python that cannot be loaded."""
-    for i, route in enumerate(config.routes):
-        for condition in _conditions(route.match.when):
+    found = [(f"routes[{i}].match.when", r.match.when) for i, r in enumerate(config.routes)]
+    found += [(f"{key}.when", ref.when) for key, ref in filter_refs(config)]
+    for path, when in found:
+        for condition in _conditions(when):
             try:
                 load_predicate(condition.python or "", condition)
             except ValueError as error:
-                report.refuse(condition, "python", error, path=f"routes[{i}].match.when")
+                report.refuse(condition, "python", error, path=path)
 
 
 def _conditions(top: Condition | None) -> Iterator[Condition]:

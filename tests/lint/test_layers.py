@@ -28,7 +28,7 @@ PROXY_ORDER = (
     ("h1", "h2_chan"),
     ("exchange",),
     ("extended", "forward", "grpc", "reply", "upgrade", "variable"),
-    ("phase", "filter", "filter_*", "hook", "condition", "split"),
+    ("phase", "filter", "filters", "filter_*", "hook", "condition", "split"),
     ("cluster", "cluster_pick", "affinity", "pool", "retry"),
     ("accesslog",),
     ("body",),
