@@ -66,6 +66,7 @@ void pp_core_fini(struct pp_core *core)
     pp_slab_fini(&core->input_slab);
     pp_slab_fini(&core->chunk_slab);
     pp_metrics_fini(&core->metrics);
+    pp_shared_fini(&core->shared);
     pp_dgram_batch_free(core->replies.batch);
     core->replies.batch = NULL;
     pp_mem_free(core->scratch);

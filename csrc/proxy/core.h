@@ -15,6 +15,7 @@
 #include "io/splice.h"
 #include "proxy/metrics.h"
 #include "proxy/moved.h"
+#include "proxy/shared.h"
 #include "proxy/snapshot.h"
 
 #define PP_CORE_HEAD_BYTES                                                                         \
@@ -48,6 +49,7 @@ struct pp_core {
         udp_slab, head_slab, input_slab, chunk_slab;
     struct pp_splice_pool splice;
     struct pp_metrics metrics;
+    struct pp_shared shared;
     struct pp_rng rng;
     struct pp_hash_seed seed;
     struct pp_snapshot *snapshot;   /* NULL before the first install */

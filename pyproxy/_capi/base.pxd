@@ -73,6 +73,22 @@ cdef extern from "base/statseg.h" nogil:
     uint64_t pp_statseg_sum(const pp_statseg *s, uint32_t index)
 
 
+cdef extern from "base/shtable.h" nogil:
+    struct pp_hash_seed:
+        uint64_t k0
+        uint64_t k1
+    struct pp_shtable:
+        pass
+    struct pp_shtable_fill:
+        uint64_t cells
+        uint64_t seen
+        uint64_t alive
+        uint64_t evictions
+    int pp_shtable_format(pp_shtable *t, void *mem, size_t size, pp_hash_seed seed)
+    int pp_shtable_open(pp_shtable *t, void *mem, size_t size)
+    void pp_shtable_look(const pp_shtable *t, uint64_t now_ns, pp_shtable_fill *fill)
+
+
 cdef extern from "base/metric.h" nogil:
     enum:
         PP_METRIC_KIND_COUNT

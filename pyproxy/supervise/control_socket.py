@@ -291,7 +291,7 @@ def _upgrade(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
 
 
 def _take_over(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
-    up.upgrade.answer(caller)
+    up.upgrade.answer(caller, body)
 
 
 _COMMANDS: dict[str, Callable[[Supervisor, Caller, dict[str, Any]], None]] = {

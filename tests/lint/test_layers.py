@@ -21,7 +21,7 @@ LAYERS = {
 # "filter_*" stands for every filter_<name>.
 PROXY_ORDER = (
     (
-        *("fault", "metrics", "moved", "template", "snapshot", "client_tls", "announced"),
+        *("fault", "metrics", "moved", "shared", "template", "snapshot", "client_tls", "announced"),
         "udp_table",
     ),
     ("core",),
