@@ -16,7 +16,7 @@ VARIANT := $(if $(filter 1,$(PYPROXY_DEBUG)),debug,release)
 
 # The folders are prerequisites too, so that an added or removed source is noticed.
 CORE := $(wildcard csrc/base csrc/wire csrc/route csrc/io csrc/proxy csrc/worker)
-SOURCES := setup.py $(CORE) $(wildcard csrc/*/*.c csrc/*/*.h pyproxy/*.pyx pyproxy/*.pxd pyproxy/_capi/*.pxd)
+SOURCES := setup.py $(CORE) $(wildcard csrc/*/*.c csrc/*/*.cc csrc/*/*.h pyproxy/*.pyx pyproxy/*.pxd pyproxy/_capi/*.pxd)
 
 .PHONY: help
 help: ## list the tasks
@@ -49,7 +49,7 @@ dev: build $(VENV)/.dev ## also install the tools that the suites use into .venv
 
 .PHONY: format
 format: dev ## format C and Python sources in place
-	$(BIN)/clang-format -i $(shell find csrc tests -name '*.[ch]')
+	$(BIN)/clang-format -i $(shell find csrc tests -name '*.[ch]' -o -name '*.cc')
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 

@@ -1,7 +1,7 @@
 """Build the two extensions of pyproxy; everything else about the package is in pyproject.toml.
 
-``_wire`` links the pure C folders, ``_engine`` all of them and the system's libnghttp2. Each C
-source becomes one object under ``build/obj/<variant>/``, shared by both extensions and compiled
+``_wire`` links the pure C folders and the system's libre2, ``_engine`` all of them and libnghttp2.
+Each C source (and base/regex.cc, the one in C++) becomes one object under ``build/obj/<variant>/``, shared by both extensions and compiled
 again only when it, a header it includes, or the command line has changed. Setuptools alone would
 compile everything again at every change, and twice.
 
@@ -9,7 +9,7 @@ Environment:
   PYPROXY_DEBUG=1      -O1 and PP_DEBUG: the C assertions abort.
   PYPROXY_SANITIZE=1   the same under AddressSanitizer and UndefinedBehaviorSanitizer.
   PYPROXY_JOBS=N       compilers to run at once (default: the CPUs this process may use).
-  CC, CFLAGS, LDFLAGS  as usual; the flags are appended to ours.
+  CC, CXX, CFLAGS, LDFLAGS  as usual; the flags are appended to ours.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ ALL = (*PURE, "io", "proxy", "worker")
 EXTENSIONS = {"_wire": PURE, "_engine": ALL}
 # The HTTP/2 codec is pure, but it needs a library that no process without connections should load.
 LEFT_OUT = {"_wire": ("wire/http2_codec",)}
-LIBRARIES = {"_engine": ["nghttp2"]}
+LIBRARIES = {"_wire": ["re2", "stdc++"], "_engine": ["nghttp2", "re2", "stdc++"]}
 
 BASE_FLAGS = [
     *("-std=gnu11", "-D_GNU_SOURCE", "-g", "-fPIC", "-fvisibility=hidden", "-fno-plt", "-pthread"),
 ]
+CXX_FLAGS = ["-std=gnu++17", "-fno-lto", "-Wall", "-Wextra"]  # after the others
 WARNINGS = [
     *("-Wall", "-Wextra", "-Wshadow", "-Wpointer-arith", "-Wstrict-prototypes"),
     *("-Wno-unused-parameter", "-Wvla"),
@@ -80,6 +81,11 @@ def chosen_variant() -> Variant:
 def compiler() -> list[str]:
     """The C compiler: CC, else the system's."""
     return shlex.split(os.environ.get("CC", "cc"))
+
+
+def cxx_compiler() -> list[str]:
+    """The C++ compiler: CXX, else the system's."""
+    return shlex.split(os.environ.get("CXX", "c++"))
 
 
 def is_gcc() -> bool:
@@ -165,11 +171,12 @@ def build_lock() -> Iterator[None]:
 def object_step(source: Path, variant: Variant, flags: list[str], folder: Path) -> Step:
     """The step that compiles <source> (relative to the root) into <folder>."""
     output = folder / source.with_suffix(".o").name
+    is_cxx = source.suffix == ".cc"
     command = [
-        *compiler(),
-        *BASE_FLAGS,
+        *(cxx_compiler() if is_cxx else compiler()),
+        *(flag for flag in BASE_FLAGS if not (is_cxx and flag.startswith("-std="))),
         *variant.compile_flags,
-        *flags,
+        *(CXX_FLAGS if is_cxx else flags),
         *extra_flags("CFLAGS"),
         *("-Icsrc", "-MMD", "-MF", str(output.with_suffix(".d"))),
         *("-c", str(source), "-o", str(output)),
@@ -177,14 +184,15 @@ def object_step(source: Path, variant: Variant, flags: list[str], folder: Path) 
     return Step(ROOT / output, command, [ROOT / source])
 
 
-def need_header(name: str, package: str) -> None:
+def need_header(name: str, package: str, language: str = "c") -> None:
     """End with a message that helps, unless the compiler finds the header <name>."""
-    command = [*compiler(), *extra_flags("CFLAGS"), "-E", "-x", "c", "-o", os.devnull, "-"]
+    chosen = compiler() if language == "c" else cxx_compiler()
+    command = [*chosen, *extra_flags("CFLAGS"), "-E", "-x", language, "-o", os.devnull, "-"]
     source = f"#include <{name}>\n"
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(
-            f"pyproxy needs the C header {name}, which is not installed.\n"
+            f"pyproxy needs the header {name}, which is not installed.\n"
             f"It is in the package {package} (Debian, Ubuntu): apt-get install {package}\n"
             "When it is in a place of its own, say so in CFLAGS=-I... and LDFLAGS=-L..."
         )
@@ -196,7 +204,7 @@ def core_steps(
     """The steps for every C source of the given csrc folders, but for those <left_out>."""
     steps = []
     for folder in folders:
-        for source in sorted((ROOT / "csrc" / folder).glob("*.c")):
+        for source in sorted((ROOT / "csrc" / folder).glob("*.c*")):
             if f"{folder}/{source.stem}".startswith(left_out or ("/",)):
                 continue
             where = Path("build", "obj", variant.name, folder)
@@ -219,6 +227,7 @@ class BuildExtensions(build_ext):
 
         variant = chosen_variant()
         need_header("nghttp2/nghttp2.h", "libnghttp2-dev")
+        need_header("re2/re2.h", "libre2-dev", "c++")
         cythonize(
             [Extension(ext.name, ext.sources) for ext in self.extensions],
             build_dir="build/cython",
@@ -283,7 +292,7 @@ def extensions() -> list[Extension]:
     for name, folders in EXTENSIONS.items():
         source = f"pyproxy/{name}.pyx"
         if (ROOT / source).exists():
-            patterns = [f"csrc/{folder}/*.[ch]" for folder in folders]
+            patterns = [f"csrc/{folder}/*.[ch]*" for folder in folders]
             depends = [str(path.relative_to(ROOT)) for p in patterns for path in ROOT.glob(p)]
             libraries = LIBRARIES.get(name, [])
             found.append(

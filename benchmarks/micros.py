@@ -54,11 +54,12 @@ def program(name: str, folders: Sequence[str]) -> Path:
     own = MICRO / f"{name}.c"
     if not own.exists():
         raise Unavailable(f"{own.name} is missing")
-    sources = [p for f in folders for p in sorted((CSRC / f).glob("*.c")) if "http2" not in p.name]
+    sources = [p for f in folders for p in sorted((CSRC / f).glob("*.c*")) if "http2" not in p.name]
     built = BUILD / "bin" / name
     built.parent.mkdir(parents=True, exist_ok=True)
     command = ["cc", "-std=gnu11", "-O2", "-g", *FLAGS, "-o", str(built), str(own)]
-    install.run([*command, *map(str, sources)], f"{own.name} does not build")
+    command += [*map(str, sources), "-lre2", "-lstdc++"]
+    install.run(command, f"{own.name} does not build")
     return built
 
 

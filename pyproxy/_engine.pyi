@@ -201,6 +201,12 @@ class SnapshotBuilder:
         `buffer_*_body` > 0: that body phase gets the whole body at once, at most so many bytes
         (413 or 502 beyond).
         """
+    def add_native_filter(self, kind: str, name: str, options: dict[str, Any]) -> int:
+        """A filter written in C, of the kind that the configuration calls so.
+
+        `options` is a tree of dict, list, str, int, float, bool and None that its kind understands
+        (csrc/proxy/filters.h). `name` is what logs call it.
+        """
     def set_global_filters(self, filters: Sequence[int]) -> None:
         """Filters whose `early_request` runs for every request; they also stand on the
         fallback route "-", which takes what no route matches.

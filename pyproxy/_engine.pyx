@@ -16,8 +16,7 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
-from pyproxy._capi.base cimport (PP_EINVAL, PP_ENOENT, PP_ENOMEM, PP_ID_NONE, PP_OK, pp_bool,
-                                 pp_err_text, pp_span)
+from pyproxy._capi.base cimport *
 from pyproxy._capi.io cimport *
 from pyproxy._capi.proxy cimport *
 from pyproxy._capi.route cimport PP_ROUTER_ANY_METHOD, pp_router_capture_name, pp_router_methods
@@ -119,11 +118,11 @@ cdef int cb_body(void *owner, pp_exchange *x, const pp_hook *hook, pp_phase phas
         return (<Engine>owner)._failed(x, hook, phase, exc)
 
 
-cdef void cb_cancel(void *owner, pp_exchange *x, pp_park which) noexcept with gil:
+cdef void cb_cancel(pp_task *task, pp_exchange *x, pp_park which) noexcept with gil:
     try:
-        (<_Waiting><object>x.task[<int>which]).abandon()
+        abandon(<WaitingTask *>task)
     except BaseException as exc:
-        (<Engine>owner)._report("cancel", exc)
+        logger.error("a filter that was cancelled raised", exc_info=exc)
 
 
 cdef void cb_end(void *owner, pp_exchange *x) noexcept with gil:
@@ -167,7 +166,6 @@ cdef void cb_release(void *arg) noexcept with gil:
 memset(&hook_ops, 0, sizeof(hook_ops))
 hook_ops.run = cb_run
 hook_ops.body = cb_body
-hook_ops.cancel = cb_cancel
 hook_ops.end = cb_end
 hook_ops.client = cb_client
 
@@ -579,9 +577,21 @@ async def _guarded(coro):
         raise RuntimeError(f"a filter raised {type(exc).__name__}") from exc
 
 
+# What C knows of a waiting filter; the first member is the whole of it there.
+cdef struct WaitingTask:
+    pp_task task
+    void *owner
+
+
+cdef int abandon(WaitingTask *task) except -1:
+    (<_Waiting>task.owner).abandon()
+    return 0
+
+
 cdef class _Waiting:
     """An async filter at work: the link between its task and the exchange that waits for it."""
 
+    cdef WaitingTask _link
     cdef pp_exchange *_x
     cdef Engine _engine
     cdef Exchange _view
@@ -599,7 +609,9 @@ cdef class _Waiting:
         if self._hook.timeout_ms > 0:
             self._timer = loop.call_later(self._hook.timeout_ms / 1000, self.on_deadline)
         Py_INCREF(self)
-        self._x.task[<int>self._which] = <void *>self
+        self._link.task.cancel = cb_cancel
+        self._link.owner = <void *>self
+        self._x.task[<int>self._which] = &self._link.task
 
     cdef pp_exchange *_let_go(self) noexcept:
         """Cut the link; NULL when it was cut already."""
@@ -630,7 +642,7 @@ cdef class _Waiting:
         x.replied = False
         pp_worker_count_filter(&self._engine._w, True)
         pp_exchange_fault(x, pp_fault_make(PP_FAULT_FILTER_TIMEOUT, 0, False, PP_OK))
-        pp_hook_resume(x, self._which, PP_REPLY, none)
+        pp_phase_resume(x, self._which, PP_REPLY, none)
 
     def on_done(self, task):
         cdef pp_exchange *x = self._let_go()
@@ -661,7 +673,7 @@ cdef class _Waiting:
                                                self._which)
         except BaseException as exc:
             verdict = self._engine._failed(x, self._hook, self._phase, exc)
-        pp_hook_resume(x, self._which, verdict, piece)
+        pp_phase_resume(x, self._which, verdict, piece)
 
 
 # ---- TLS
@@ -771,6 +783,38 @@ cdef class Snapshot:
 
     def __dealloc__(self):
         pp_snapshot_unref(self._p)
+
+
+cdef int fill_options(pp_arena *a, pp_options *o, object value) except -1:
+    """Make the tree of plain values that a native filter reads; texts are UTF-8 there."""
+    cdef pp_span s
+    cdef uint32_t i = 0
+    if value is None:
+        return 0
+    if isinstance(value, bool):
+        pp_options_set_bool(o, value)
+    elif isinstance(value, int):
+        pp_options_set_int(o, value)
+    elif isinstance(value, float):
+        pp_options_set_real(o, value)
+    elif isinstance(value, str):
+        keep = borrow(value.encode(), &s)
+        check(pp_options_set_text(o, a, s))
+    elif isinstance(value, dict):
+        check(pp_options_set_map(o, a, <uint32_t>len(value)))
+        for key, below in value.items():
+            keep = borrow(key.encode(), &s)
+            check(pp_options_set_key(o, a, i, s))
+            fill_options(a, pp_options_at(o, i), below)
+            i += 1
+    elif isinstance(value, (list, tuple)):
+        check(pp_options_set_list(o, a, <uint32_t>len(value)))
+        for below in value:
+            fill_options(a, pp_options_at(o, i), below)
+            i += 1
+    else:
+        raise TypeError(f"an option cannot be a {type(value).__name__}")
+    return 0
 
 
 cdef class SnapshotBuilder:
@@ -984,6 +1028,16 @@ cdef class SnapshotBuilder:
                 raise ValueError(f"no such phase: {phase}")
             self._callables.append(callable_)
             self._check(pp_builder_bind(self._draft(), id, <pp_phase><int>found, <void *>callable_))
+        return id
+
+    def add_native_filter(self, str kind not None, str name not None, dict options not None):
+        cdef pp_options root
+        cdef pp_span k, n
+        cdef uint32_t id
+        memset(&root, 0, sizeof(root))
+        keep = borrow(kind, &k), borrow(name, &n)
+        fill_options(pp_builder_arena(self._draft()), &root, options)
+        self._check(pp_builder_add_native(self._draft(), k, n, &root, &id))
         return id
 
     def set_global_filters(self, filters):

@@ -72,7 +72,7 @@ class Proxy:
     def config(self) -> Config:
         """The configuration that this program amounts to. Raises `ConfigError` with every fault."""
         from pyproxy.config.load import from_mapping
-        from pyproxy.config.model import FilterRef
+        from pyproxy.config.model import FilterRef, PythonFilter
 
         # A limit that nobody asked for would surprise a program; its own code can count.
         route: dict[str, Any] = {"name": "all", "match": {"path": "/*"}, "max_body": "unlimited"}
@@ -86,7 +86,7 @@ class Proxy:
             mapping["upstreams"] = {"main": {"endpoints": self._upstream}}
             route["upstream"] = "main"
         refs = tuple(
-            FilterRef(use=f"program:filter_{i}", name=name)
+            FilterRef(kind="python", options=PythonFilter(use=f"program:filter_{i}"), name=name)
             for i, (name, _, _) in enumerate(self._filters)
         )
         return from_mapping(mapping, filters=refs)

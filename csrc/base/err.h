@@ -61,6 +61,8 @@
     X(PP_EHTTP_SWITCH, -57, "bad_switch", "a 101 that nobody asked for, or to another protocol")   \
     X(PP_EHTTP_INTERIM, -58, "interim_flood", "more interim responses than the limit")             \
     X(PP_EHTTP_CONTENT, -59, "unexpected_content", "a CONNECT request with content")               \
+    X(PP_EHTTP_ARGUMENTS, -60, "too_many_arguments",                                               \
+      "more query arguments or cookies than are looked at")                                        \
     /* wire verdicts: bodies (RFC 9112 sections 6-7) */                                            \
     X(PP_EHTTP_CHUNK_SIZE, -64, "bad_chunk_size", "a chunk size is malformed or too large")        \
     X(PP_EHTTP_CHUNK_EXT, -65, "bad_chunk_extension", "a chunk extension is malformed")            \

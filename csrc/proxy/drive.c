@@ -1,7 +1,6 @@
 #include "proxy/drive.h"
 
 #include "proxy/cluster.h"
-#include "proxy/hook.h"
 #include "proxy/reply.h"
 #include "proxy/step.h"
 #include "proxy/upgrade.h"
@@ -129,7 +128,7 @@ static void on_failed(struct pp_exchange *x, struct pp_fault f)
         return;
     if (hear_out(x, &f))
         return;
-    pp_hook_cancel(x, PP_PARK_PHASE);
+    pp_phase_cancel(x, PP_PARK_PHASE);
     x->parked = false;
     if (x->state == PP_EXCHANGE_LOG) {
         x->cursor = UINT8_MAX;
@@ -163,7 +162,7 @@ static void on_replied(struct pp_exchange *x)
         return;
     }
     /* A filter may be at work on the endpoint's answer, which is no longer wanted. */
-    pp_hook_cancel(x, PP_PARK_PHASE);
+    pp_phase_cancel(x, PP_PARK_PHASE);
     x->parked = false;
     pp_step_to_reply(x);
     x->cursor = 0; /* the answer comes from no response phase: all filters of that one see it */

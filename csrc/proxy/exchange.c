@@ -79,6 +79,9 @@ int pp_exchange_keep(struct pp_exchange *x, const char *mem, size_t n)
         rebase(spans[i], mem, n, copy.p);
     for (unsigned i = 0; i < x->hit.n_capture; i++)
         rebase(&x->hit.capture[i], mem, n, copy.p);
+    /* Made anew when they are wanted again. */
+    x->query = x->cookies = NULL;
+    x->joined = NULL;
     return PP_OK;
 }
 

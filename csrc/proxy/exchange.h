@@ -72,9 +72,19 @@ enum pp_park {
 };
 
 struct pp_exchange;
+struct pp_filter_state; /* proxy/filter.h */
 struct pp_grpc_web;
 
-struct pp_heir; /* proxy/h1.h */
+struct pp_args;   /* wire/args.h */
+struct pp_joined; /* proxy/variable.c */
+struct pp_heir;   /* proxy/h1.h */
+
+/* What an exchange waits for while it is parked; part of whatever does the work. */
+struct pp_task {
+    /* The exchange goes on without it: it must not resume any more. Called once at most, after it
+     * was taken out of x->task. */
+    void (*cancel)(struct pp_task *t, struct pp_exchange *x, enum pp_park which);
+};
 
 /* One side of an exchange. All calls with the side attached; results are PP_OK or the code that
  * broke the connection (the caller makes it a fault). As a sink: */
@@ -240,9 +250,13 @@ struct pp_exchange {
     struct pp_endpoint *endpoint; /* of the last attempt */
     uint64_t tried;               /* bit per endpoint index below 64 that has failed */
     struct pp_span peer;          /* address that upstream_peer gave, empty: choose */
-    struct pp_grpc_web *web;      /* of a call that came as gRPC-Web (proxy/grpc.h), else NULL */
-    void *view;                   /* the Python view, owned by the hook */
-    void *task[PP_PARK_COUNT];    /* running async filters, by enum pp_park; owned by the hook */
+    const struct pp_args *query;  /* the query's arguments once they were asked for (variable.h) */
+    const struct pp_args *cookies;
+    struct pp_joined *joined; /* fields that came several times, as variables show them */
+    struct pp_grpc_web *web;  /* of a call that came as gRPC-Web (proxy/grpc.h), else NULL */
+    void *view;               /* the Python view, owned by the hook */
+    struct pp_filter_state *filter_states; /* what native filters keep, newest first */
+    struct pp_task *task[PP_PARK_COUNT];   /* what is waited for, by enum pp_park; borrowed */
 
     struct pp_http_msg request, response;
     struct pp_arena arena;

@@ -15,26 +15,10 @@ static int body(void *self, struct pp_exchange *x, enum pp_phase phase, struct p
 
 const struct pp_filter_ops pp_hook_filter_ops = {.name = "python", .run = run, .body = body};
 
-void pp_hook_resume(struct pp_exchange *x, enum pp_park which, int verdict, struct pp_span piece)
-{
-    struct pp_loop *lp = &x->core->loop;
-    x->task[which] = NULL;
-    pp_loop_enter(lp);
-    x->events->resumed(x, which, verdict, piece);
-    pp_loop_leave(lp);
-}
-
-void pp_hook_cancel(struct pp_exchange *x, enum pp_park which)
-{
-    if (x->task[which] != NULL)
-        x->core->hook->cancel(x->core->hook_owner, x, which);
-    x->task[which] = NULL;
-}
-
 void pp_hook_end(struct pp_exchange *x)
 {
     for (int which = 0; which < PP_PARK_COUNT; which++)
-        pp_hook_cancel(x, (enum pp_park)which);
+        pp_phase_cancel(x, (enum pp_park)which);
     if (x->view != NULL)
         x->core->hook->end(x->core->hook_owner, x);
     x->view = NULL;

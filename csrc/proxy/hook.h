@@ -2,7 +2,8 @@
  * fills.
  *
  * A synchronous Python filter is called straight from its phase. An async one makes <run> answer
- * PP_PARK; the exchange then waits while the worker serves others, and pp_hook_resume continues it.
+ * PP_PARK; the exchange then waits while the worker serves others, and pp_phase_resume continues
+ * it.
  * The deadline of an async filter is kept by the Python side, which resumes with PP_REPLY and a
  * FILTER_TIMEOUT fault. */
 #ifndef PP_PROXY_HOOK_H
@@ -22,9 +23,7 @@ struct pp_hook_ops {
     int (*run)(void *owner, struct pp_exchange *x, const struct pp_hook *hook, enum pp_phase phase);
     int (*body)(void *owner, struct pp_exchange *x, const struct pp_hook *hook, enum pp_phase phase,
                 struct pp_span piece, bool last, struct pp_span *out);
-    /* Cancel the async filter that holds up <which>; it must not resume any more. */
-    void (*cancel)(void *owner, struct pp_exchange *x, enum pp_park which);
-    /* The exchange is over: cancel what runs and empty the view, if there is one. */
+    /* The exchange is over, and what ran is cancelled: empty the view. */
     void (*end)(void *owner, struct pp_exchange *x);
     /* A client has shown a certificate: say what endpoints are told of it
      * (pp_client_tls_set_forwarded). PP_OK, or the error that ends its connection. */
@@ -34,12 +33,7 @@ struct pp_hook_ops {
 /* The filter kind; <self> is a struct pp_hook. */
 extern const struct pp_filter_ops pp_hook_filter_ops;
 
-/* An async filter has finished. Called by Python outside or inside of a turn. */
-void pp_hook_resume(struct pp_exchange *x, enum pp_park which, int verdict, struct pp_span piece);
-
-/* Cancel whatever async filter runs for <which>; fine when there is none. */
-void pp_hook_cancel(struct pp_exchange *x, enum pp_park which);
-/* Part of every exchange's end. */
+/* Part of every exchange's end: cancel what is waited for, and let go of the view. */
 void pp_hook_end(struct pp_exchange *x);
 
 /* Once a connection: taking its client's certificate apart, if there is one, is Python's. PP_OK, or

@@ -2,6 +2,24 @@
 
 #include "base/check.h"
 
+void pp_phase_resume(struct pp_exchange *x, enum pp_park which, int verdict, struct pp_span piece)
+{
+    struct pp_loop *lp = &x->core->loop;
+    x->task[which] = NULL;
+    pp_loop_enter(lp);
+    x->events->resumed(x, which, verdict, piece);
+    pp_loop_leave(lp);
+}
+
+void pp_phase_cancel(struct pp_exchange *x, enum pp_park which)
+{
+    struct pp_task *task = x->task[which];
+    if (task == NULL)
+        return;
+    x->task[which] = NULL;
+    task->cancel(task, x, which);
+}
+
 int pp_phase_run(struct pp_exchange *x, enum pp_phase phase)
 {
     const struct pp_chain *chain =

@@ -3,7 +3,8 @@
  *
  * There are three verdicts and no more:
  *   PP_NEXT   go on with the next filter
- *   PP_PARK   the filter waits for something; x->events->resumed() will be called exactly once
+ *   PP_PARK   the filter waits for something: x->task[] is set, and pp_phase_resume will be called
+ *             exactly once, unless the task is cancelled
  *   PP_REPLY  stop: x->response holds an answer (x->replied), or x->fault says why there is none
  * After the response head has gone out, PP_REPLY ends the exchange and its client connection. */
 #ifndef PP_PROXY_PHASE_H
@@ -23,6 +24,13 @@ struct pp_filter_ops {
     int (*body)(void *self, struct pp_exchange *x, enum pp_phase phase, struct pp_span piece,
                 bool last, struct pp_span *out);
 };
+
+/* What a filter waited for has happened: go on. Called by the owner of x->task[which], inside of a
+ * turn or outside. <piece>: what a body filter gives on. */
+void pp_phase_resume(struct pp_exchange *x, enum pp_park which, int verdict, struct pp_span piece);
+
+/* Cancel whatever is waited for in <which>; fine when there is nothing. */
+void pp_phase_cancel(struct pp_exchange *x, enum pp_park which);
 
 /* Run <phase> from x->cursor on. PP_PARK: x->parked is set. */
 int pp_phase_run(struct pp_exchange *x, enum pp_phase phase);

@@ -120,8 +120,9 @@ struct pp_respond_field {
 
 struct pp_route {
     struct pp_span name;
-    uint8_t action;  /* enum pp_route_action */
-    uint16_t status; /* of respond and redirect */
+    struct pp_span upstream; /* its name; empty: it leads to none */
+    uint8_t action;          /* enum pp_route_action */
+    uint16_t status;         /* of respond and redirect */
     struct pp_cluster *cluster;
     struct pp_chain chain;
     uint64_t max_body;         /* request body bytes -> 413; UINT64_MAX: no limit */

@@ -1,14 +1,13 @@
 #include "proxy/step.h"
 
 #include "base/check.h"
-#include "proxy/hook.h"
 #include "proxy/retry.h"
 
 /* Body filters that still work on a piece: what they give back would have nowhere to go. */
 static void cancel_bodies(struct pp_exchange *x)
 {
-    pp_hook_cancel(x, PP_PARK_REQUEST_BODY);
-    pp_hook_cancel(x, PP_PARK_RESPONSE_BODY);
+    pp_phase_cancel(x, PP_PARK_REQUEST_BODY);
+    pp_phase_cancel(x, PP_PARK_RESPONSE_BODY);
     x->flow[PP_DIR_REQUEST].parked = x->flow[PP_DIR_RESPONSE].parked = false;
 }
 

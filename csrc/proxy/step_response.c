@@ -43,7 +43,7 @@ static void frame_response(struct pp_exchange *x)
 static bool begin_failed(struct pp_exchange *x, bool parked, int rc)
 {
     if (parked)
-        pp_hook_cancel(x, PP_PARK_PHASE);
+        pp_phase_cancel(x, PP_PARK_PHASE);
     x->parked = false;
     return pp_step_to_abort(x, pp_body_sink_fault(PP_DIR_RESPONSE, rc));
 }

@@ -10,8 +10,7 @@ struct pp_template {
     struct part part[];
 };
 
-/* Next part of *rest: a literal run, an escaped brace or a {name}. PP_EEND when nothing is left. */
-static int next_part(struct pp_span *rest, struct part *out)
+int pp_template_next(struct pp_span *rest, struct pp_span *text, bool *is_name)
 {
     if (rest->n == 0)
         return PP_EEND;
@@ -19,13 +18,13 @@ static int next_part(struct pp_span *rest, struct part *out)
     size_t n = rest->n, len = 1, skip = 0;
     if ((p[0] == '{' || p[0] == '}') && n > 1 && p[1] == p[0]) {
         skip = 1; /* the doubled brace stands for one */
-        out->is_name = false;
+        *is_name = false;
     } else if (p[0] == '{') {
         len = pp_span_find(pp_span(p + 1, n - 1), '}');
         if (len == n - 1 || len == 0)
             return PP_EINVAL;
-        out->text = pp_span(p + 1, len);
-        out->is_name = true;
+        *text = pp_span(p + 1, len);
+        *is_name = true;
         *rest = pp_span(p + len + 2, n - len - 2);
         return PP_OK;
     } else if (p[0] == '}') {
@@ -33,9 +32,9 @@ static int next_part(struct pp_span *rest, struct part *out)
     } else {
         while (len < n && p[len] != '{' && p[len] != '}')
             len++;
-        out->is_name = false;
+        *is_name = false;
     }
-    out->text = pp_span(p, len);
+    *text = pp_span(p, len);
     *rest = pp_span(p + len + skip, n - len - skip);
     return PP_OK;
 }
@@ -48,7 +47,7 @@ int pp_template_new(struct pp_arena *arena, struct pp_span text, const struct pp
     if (rc != PP_OK)
         return rc;
     uint32_t n = 0;
-    for (rest = copy; (rc = next_part(&rest, &part)) == PP_OK; n++)
+    for (rest = copy; (rc = pp_template_next(&rest, &part.text, &part.is_name)) == PP_OK; n++)
         continue;
     if (rc != PP_EEND)
         return rc;
@@ -58,7 +57,7 @@ int pp_template_new(struct pp_arena *arena, struct pp_span text, const struct pp
     t->n = n;
     rest = copy;
     for (uint32_t i = 0; i < n; i++) {
-        if (next_part(&rest, &t->part[i]) != PP_OK)
+        if (pp_template_next(&rest, &t->part[i].text, &t->part[i].is_name) != PP_OK)
             return PP_EINVAL;
     }
     *out = t;

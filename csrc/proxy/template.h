@@ -24,4 +24,9 @@ int pp_template_new(struct pp_arena *arena, struct pp_span text, const struct pp
 int pp_template_render(const struct pp_template *t, struct pp_arena *arena,
                        pp_template_lookup_fn lookup, void *arg, struct pp_span *out) PP_MUST_USE;
 
+/* Take the next part off the front of *rest: literal text (an escaped brace as one of its own), or
+ * a name. PP_OK, PP_EEND when nothing is left, or PP_EINVAL as above. For other texts of this
+ * form. */
+int pp_template_next(struct pp_span *rest, struct pp_span *text, bool *is_name) PP_MUST_USE;
+
 #endif

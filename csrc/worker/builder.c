@@ -10,7 +10,7 @@
 struct draft_filter {
     struct pp_span name;
     uint32_t timeout_ms, buffer_request, buffer_response;
-    void *callable[PP_PHASE_COUNT];
+    struct pp_filter bound[PP_PHASE_COUNT]; /* .ops NULL: not bound */
 };
 
 struct draft_endpoint {
@@ -337,8 +337,27 @@ int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t ti
 
 int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, void *callable)
 {
-    ((struct draft_filter *)b->filters.at[filter])->callable[phase] = callable;
+    const struct draft_filter *f = b->filters.at[filter];
+    struct pp_hook *hook = pp_arena_alloc(&b->sn->arena, sizeof(*hook));
+    if (hook == NULL)
+        return PP_ENOMEM;
+    *hook = (struct pp_hook){.callable = callable, .timeout_ms = f->timeout_ms, .name = f->name};
+    *pp_builder_bound(b, filter, phase) =
+        (struct pp_filter){.ops = &pp_hook_filter_ops, .self = hook};
     return PP_OK;
+}
+
+struct pp_filter *pp_builder_bound(struct pp_builder *b, uint32_t filter, enum pp_phase phase)
+{
+    return &((struct draft_filter *)b->filters.at[filter])->bound[phase];
+}
+
+int pp_builder_refuse(struct pp_builder *b, const char *what, struct pp_span text)
+{
+    if (text.n > 0)
+        return bad(b, what, text);
+    (void)snprintf(b->why, sizeof(b->why), "%s", what);
+    return PP_EINVAL;
 }
 
 /* Sort the filters by phase. */
@@ -351,17 +370,14 @@ static int build_chain(struct pp_builder *b, const uint32_t *filter, uint32_t n,
     for (int phase = 0; phase < PP_PHASE_COUNT; phase++) {
         struct pp_filter *row = NULL;
         for (uint32_t i = 0; i < n; i++) {
-            struct draft_filter *f = b->filters.at[filter[i]];
-            if (f->callable[phase] == NULL)
+            const struct pp_filter *bound = pp_builder_bound(b, filter[i], (enum pp_phase)phase);
+            if (bound->ops == NULL)
                 continue;
             if (row == NULL)
-                row = pp_arena_alloc(&b->sn->arena, n * sizeof(*row));
-            struct pp_hook *hook = pp_arena_alloc(&b->sn->arena, sizeof(*hook));
-            if (row == NULL || hook == NULL)
+                row = pp_arena_alloc(&b->sn->arena, (n - i) * sizeof(*row));
+            if (row == NULL)
                 return PP_ENOMEM;
-            *hook = (struct pp_hook){
-                .callable = f->callable[phase], .timeout_ms = f->timeout_ms, .name = f->name};
-            row[chain->n[phase]++] = (struct pp_filter){.ops = &pp_hook_filter_ops, .self = hook};
+            row[chain->n[phase]++] = *bound;
         }
         chain->filter[phase] = row;
     }
@@ -513,10 +529,13 @@ static int build_clusters(struct pp_builder *b)
             return rc;
         sn->cluster[sn->n_cluster++] = u->cluster;
     }
-    for (uint32_t i = 0; i < b->routes.n; i++)
-        if (b->targets.at[i] != NULL)
-            ((struct pp_route *)b->routes.at[i])->cluster =
-                ((struct draft_upstream *)b->targets.at[i])->cluster;
+    for (uint32_t i = 0; i < b->routes.n; i++) {
+        const struct draft_upstream *u = b->targets.at[i];
+        if (u != NULL) {
+            ((struct pp_route *)b->routes.at[i])->cluster = u->cluster;
+            ((struct pp_route *)b->routes.at[i])->upstream = u->name;
+        }
+    }
     for (uint32_t i = 0; i < b->tunnels.n; i++)
         ((struct pp_listener_conf *)b->tunnels.at[i])->cluster =
             ((struct draft_upstream *)b->tunnel_targets.at[i])->cluster;

@@ -7,6 +7,7 @@
 #ifndef PP_WORKER_BUILDER_H
 #define PP_WORKER_BUILDER_H
 
+#include "base/options.h"
 #include "proxy/cluster.h"
 #include "proxy/hook.h"
 #include "proxy/snapshot.h"
@@ -67,6 +68,11 @@ int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t ti
                           uint32_t buffer_request, uint32_t buffer_response, uint32_t *id);
 int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, void *callable);
 
+/* A native filter of <kind> (proxy/filters.h), made of <o>: a tree in pp_builder_arena
+ * (builder_native.c). <name> is what logs call it. */
+int pp_builder_add_native(struct pp_builder *b, struct pp_span kind, struct pp_span name,
+                          const struct pp_options *o, uint32_t *id);
+
 /* A route without matches yet; <filters> in order. The first route added is the fallback: it takes
  * what matches nothing. */
 struct pp_builder_route {
@@ -100,9 +106,13 @@ int pp_builder_set_upstream_tls(struct pp_builder *b, uint32_t upstream, struct 
 /* The host name by which the endpoint that was added last to <upstream> was found. */
 int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span host);
 
-/* For builder_tls.c: what is being built, and its arena. */
+/* For builder_*.c: what is being built, and its arena. */
 struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener);
 struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstream);
 struct pp_arena *pp_builder_arena(struct pp_builder *b);
+/* What runs in <phase> for <filter>; .ops NULL: nothing. */
+struct pp_filter *pp_builder_bound(struct pp_builder *b, uint32_t filter, enum pp_phase phase);
+/* PP_EINVAL, with <what> and "<text>" as the sentence. */
+int pp_builder_refuse(struct pp_builder *b, const char *what, struct pp_span text);
 
 #endif

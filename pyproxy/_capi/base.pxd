@@ -1,5 +1,5 @@
 # C declarations of csrc/base: names as in C, only what is used.
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 
 cdef extern from "base/defs.h" nogil:
@@ -46,6 +46,19 @@ cdef extern from "base/arena.h" nogil:
     void pp_arena_init(pp_arena *a, void *first, size_t size, size_t limit)
     void pp_arena_reset(pp_arena *a)
     void pp_arena_fini(pp_arena *a)
+
+
+cdef extern from "base/options.h" nogil:
+    struct pp_options:
+        pass
+    pp_options *pp_options_at(pp_options *o, uint32_t i)
+    void pp_options_set_bool(pp_options *o, pp_bool value)
+    void pp_options_set_int(pp_options *o, int64_t value)
+    void pp_options_set_real(pp_options *o, double value)
+    int pp_options_set_text(pp_options *o, pp_arena *a, pp_span text)
+    int pp_options_set_list(pp_options *o, pp_arena *a, uint32_t n)
+    int pp_options_set_map(pp_options *o, pp_arena *a, uint32_t n)
+    int pp_options_set_key(pp_options *map, pp_arena *a, uint32_t i, pp_span key)
 
 
 cdef extern from "base/statseg.h" nogil:

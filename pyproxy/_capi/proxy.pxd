@@ -119,6 +119,8 @@ cdef extern from "proxy/exchange.h" nogil:
         PP_PARK_REQUEST_BODY
         PP_PARK_RESPONSE_BODY
         PP_PARK_COUNT
+    struct pp_task:
+        void (*cancel)(pp_task *t, pp_exchange *x, pp_park which) noexcept
     struct pp_flow:
         uint64_t bytes
         pp_bool head_sent
@@ -154,7 +156,7 @@ cdef extern from "proxy/exchange.h" nogil:
         pp_endpoint *endpoint
         pp_span peer
         void *view
-        void *task[3]
+        pp_task *task[3]
         pp_http_msg request
         pp_http_msg response
         pp_arena arena
@@ -177,6 +179,7 @@ cdef extern from "proxy/phase.h" nogil:
         PP_NEXT
         PP_PARK
         PP_REPLY
+    void pp_phase_resume(pp_exchange *x, pp_park which, int verdict, pp_span piece)
 
 
 cdef extern from "proxy/hook.h" nogil:
@@ -188,7 +191,5 @@ cdef extern from "proxy/hook.h" nogil:
         int (*run)(void *owner, pp_exchange *x, const pp_hook *hook, pp_phase phase) noexcept
         int (*body)(void *owner, pp_exchange *x, const pp_hook *hook, pp_phase phase,
                     pp_span piece, pp_bool last, pp_span *out) noexcept
-        void (*cancel)(void *owner, pp_exchange *x, pp_park which) noexcept
         void (*end)(void *owner, pp_exchange *x) noexcept
         int (*client)(void *owner, pp_client_tls *ct) noexcept
-    void pp_hook_resume(pp_exchange *x, pp_park which, int verdict, pp_span piece)

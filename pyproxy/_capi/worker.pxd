@@ -1,7 +1,7 @@
 # C declarations of csrc/worker: names as in C, only what is used.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from pyproxy._capi.base cimport pp_bool, pp_span
+from pyproxy._capi.base cimport pp_arena, pp_bool, pp_options, pp_span
 from pyproxy._capi.io cimport pp_tls_client, pp_tls_conf
 from pyproxy._capi.proxy cimport (
     pp_cluster_conf,
@@ -125,6 +125,9 @@ cdef extern from "worker/builder.h" nogil:
     int pp_builder_add_filter(pp_builder *b, pp_span name, uint32_t timeout_ms,
                               uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
     int pp_builder_bind(pp_builder *b, uint32_t filter, pp_phase phase, void *callable)
+    int pp_builder_add_native(pp_builder *b, pp_span kind, pp_span name, const pp_options *o,
+                              uint32_t *id)
+    pp_arena *pp_builder_arena(pp_builder *b)
     int pp_builder_add_route(pp_builder *b, const pp_builder_route *r, uint32_t *id)
     int pp_builder_add_match(pp_builder *b, uint32_t route, pp_span host, pp_span path,
                              pp_router_methods methods, int priority)

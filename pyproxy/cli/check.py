@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pyproxy.cli.report import print_faults
 from pyproxy.config.faults import Report
 from pyproxy.config.load import inspect, with_files
-from pyproxy.config.model import Config, filter_refs
+from pyproxy.config.model import Config, filter_refs, python_refs
 from pyproxy.errors import Fault
 from pyproxy.tls.held import certificates_of, days_left, file_of, remarks_of
 
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
     config, faults = with_files(inspect(path))
     if config is not None:
         faults = sorted({*faults, *_remarks(config)})
-    if config is not None and not faults and filter_refs(config):
+    if config is not None and not faults and python_refs(config):
         from pyproxy.config.filters_check import resolve_filters
 
         faults = resolve_filters(config)

@@ -123,9 +123,11 @@ def describe(config: Config, index: int, captures: dict[str, str], request: Requ
         ("captures" if i == 0 else "", f"{name} = {value}")
         for i, (name, value) in enumerate(captures.items())
     ]
-    filters = [ref.name for ref in (*config.filters, *route.filters)]
-    if filters:
-        rows.append(("filters", ", ".join(filters)))
+    if config.filters or route.filters:
+        from pyproxy.config.filters.order import chain
+
+        labels = [ref.label for _, ref in chain(config, index)]
+        rows.append(("filters", ", ".join(labels) or "none"))
     values = captures | request.variables
     rows += _action(config, route, values)
     if route.upstream is not None or not (route.respond or route.redirect):

@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": "tell which route a request takes, and why",
     "init": "write a commented configuration to start from",
     "schema": "print the JSON Schema of the configuration file",
+    "filters": "list the filters, or tell what one of them takes",
 }
 
 _EXAMPLES = """\

@@ -18,7 +18,16 @@ from pyproxy.config.check_tcp import check_protocols
 from pyproxy.config.check_tls import check_tls
 from pyproxy.config.decode import nearest
 from pyproxy.config.faults import Report, is_field_value, is_token
-from pyproxy.config.model import AccessLog, Config, Listener, Route, Section, Upstream, filter_refs
+from pyproxy.config.model import (
+    AccessLog,
+    Config,
+    Listener,
+    PythonFilter,
+    Route,
+    Section,
+    Upstream,
+    filter_refs,
+)
 from pyproxy.errors import Fault
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
@@ -201,9 +210,13 @@ def _check_endpoints(upstream: Upstream, path: str, report: Report) -> None:
 
 def _check_filters(config: Config, report: Report) -> None:
     for path, ref in filter_refs(config):
-        if not _USE.fullmatch(ref.use):
+        options, here = ref.options, f"{path}.{ref.kind}"
+        if not isinstance(options, PythonFilter):
+            if options is not None:
+                options.check(report, here)
+        elif ref.kind == "python" and not _USE.fullmatch(options.use):
             cure = 'write "module:Class", such as "myapp.filters:Audit"'
-            report.add(ref, "use", f'"{ref.use}" does not name a class', cure, path=path)
+            report.add(options, "use", f'"{options.use}" does not name a class', cure, path=here)
 
 
 def _check_access_logs(config: Config, report: Report) -> None:

@@ -13,8 +13,10 @@ from pyproxy.config.model import (
     AccessLog,
     Config,
     Endpoint,
+    FilterRef,
     Listener,
     NoLog,
+    PythonFilter,
     Route,
     Section,
     Upstream,
@@ -65,6 +67,10 @@ class BoundFilter(Protocol):
     @property
     def buffer_response_body(self) -> int:
         """The same for the response body."""
+
+    @property
+    def priority(self) -> int:
+        """What its class says of its place among others."""
 
 
 def wants_demo(config: Config) -> bool:
@@ -145,20 +151,23 @@ def compile_steps(
 
     The endpoints of <config> are resolved. None after each step, at last the snapshot.
     """
-    return _Compiler(config, builder).run(bound_filters)
+    return _Compiler(config, builder, bound_filters).run()
 
 
 class _Compiler:
     """One run over one builder; ids of what has been added, by name."""
 
-    def __init__(self, config: Config, builder: SnapshotBuilder) -> None:
+    def __init__(
+        self, config: Config, builder: SnapshotBuilder, bound: Mapping[str, BoundFilter]
+    ) -> None:
         self.config = config
         self.builder = builder
+        self.bound = bound
         self.logs: dict[AccessLog, int] = {}
         self.upstreams: dict[str, int] = {}
         self.filters: dict[str, int] = {}
 
-    def run(self, bound_filters: Mapping[str, BoundFilter]) -> Iterator[Snapshot | None]:
+    def run(self) -> Iterator[Snapshot | None]:
         config = self.config
         logs = [
             config.access_log,
@@ -173,12 +182,12 @@ class _Compiler:
         for name, listener in config.listeners.items():
             _at(listener, self.add_listener, name, listener)
         for key, ref in filter_refs(config):
-            self.filters[key] = _at(ref, self.add_filter, bound_filters[key])
-        self.builder.set_global_filters(
-            [self.filters[f"filters[{i}]"] for i in range(len(config.filters))]
-        )
+            if ref.enabled:
+                self.filters[key] = _at(ref, self.add_filter, key, ref)
+        common = self.chain(None)
+        self.builder.set_global_filters(common)
         for i, route in enumerate(config.routes):
-            _at(route, self.add_route, i, route)
+            _at(route, self.add_route, i, route, self.chain(i) if route.filters else common)
             if i % _ROUTES_IN_A_STEP == 0:
                 yield None
         yield self.builder.finish()
@@ -254,7 +263,26 @@ class _Compiler:
                     number, address, weight=endpoint.weight, name=label, server_name=host
                 )
 
-    def add_filter(self, bound: BoundFilter) -> int:
+    def chain(self, route: int | None) -> list[int]:
+        """The filters of a route, in the order in which they run."""
+        if not self.filters:
+            return []
+        from pyproxy.config.filters import order  # for those who have filters
+
+        return [self.filters[key] for key, _ in order.chain(self.config, route, self.priority)]
+
+    def priority(self, key: str, ref: FilterRef) -> int:
+        """Of a filter that is given none: what its kind says, or its class."""
+        from pyproxy.config.filters import order
+
+        bound = self.bound.get(key)
+        return order.default_priority(ref) if bound is None else bound.priority
+
+    def add_filter(self, key: str, ref: FilterRef) -> int:
+        options = ref.options
+        if not isinstance(options, PythonFilter) and not options.python_class:
+            return self.builder.add_native_filter(ref.kind, ref.label, options.options())
+        bound = self.bound[key]
         return self.builder.add_filter(
             bound.name,
             bound.phases,
@@ -263,12 +291,9 @@ class _Compiler:
             buffer_response_body=bound.buffer_response_body,
         )
 
-    def add_route(self, index: int, route: Route) -> None:
-        config = self.config
-        chain = [self.filters[f"filters[{i}]"] for i in range(len(config.filters))]
-        chain += [self.filters[f"routes[{index}].filters[{i}]"] for i in range(len(route.filters))]
+    def add_route(self, index: int, route: Route, chain: list[int]) -> None:
         self.builder.add_route(
-            route_name(config, index),
+            route_name(self.config, index),
             hosts=route.match.all_hosts,
             paths=route.match.all_paths,
             methods=route.match.methods,

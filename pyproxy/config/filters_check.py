@@ -18,7 +18,7 @@ import msgspec
 
 from pyproxy.config.decode import BAD, decode, nearest
 from pyproxy.config.faults import Report
-from pyproxy.config.model import Config, FilterRef, filter_refs
+from pyproxy.config.model import Config, FilterRef, PythonFilter, python_refs
 from pyproxy.config.nodes import Node, from_plain
 from pyproxy.errors import Fault
 
@@ -50,44 +50,48 @@ def decode_filters(config: Config) -> ResolvedFilters:
     """
     report = Report()
     filters: dict[str, ResolvedFilter] = {}
-    for key, ref in filter_refs(config):
-        cls = _find_class(ref, key, report)
-        if cls is None:
+    for key, ref in python_refs(config):
+        options: PythonFilter = ref.options
+        # A filter that a package announces is known by its word, not by its class.
+        step, path = ("use", f"{key}.python") if ref.kind == "python" else ("", f"{key}.{ref.kind}")
+        try:
+            cls = find_class(options)
+        except ValueError as error:
+            report.refuse(options, step, error, path=path)
             continue
         if hasattr(cls, "early_request") and not key.startswith("filters["):
-            message = f'"{ref.use}" defines early_request, which runs before routing'
-            report.add(ref, "use", message, "move it to the filters of all routes", path=key)
-        value = _decode(cls, ref, key, report)
+            message = f'"{options.use}" defines early_request, which runs before routing'
+            cure = "move it to the filters of all routes"
+            report.add(options, step, message, cure, path=path)
+        value = _decode(cls, ref, path, report)
         if value is not BAD:
             filters[key] = ResolvedFilter(cls, value, ref)
     return ResolvedFilters(filters, sorted(report.faults))
 
 
-def _find_class(ref: FilterRef, path: str, report: Report) -> type[Any] | None:
+def find_class(options: PythonFilter) -> type[Any]:
+    """The class that is named; ValueError in the form `what; cure`."""
     from pyproxy.filters.base import Filter
 
-    module_name, _, class_name = ref.use.partition(":")
-    if ref.place.file:
-        folder = str(Path(ref.place.file).resolve().parent)
+    module_name, _, class_name = options.use.partition(":")
+    if options.place.file:
+        folder = str(Path(options.place.file).resolve().parent)
         if folder not in sys.path:
             sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:
-        report.add(ref, "use", _import_failure(module_name, error), path=path)
-        return None
+        raise ValueError(_import_failure(module_name, error)) from error
     for part in class_name.split("."):
         below = getattr(found, part, None)
         if below is None:
             classes = [name for name, item in vars(found).items() if _is_filter(item, Filter)]
             message = f'the module "{module_name}" has no "{class_name}"'
-            report.add(ref, "use", message, nearest(class_name, classes), path=path)
-            return None
+            raise ValueError(f"{message}; {nearest(class_name, classes)}")
         found = below
     if not _is_filter(found, Filter):
-        cure = "derive it from pyproxy.Filter"
-        report.add(ref, "use", f'"{ref.use}" is not a filter class', cure, path=path)
-        return None
+        message = f'"{options.use}" is not a filter class'
+        raise ValueError(f"{message}; derive it from pyproxy.Filter")
     cls: type[Any] = found
     return cls
 
@@ -113,14 +117,19 @@ def _import_failure(module: str, error: Exception) -> str:
 def _decode(cls: type[Any], ref: FilterRef, path: str, report: Report) -> Any:
     """What the file says, against the class's own Config."""
     wanted: type[msgspec.Struct] = cls.Config
-    node: Node | None = None
-    if ref.place.has("config"):
-        node = ref.place.find("config")
-    elif ref.place.file and not ref.config:
-        # Nothing was written: what is missing is missing in the filter's own mapping.
-        node = Node(
-            "map", {}, ref.place.file, ref.place.line, ref.place.column, f"{ref.place.at}.config"
+    options: PythonFilter = ref.options
+    if ref.kind != "python":
+        written = options.place.file != ""
+        return decode(
+            options.place if written else from_plain(options.config, path), wanted, report.faults
         )
+    place = options.place
+    node: Node | None = None
+    if place.has("config"):
+        node = place.find("config")
+    elif place.file and not options.config:
+        # Nothing was written: what is missing is missing in the filter's own mapping.
+        node = Node("map", {}, place.file, place.line, place.column, f"{place.at}.config")
     if node is None or node.kind != "map":
-        node = from_plain(ref.config, f"{path}.config")
+        node = from_plain(options.config, f"{path}.config")
     return decode(node, wanted, report.faults)

@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from pyproxy.config.decode import BAD, nearest, reader_for
 from pyproxy.config.nodes import Node
 from pyproxy.config.section import HIDDEN, ONE_OR_NONE, Section
 from pyproxy.config.sections import (
@@ -40,7 +39,6 @@ from pyproxy.config.units import Duration, Size
 from pyproxy.errors import Fault
 
 __all__ = [
-    "FILTER_KINDS",
     "AccessLog",
     "Admin",
     "Bind",
@@ -67,6 +65,7 @@ __all__ = [
     "UpstreamLimits",
     "UpstreamTimeouts",
     "filter_refs",
+    "python_refs",
     "route_name",
 ]
 
@@ -87,45 +86,59 @@ class PythonFilter(Section, frozen=True, kw_only=True):
     name: Annotated[str, Meta(description="What logs call it. Absent: the class.")] = ""
 
 
-FILTER_KINDS: dict[str, type[Section]] = {"python": PythonFilter}
-
-
 class FilterRef(Section, frozen=True, kw_only=True):
-    """A filter in its place in a chain.
+    """A filter in its place in a chain: `{kind: options}`, and beside that what every filter has.
 
-    `kind` is the word in the file, `use` and `config` are a Python filter's.
+    `options` is the struct of the kind; None when it is switched off and nothing else is said.
     """
 
-    kind: str = "python"
-    use: str
-    config: dict[str, Any] = field(default_factory=dict)
-    timeout_ms: int = 30_000
-    name: str = ""
+    kind: str
+    options: Any
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="Off: it does not run. In a route this switches off a filter of all "
+            "routes, of the same kind and name."
+        ),
+    ] = True
+    name: Annotated[
+        str,
+        Meta(
+            description="What logs call it. A filter of a route takes the place of one of all "
+            "routes with its kind and its name. Absent: the kind."
+        ),
+    ] = ""
+    priority: Annotated[
+        Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] | None,
+        Meta(
+            description="Filters of higher priority run earlier; of equal ones, those of all "
+            "routes first, then as they are written. Absent: the kind's own."
+        ),
+    ] = None
 
     @classmethod
     def from_node(cls, node: Node, faults: list[Fault]) -> Any:
-        """Read `{kind: options}`."""
-        if node.kind != "map" or len(node.value) != 1:
-            cure = 'such as "- python: {use: module:Class}"'
-            faults.append(node.fault("a filter is a mapping with one key, its kind", cure))
-            return BAD
-        ((kind, below),) = node.value.items()
-        if kind not in FILTER_KINDS:
-            faults.append(
-                below.fault(f'unknown filter "{kind}"', nearest(kind, FILTER_KINDS), on_key=True)
-            )
-            return BAD
-        options = reader_for(FILTER_KINDS[kind])(below, faults)
-        if options is BAD:
-            return BAD
-        return cls(
-            place=below,
-            kind=kind,
-            use=options.use,
-            config=options.config,
-            timeout_ms=options.timeout_ms,
-            name=options.name or options.use.partition(":")[2],
-        )
+        """Read `{kind: options}` and what stands beside it."""
+        from pyproxy.config.filters.read import read_ref  # for those who have filters
+
+        return read_ref(node, faults)
+
+    @property
+    def label(self) -> str:
+        """What logs call it."""
+        if self.name or not isinstance(self.options, PythonFilter) or self.kind != "python":
+            return self.name or self.kind
+        return self.options.name or self.options.use.partition(":")[2]
+
+    @property
+    def identity(self) -> tuple[str, str] | None:
+        """Kind and name, by which a route's filter replaces one of all routes; None: it cannot.
+
+        Classes of one's own replace each other only when they are given a name.
+        """
+        options = self.options
+        name = self.name or (options.name if isinstance(options, PythonFilter) else "")
+        return None if self.kind == "python" and not name else (self.kind, name)
 
 
 class Route(Section, frozen=True, kw_only=True):
@@ -154,7 +167,7 @@ class Route(Section, frozen=True, kw_only=True):
     ] = 0
     filters: Annotated[
         tuple[FilterRef, ...],
-        Meta(description="Run in this order, after the filters of all routes."),
+        Meta(description="Run beside the filters of all routes, in the order of priorities."),
     ] = ()
     upstream: Annotated[
         str | None,
@@ -297,7 +310,8 @@ class Config(Section, frozen=True, kw_only=True):
         dict[str, Upstream], Meta(description="The groups of endpoints, by name.")
     ] = field(default_factory=dict)
     filters: Annotated[
-        tuple[FilterRef, ...], Meta(description="Run on every route, before the route's own.")
+        tuple[FilterRef, ...],
+        Meta(description="Run on every route, beside its own, in the order of priorities."),
     ] = ()
     routes: Annotated[tuple[Route, ...], Meta(description="Which request goes where.")] = ()
     admin: Annotated[Admin | None, Meta(description="The admin server. Absent: none.")] = None
@@ -318,3 +332,8 @@ def filter_refs(config: Config) -> list[tuple[str, FilterRef]]:
     for i, route in enumerate(config.routes):
         refs += [(f"routes[{i}].filters[{j}]", ref) for j, ref in enumerate(route.filters)]
     return refs
+
+
+def python_refs(config: Config) -> list[tuple[str, FilterRef]]:
+    """Those of them that are code of others: classes that have to be imported."""
+    return [(k, ref) for k, ref in filter_refs(config) if isinstance(ref.options, PythonFilter)]

@@ -12,7 +12,9 @@ from msgspec import NODEFAULT, UNSET
 from msgspec.structs import FieldInfo
 
 from pyproxy.config.decode import default_of, strip, visible_fields
-from pyproxy.config.model import FILTER_KINDS, Config, FilterRef, NoLog, Section
+from pyproxy.config.filters import FILTER_KINDS, third_party
+from pyproxy.config.filters.read import COMMON
+from pyproxy.config.model import Config, FilterRef, NoLog, PythonFilter, Section
 from pyproxy.config.units import UNITS
 
 _REF = "#/$defs/{name}"
@@ -22,10 +24,10 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the configuration file."""
     refs, defs = msgspec.json.schema_components(
         [Config, *FILTER_KINDS.values()],
-        schema_hook=lambda _node: {"type": "null"},
+        schema_hook=_no_schema,
         ref_template=_REF,
     )
-    structs = _structs()
+    structs = sections_of()
     # What stands only behind hidden fields is nobody's business.
     written = {struct.__name__ for struct in structs}
     defs = {name: schema for name, schema in defs.items() if name in written}
@@ -41,10 +43,44 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _structs() -> dict[type[Section], None]:
-    """Every section class that a file can hold, from the top, each once."""
+def _no_schema(_type: Any) -> dict[str, Any]:
+    """Of the node of a section, which no file has."""
+    return {"type": "null"}
+
+
+def filter_schema(word: str) -> dict[str, Any]:
+    """JSON Schema (2020-12) of the options of one kind of filter."""
+    schema = json_schema()
+    wanted = f"#/$defs/{FILTER_KINDS[word].__name__}"
+    return {
+        "$schema": schema["$schema"],
+        "title": word,
+        "$ref": wanted,
+        "$defs": _reached(wanted, schema["$defs"]),
+    }
+
+
+def _reached(ref: str, defs: dict[str, Any]) -> dict[str, Any]:
+    """The definitions that a reference needs."""
+    found: dict[str, Any] = {}
+    waiting: list[Any] = [{"$ref": ref}]
+    while waiting:
+        item = waiting.pop(0)
+        if isinstance(item, dict):
+            waiting += item.values()
+            name = str(item.get("$ref", "")).removeprefix("#/$defs/")
+            if name in defs and name not in found:
+                found[name] = defs[name]
+                waiting.append(defs[name])
+        elif isinstance(item, list):
+            waiting += item
+    return found
+
+
+def sections_of(*tops: type[Section]) -> dict[type[Section], None]:
+    """Every section class that is part of <tops>, or of a whole file, each once."""
     found: dict[type[Section], None] = {}
-    waiting: list[Any] = [Config, *FILTER_KINDS.values()]
+    waiting: list[Any] = list(tops) or [Config, *FILTER_KINDS.values()]
     while waiting:
         item = waiting.pop(0)
         base, _ = strip(item)
@@ -103,7 +139,7 @@ def _finish_field(field: FieldInfo, schema: dict[str, Any]) -> None:
 def _with_shorthand(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """A struct that one word may stand for."""
     word = next(
-        (s.shorthand for s in _structs() if s.__name__ == name and hasattr(s, "shorthand")), ""
+        (s.shorthand for s in sections_of() if s.__name__ == name and hasattr(s, "shorthand")), ""
     )
     if not word:
         return schema
@@ -112,25 +148,57 @@ def _with_shorthand(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filter_schema(refs: list[dict[str, Any]]) -> dict[str, Any]:
+    common = msgspec.json.schema(FilterRef, schema_hook=_no_schema)["$defs"]["FilterRef"]
+    others = {
+        word: {"type": "object", "description": f"`{use}`, of an installed package."}
+        for word, use in third_party().items()
+    }
     return {
         "title": "Filter",
-        "description": "One filter: a mapping with one key, its kind.",
+        "description": "One filter: its kind with its options, and what every filter has.",
         "type": "object",
-        "properties": dict(zip(FILTER_KINDS, refs, strict=True)),
-        "minProperties": 1,
-        "maxProperties": 1,
+        "properties": {
+            **{
+                word: ref | {"description": _first_line(FILTER_KINDS[word])}
+                for word, ref in zip(FILTER_KINDS, refs, strict=True)
+            },
+            **others,
+            **{name: common["properties"][name] for name in COMMON},
+        },
+        "oneOf": [{"required": [word]} for word in (*FILTER_KINDS, *others)],
         "additionalProperties": False,
     }
 
 
+def _first_line(struct: type[Section]) -> str:
+    return (struct.__doc__ or "").partition("\n")[0]
+
+
 def reference() -> str:
     """Every field of every section as Markdown tables: name, type, default, meaning."""
+    rows = [_row(field) for field in visible_fields(FilterRef) if field.name in COMMON]
+    common = [
+        "### Filter",
+        "",
+        "A mapping with the kind of the filter and its options, and beside that:",
+        "",
+        *_HEAD,
+        *rows,
+    ]
+    return tables(*sections_of(Config, PythonFilter)) + "\n" + "\n".join(common) + "\n"
+
+
+_HEAD = ("| field | type | default | meaning |", "| --- | --- | --- | --- |")
+
+
+def tables(*structs: type[Section]) -> str:
+    """The fields of some sections as Markdown tables."""
     schema = json_schema()
     parts = []
-    for struct in _structs():
+    for struct in structs:
         described = schema["$defs"][struct.__name__]
         lines = [f"### {struct.__name__}", "", described["description"], ""]
-        lines += ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
+        lines += _HEAD
         lines += [_row(field) for field in visible_fields(struct)]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
@@ -174,8 +242,7 @@ def _type_name(wanted: Any) -> str:
         return "file mode" if extra["unit"] == "mode" else str(extra["unit"])
     if isinstance(base, type) and issubclass(base, msgspec.Struct):
         name = "Filter" if base is FilterRef else base.__name__
-        anchor = "pythonfilter" if base is FilterRef else name.lower()
-        return f"[{name}](#{anchor})"
+        return f"[{name}](#{name.lower()})"
     args: tuple[Any, ...] = typing.get_args(base)
     origin = typing.get_origin(base)
     if origin is tuple:

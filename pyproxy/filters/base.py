@@ -91,6 +91,9 @@ class Filter:
     buffer_request_body: ClassVar[int] = 0
     buffer_response_body: ClassVar[int] = 0
 
+    #: Filters of higher priority run earlier, unless the configuration says otherwise.
+    default_priority: ClassVar[int] = 0
+
     config: Any
 
     def __init__(self, config: Any = None) -> None:

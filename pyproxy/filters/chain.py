@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from pyproxy.config.filters_check import decode_filters
-from pyproxy.config.model import Config
+from pyproxy.config.model import Config, filter_refs
 from pyproxy.errors import ConfigError
 from pyproxy.filters.base import bound_phases
 
@@ -19,6 +20,7 @@ class BoundFilter(NamedTuple):
     timeout_ms: int = 30_000
     buffer_request_body: int = 0
     buffer_response_body: int = 0
+    priority: int = 0
 
 
 def bind(instance: object, *, name: str = "", timeout_ms: int = 30_000) -> BoundFilter:
@@ -29,6 +31,7 @@ def bind(instance: object, *, name: str = "", timeout_ms: int = 30_000) -> Bound
         timeout_ms,
         getattr(instance, "buffer_request_body", 0),
         getattr(instance, "buffer_response_body", 0),
+        getattr(instance, "default_priority", 0),
     )
 
 
@@ -41,7 +44,13 @@ def bind_filters(config: Config) -> dict[str, BoundFilter]:
     resolved = decode_filters(config)
     if resolved.faults:
         raise ConfigError(resolved.faults)
-    return {
-        key: bind(found.cls(found.config), name=found.ref.name, timeout_ms=found.ref.timeout_ms)
-        for key, found in resolved.filters.items()
-    }
+    bound = {}
+    for key, (cls, value, ref) in resolved.filters.items():
+        bound[key] = bind(cls(value), name=ref.label, timeout_ms=ref.options.timeout_ms)
+    for key, ref in filter_refs(config):
+        use = getattr(ref.options, "python_class", "")
+        if use:
+            module, _, name = use.partition(":")
+            cls = getattr(import_module(module), name)
+            bound[key] = bind(cls(ref.options), name=ref.label)
+    return bound

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from pyproxy import log
-from pyproxy.config.model import Config, filter_refs
+from pyproxy.config.model import Config, python_refs
 from pyproxy.errors import StartError
 from pyproxy.filters.chain import bind_filters
 
@@ -77,7 +77,7 @@ def _run(
 ) -> int:
     identity = _identity(config)
     logfiles.prepare_all(config, identity)
-    if filter_refs(config):
+    if python_refs(config):
         closing = takeover.close_inherited if takeover is not None else _nothing
         check_filters(config, identity, bind, closing)
     warn_of_certificates(config, log.get("supervisor").warning)

@@ -20,7 +20,7 @@ from pyproxy._engine import SnapshotBuilder
 from pyproxy.config.compile import compile_snapshot
 from pyproxy.config.diff import differences
 from pyproxy.config.load import load
-from pyproxy.config.model import Config, filter_refs
+from pyproxy.config.model import Config, filter_refs, python_refs
 from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.errors import ConfigError, Fault, PyproxyError, StartError
 from pyproxy.filters.chain import BoundFilter
@@ -53,7 +53,7 @@ def read_again(
     gc.disable()
     try:
         config = resolve_endpoints(load(source), demo_address=demo_address)
-        if filter_refs(config):
+        if python_refs(config):
             check_filters(config, identity, bind, channel.close)
         _try_to_build(config)
         if only_diff:

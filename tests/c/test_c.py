@@ -40,8 +40,13 @@ CFLAGS = (
     " -Wpointer-arith -Wstrict-prototypes -Werror -fvisibility=hidden -D_GNU_SOURCE -DPP_DEBUG"
     " -DPP_TEST -fsanitize=address,undefined -fno-sanitize-recover=all"
 ).split()
+# The one source in C++ (base/regex.cc).
+CXXFLAGS = (
+    "-std=gnu++17 -O1 -g -fno-omit-frame-pointer -Wall -Wextra -Werror -fvisibility=hidden"
+    " -D_GNU_SOURCE -DPP_DEBUG -DPP_TEST -fsanitize=address,undefined -fno-sanitize-recover=all"
+).split()
 # What the core itself is linked with.
-CORE_LIBS = ("nghttp2",)
+CORE_LIBS = ("nghttp2", "re2", "stdc++")
 BUILD_SECONDS = 300
 RUN_SECONDS = 300
 
@@ -145,11 +150,14 @@ def building_alone(what: str) -> Iterator[None]:
 
 def build_object(source: Path, stem: str, flags: list[str]) -> Path:
     """Compile one source of the core, or find it compiled."""
-    made = CACHE / f"{stem}.{digest_of(flags, [source])}.o"
+    compile_with = [*compiler(), *flags]
+    if source.suffix == ".cc":
+        compile_with = [*shlex.split(os.environ.get("CXX", "g++")), *CXXFLAGS]
+    made = CACHE / f"{stem}.{digest_of(compile_with, [source])}.o"
     if not made.exists():
         with tempfile.TemporaryDirectory(dir=CACHE, prefix=".") as scratch:
             fresh = Path(scratch) / made.name
-            run_compiler([*compiler(), *flags, f"-I{CSRC}", "-c", "-o", str(fresh), str(source)])
+            run_compiler([*compile_with, f"-I{CSRC}", "-c", "-o", str(fresh), str(source)])
             replace_stale(fresh, made, stem)
     return made
 
@@ -158,7 +166,7 @@ def build_object(source: Path, stem: str, flags: list[str]) -> Path:
 def build_core(folder: str, variant: str = "", more_flags: tuple[str, ...] = ()) -> Path:
     """The archive for tests of <folder>: of all of csrc/, or of base, which uses nothing else. A
     test defines what it includes itself, so that the linker never takes the same from here."""
-    sources = sorted(CSRC.glob("base/*.c" if folder == "base" else "*/*.c"))
+    sources = sorted(CSRC.glob("base/*.c*" if folder == "base" else "*/*.c*"))
     flags = [*CFLAGS, *more_flags]
     stem = "-".join(filter(None, ("base" if folder == "base" else "core", variant)))
     archive = CACHE / f"{stem}.{digest_of(flags, sources)}.a"

@@ -23,6 +23,24 @@ static struct {
 } parked[PARKED];
 static unsigned n_parked;
 
+static void forget(unsigned i)
+{
+    parked[i] = parked[--n_parked];
+}
+
+static void on_cancel(struct pp_task *t, struct pp_exchange *x, enum pp_park which)
+{
+    for (unsigned i = 0; i < n_parked; i++) {
+        if (parked[i].x == x && parked[i].which == which) {
+            forget(i);
+            return;
+        }
+    }
+    PP_CHECK(false);
+}
+
+static struct pp_task task = {on_cancel};
+
 static bool remember(struct pp_exchange *x, enum pp_park which, struct pp_span piece)
 {
     if (n_parked == PARKED || piece.n > sizeof parked[0].mem)
@@ -32,7 +50,7 @@ static bool remember(struct pp_exchange *x, enum pp_park which, struct pp_span p
     memcpy(parked[n_parked].mem, piece.p == NULL ? "" : piece.p, piece.n);
     parked[n_parked].n = piece.n;
     n_parked++;
-    x->task[which] = &n_parked;
+    x->task[which] = &task;
     return true;
 }
 
@@ -67,28 +85,11 @@ static int on_body(void *owner, struct pp_exchange *x, const struct pp_hook *hoo
     return PP_NEXT;
 }
 
-static void forget(unsigned i)
-{
-    parked[i] = parked[--n_parked];
-}
-
-static void on_cancel(void *owner, struct pp_exchange *x, enum pp_park which)
-{
-    for (unsigned i = 0; i < n_parked; i++) {
-        if (parked[i].x == x && parked[i].which == which) {
-            forget(i);
-            return;
-        }
-    }
-    PP_CHECK(false);
-}
-
 static void on_end(void *owner, struct pp_exchange *x)
 {
 }
 
-static const struct pp_hook_ops ops = {
-    .run = on_run, .body = on_body, .cancel = on_cancel, .end = on_end};
+static const struct pp_hook_ops ops = {.run = on_run, .body = on_body, .end = on_end};
 
 static void resume_one(void)
 {
@@ -105,7 +106,7 @@ static void resume_one(void)
         verdict = PP_REPLY;
         pp_exchange_fault(x, pp_fault_make(PP_FAULT_FILTER_TIMEOUT, PP_SIDE_DOWN, false, PP_OK));
     }
-    pp_hook_resume(x, which, verdict, piece);
+    pp_phase_resume(x, which, verdict, piece);
 }
 
 /* ---- clients and origins ---- */

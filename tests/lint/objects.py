@@ -38,12 +38,13 @@ class Object:
 
     folder: str
     stem: str
+    suffix: str
     symbols: tuple[Symbol, ...]
 
     @property
     def name(self) -> str:
         """Folder and file name of the source."""
-        return f"{self.folder}/{self.stem}.c"
+        return f"{self.folder}/{self.stem}{self.suffix}"
 
 
 def symbols_of(path: Path) -> tuple[Symbol, ...]:
@@ -72,8 +73,8 @@ def core_objects() -> tuple[Object, ...]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return tuple(
-        Object(source.parent.name, source.stem, symbols_of(compiled))
-        for source in sorted((ROOT / "csrc").glob("*/*.c"))
+        Object(source.parent.name, source.stem, source.suffix, symbols_of(compiled))
+        for source in sorted((ROOT / "csrc").glob("*/*.c*"))
         if (
             compiled := ROOT / "build/obj/release" / source.parent.name / f"{source.stem}.o"
         ).exists()

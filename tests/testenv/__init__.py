@@ -15,6 +15,7 @@ Every port is 0 and found out afterwards; everything that is started is ended, b
 """
 
 from .client import GUARD_SECONDS, Response, connect, exchange, get, read_response, send
+from .filters import filter_example
 from .foreign import foreign_environment
 from .origin import Origin, OriginRequest, Reply, origin
 from .proxy import Ended, Proxy, free_port, run_to_end, running, wait_until
@@ -29,6 +30,7 @@ __all__ = [
     "Response",
     "connect",
     "exchange",
+    "filter_example",
     "foreign_environment",
     "free_port",
     "get",

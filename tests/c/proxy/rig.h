@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/options_text.h"
 #include "pp_test.h"
 #include "proxy/phase.h"
 #include "proxy/up.h"
@@ -32,6 +33,7 @@
 #include "worker/worker.h"
 
 #define RIG_ORIGINS 4
+#define RIG_NATIVES 3
 #define RIG_WAIT_MS 10000 /* of real time; a step that has no bytes by then has failed */
 #define RIG_DATE "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 #define RIG_FWD "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n"
@@ -73,6 +75,7 @@ struct rig_filter {
     int (*run)(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase);
     int (*body)(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase,
                 struct pp_span piece, bool last, struct pp_span *out);
+    struct pp_task task; /* while it is parked */
     unsigned runs[PP_PHASE_COUNT];
     char mem[65536]; /* what a body filter wants to keep or give on */
     size_t n;
@@ -89,6 +92,9 @@ struct rig_conf {
     uint32_t phases;      /* bit per phase that filter[0] is bound to */
     uint32_t more_phases; /* the same for filter[1] */
     uint32_t buffer_request, buffer_response;
+    struct {
+        const char *kind, *options; /* JSON */
+    } native[RIG_NATIVES];          /* native filters, behind those of the test; also early ones */
     const char *via, *server, *trusted, *balance;
     const char *log; /* format; written to <log_path>, or <log_fd> */
     const char *log_path;
@@ -182,6 +188,14 @@ static inline struct pp_span rig_span(const char *text)
     return text == NULL ? PP_SPAN_NONE : pp_span(text, strlen(text));
 }
 
+static inline void rig_hook_cancel(struct pp_task *t, struct pp_exchange *x, enum pp_park which)
+{
+    struct rig *r = PP_CONTAINER_OF(t, struct rig_filter, task)->rig;
+    PP_CHECK(r->parked[which] == x);
+    r->parked[which] = NULL;
+    r->cancelled++;
+}
+
 static inline int rig_hook_run(void *owner, struct pp_exchange *x, const struct pp_hook *hook,
                                enum pp_phase phase)
 {
@@ -191,7 +205,8 @@ static inline int rig_hook_run(void *owner, struct pp_exchange *x, const struct 
     int verdict = f->run == NULL ? PP_NEXT : f->run(f, x, phase);
     if (verdict == PP_PARK) {
         r->parked[PP_PARK_PHASE] = x;
-        x->task[PP_PARK_PHASE] = f;
+        f->task.cancel = rig_hook_cancel;
+        x->task[PP_PARK_PHASE] = &f->task;
     }
     return verdict;
 }
@@ -212,17 +227,10 @@ static inline int rig_hook_body(void *owner, struct pp_exchange *x, const struct
     int verdict = f->body(f, x, phase, piece, last, out);
     if (verdict == PP_PARK) {
         r->parked[which] = x;
-        x->task[which] = f;
+        f->task.cancel = rig_hook_cancel;
+        x->task[which] = &f->task;
     }
     return verdict;
-}
-
-static inline void rig_hook_cancel(void *owner, struct pp_exchange *x, enum pp_park which)
-{
-    struct rig *r = owner;
-    PP_CHECK(r->parked[which] == x);
-    r->parked[which] = NULL;
-    r->cancelled++;
 }
 
 static inline void rig_hook_end(void *owner, struct pp_exchange *x)
@@ -231,7 +239,7 @@ static inline void rig_hook_end(void *owner, struct pp_exchange *x)
 }
 
 static const struct pp_hook_ops rig_hook_ops = {
-    .run = rig_hook_run, .body = rig_hook_body, .cancel = rig_hook_cancel, .end = rig_hook_end};
+    .run = rig_hook_run, .body = rig_hook_body, .end = rig_hook_end};
 
 /* The filter that waits in <which> has finished. */
 static inline void rig_resume(struct rig *r, enum pp_park which, int verdict, struct pp_span piece)
@@ -240,7 +248,20 @@ static inline void rig_resume(struct rig *r, enum pp_park which, int verdict, st
     PP_CHECK(x != NULL);
     r->parked[which] = NULL;
     if (x != NULL)
-        pp_hook_resume(x, which, verdict, piece);
+        pp_phase_resume(x, which, verdict, piece);
+}
+
+static inline int rig_add_natives(struct rig *r, struct pp_builder *b, uint32_t *id, uint32_t *n)
+{
+    int rc = PP_OK;
+    for (int i = 0; i < RIG_NATIVES && r->conf.native[i].kind != NULL && rc == PP_OK; i++) {
+        struct pp_span kind = rig_span(r->conf.native[i].kind);
+        struct pp_options o;
+        if (!options_of(&o, pp_builder_arena(b), r->conf.native[i].options))
+            return PP_ENOMEM;
+        rc = pp_builder_add_native(b, kind, kind, &o, &id[(*n)++]);
+    }
+    return rc;
 }
 
 static inline int rig_add_filters(struct rig *r, struct pp_builder *b, uint32_t id[2])
@@ -296,7 +317,7 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
                                         .upstream = PP_ID_NONE,
                                         .max_body = UINT64_MAX,
                                         .access_log = PP_ID_NONE};
-    uint32_t id, upstream = 0, filter[2];
+    uint32_t id, upstream = 0, filter[2 + RIG_NATIVES], n_filter = 2;
     if (b == NULL)
         return NULL;
     int rc = PP_OK;
@@ -325,15 +346,19 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
         rc = rig_add_greeting(r, b);
     if (rc == PP_OK)
         rc = rig_add_filters(r, b, filter);
+    if (rc == PP_OK)
+        rc = rig_add_natives(r, b, filter, &n_filter);
     if (rc == PP_OK && (c->phases >> PP_PHASE_EARLY_REQUEST & 1))
         rc = pp_builder_set_early(b, filter, 1);
+    else if (rc == PP_OK && n_filter > 2)
+        rc = pp_builder_set_early(b, filter + 2, n_filter - 2);
     fallback.filter = filter;
-    fallback.n_filter = 2;
+    fallback.n_filter = n_filter;
     if (rc == PP_OK)
         rc = pp_builder_add_route(b, &fallback, &id);
     c->route.upstream = c->route.action == PP_ROUTE_ACTION_UPSTREAM ? 0 : PP_ID_NONE;
     c->route.filter = filter;
-    c->route.n_filter = 2;
+    c->route.n_filter = n_filter;
     if (rc == PP_OK)
         rc = pp_builder_add_route(b, &c->route, &id);
     if (rc == PP_OK)

@@ -85,4 +85,26 @@ PP_TEST_CASE(pieces_go_from_filter_to_filter)
     PP_CHECK_STR(piece, "yz");
 }
 
+static struct pp_exchange *cancelled_at;
+static unsigned cancels;
+
+static void on_cancel(struct pp_task *t, struct pp_exchange *at, enum pp_park which)
+{
+    PP_CHECK(which == PP_PARK_RESPONSE_BODY && at->task[which] == NULL);
+    cancelled_at = at;
+    cancels++;
+}
+
+PP_TEST_CASE(what_is_waited_for_is_cancelled_once)
+{
+    struct pp_task task = {on_cancel};
+    begin(PP_PHASE_REQUEST);
+    x.task[PP_PARK_RESPONSE_BODY] = &task;
+    pp_phase_cancel(&x, PP_PARK_PHASE);
+    PP_CHECK_EQ(cancels, 0);
+    pp_phase_cancel(&x, PP_PARK_RESPONSE_BODY);
+    pp_phase_cancel(&x, PP_PARK_RESPONSE_BODY);
+    PP_CHECK(cancels == 1 && cancelled_at == &x);
+}
+
 PP_TEST_MAIN()

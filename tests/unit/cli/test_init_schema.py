@@ -33,7 +33,7 @@ def test_the_starter_is_commented_and_its_comments_are_sound(tmp_path, monkeypat
     (tmp_path / "all.yaml").write_text(f"{before}{shown}\n" + "\n".join(others) + "\n")
     config = load(tmp_path / "all.yaml")
     assert [route.name for route in config.routes] == ["health", "docs", "api", "app"]
-    assert config.routes[2].filters[0].use == "myfilters:Audit"
+    assert config.routes[2].filters[0].options.use == "myfilters:Audit"
 
 
 def test_init_never_overwrites(tmp_path, capsys):

@@ -77,6 +77,7 @@ def bound(name):
         timeout_ms=7,
         buffer_request_body=1,
         buffer_response_body=2,
+        priority=0,
     )
 
 

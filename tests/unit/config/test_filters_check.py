@@ -7,7 +7,7 @@ import pytest
 
 from pyproxy.config.filters_check import decode_filters, resolve_filters
 from pyproxy.config.load import load
-from pyproxy.config.model import Config, FilterRef
+from pyproxy.config.model import Config, FilterRef, PythonFilter
 
 MODULE = """
 import enum
@@ -144,12 +144,13 @@ def test_the_failure_of_a_module_names_its_line(site):
 def test_filters_of_a_program_are_checked_without_places(site):
     loaded = site("filters: [{python: {use: 'MOD:Plain'}}]")
     assert resolve_filters(loaded) == []
-    use = loaded.filters[0].use.replace("Plain", "Audit")
+    use = loaded.filters[0].options.use.replace("Plain", "Audit")
     given = {"secret": "s", "level": "none", "rules": [{"prefix": "/", "limit": "x"}], "wait": "1s"}
-    faults = resolve_filters(Config(filters=(FilterRef(use=use, config=given),)))
+    ref = FilterRef(kind="python", options=PythonFilter(use=use, config=given))
+    faults = resolve_filters(Config(filters=(ref,)))
     assert [str(fault) for fault in faults] == [
-        'filters[0].config.level: "none" is not allowed here; known here: high, low',
-        'filters[0].config.rules[0].limit: "x" is not a whole number',
+        'filters[0].python.config.level: "none" is not allowed here; known here: high, low',
+        'filters[0].python.config.rules[0].limit: "x" is not a whole number',
     ]
 
 

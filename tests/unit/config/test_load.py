@@ -84,13 +84,12 @@ admin: 127.0.0.1:9901
     assert route.match.methods == ("GET",)
     assert route.max_body_bytes == 0
     ref = route.filters[0]
-    assert (ref.kind, ref.use, ref.config, ref.timeout_ms, ref.name) == (
-        "python",
-        "m:C",
-        {"n": 1},
-        2000,
-        "C",
+    assert (ref.kind, ref.name, ref.label, ref.enabled, ref.priority) == (
+        *("python", "", "C"),
+        *(True, None),
     )
+    options = ref.options
+    assert (options.use, options.config, options.timeout_ms) == ("m:C", {"n": 1}, 2000)
     assert config.routes[1].respond.headers == {"X-A": ("a", "b"), "X-B": "c"}
     assert config.routes[2].redirect.location == "https://{host}{path}"
     assert config.admin.bind == "127.0.0.1:9901"
