@@ -13,9 +13,9 @@
 #include "io/dgram.h"
 #include "io/loop.h"
 #include "io/splice.h"
+#include "proxy/leases.h"
 #include "proxy/metrics.h"
 #include "proxy/moved.h"
-#include "proxy/shared.h"
 #include "proxy/snapshot.h"
 
 #define PP_CORE_HEAD_BYTES                                                                         \
@@ -50,6 +50,7 @@ struct pp_core {
     struct pp_splice_pool splice;
     struct pp_metrics metrics;
     struct pp_shared shared;
+    struct pp_leases leases;
     struct pp_rng rng;
     struct pp_hash_seed seed;
     struct pp_snapshot *snapshot;   /* NULL before the first install */

@@ -1,10 +1,14 @@
 #include "proxy/filters.h"
 
+#include "proxy/filter_concurrency_limit.h"
 #include "proxy/filter_headers.h"
+#include "proxy/filter_rate_limit.h"
 
 /* By name. */
 static const struct pp_filter_kind *const kinds[] = {
+    &pp_filter_concurrency_limit_kind,
     &pp_filter_headers_kind,
+    &pp_filter_rate_limit_kind,
 };
 
 const struct pp_filter_kind *pp_filters_at(unsigned i)

@@ -17,8 +17,10 @@ ENTRY_POINTS = "pyproxy.filters"
 
 # Word -> module and class of its section, by word.
 _KINDS = {
+    "concurrency_limit": "pyproxy.config.filters.concurrency_limit:ConcurrencyLimitFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "python": "pyproxy.config.model:PythonFilter",
+    "rate_limit": "pyproxy.config.filters.rate_limit:RateLimitFilter",
 }
 
 
