@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from testenv import Proxy, filter_example, running, wait_until
+from pyproxy.supervise.channel import Channel, Kind
+from pyproxy.supervise.control_socket import PROTOCOL
+from testenv import GUARD_SECONDS, Proxy, connect, filter_example, running, wait_until
 
 CONFIG = """
     workers: {workers}
@@ -102,6 +104,27 @@ def test_an_upgrade_keeps_the_counts(tmp_path: Path) -> None:
         for _ in range(2):
             assert proxy.ask("upgrade").returncode == 0
         assert statuses(proxy, 4) == {200: 1, 429: 3}
+
+
+@pytest.mark.parametrize("ability", [{}, {"shared": True}])
+def test_only_programs_that_know_the_memory_are_given_it(
+    tmp_path: Path, ability: dict[str, bool]
+) -> None:
+    with running(config(tmp_path), folder=tmp_path) as proxy:
+        caller = Channel(connect(str(tmp_path / "control.sock")))
+        hello = {"protocol": PROTOCOL, "command": "takeover", **ability}
+        caller.send(Kind.HELLO, hello)
+        manifest = caller.receive_blocking(GUARD_SECONDS)[0]
+        assert manifest.kind is Kind.MANIFEST
+        names = [os.readlink(f"/proc/self/fd/{fd}").partition(" ")[0] for fd in manifest.fds]
+        assert names[0] == "/memfd:pyproxy-counters"
+        assert ("/memfd:pyproxy-shared" in names) is bool(ability)
+        # One that does not know it finds as many descriptors as it reckons with.
+        assert len(names) == 2 + len(ability)  # the counters, the control socket
+        manifest.close()
+        caller.close()
+        proxy.wait_for("hung up before it was ready")
+        assert statuses(proxy, 1) == {200: 1}
 
 
 def test_killed_workers_take_no_counts_along(tmp_path: Path) -> None:

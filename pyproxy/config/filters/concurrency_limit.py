@@ -14,7 +14,8 @@ class ConcurrencyLimitFilter(LimitFilter, frozen=True, kw_only=True):
     """Refuses what comes while as many are at work as may be; exact over all workers.
 
     A request counts from here until its answer is complete, its client has gone or its tunnel ends.
-    What a worker that was killed had in hand is free again within nine seconds.
+    What a worker that was killed had in hand is free again within nine seconds. A tunnel that an
+    upgrade hands to the new processes counts no more.
     """
 
     default_priority: ClassVar[int] = 3900
