@@ -37,7 +37,7 @@ GaugeName = Literal["config_last_reload_successful", "config_generation", "gener
 
 # The reserve: room for some ten thousand records, and for the writers of many generations.
 _COLUMNS = 256
-_WORDS = 1 << 18
+_WORDS = 1 << 19
 _DIR_BYTES = 1 << 21
 # Where address space or file sizes are limited, the reserve is divided by these in turn.
 _DIVISORS = (1, 4, 16, 64)
