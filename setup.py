@@ -1,8 +1,9 @@
 """Build the two extensions of pyproxy; everything else about the package is in pyproject.toml.
 
 ``_wire`` links the pure C folders and the system's libre2, ``_engine`` all of them and libnghttp2.
-Each C source (and base/regex.cc, the one in C++) becomes one object under ``build/obj/<variant>/``, shared by both extensions and compiled
-again only when it, a header it includes, or the command line has changed. Setuptools alone would
+Each C source (and base/regex.cc, the one in C++) becomes one object under
+``build/obj/<variant>/``, shared by both extensions and compiled again only when it, a header it
+includes, or the command line has changed. Setuptools alone would
 compile everything again at every change, and twice.
 
 Environment:

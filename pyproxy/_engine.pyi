@@ -207,6 +207,13 @@ class SnapshotBuilder:
         `options` is a tree of dict, list, str, int, float, bool and None that its kind understands
         (csrc/proxy/filters.h). `name` is what logs call it.
         """
+    def set_condition(
+        self, filter: int, predicate: bytes, predicates: Sequence[Callable[..., Any]] = ()
+    ) -> None:
+        """Let a filter take part only where `pyproxy.expressions.program` holds.
+
+        Asked when the filter is first reached in an exchange; at most once for each filter.
+        """
     def set_global_filters(self, filters: Sequence[int]) -> None:
         """Filters whose `early_request` runs for every request; they also stand on the
         fallback route "-", which takes what no route matches.
@@ -232,9 +239,16 @@ class SnapshotBuilder:
         access_log: int = -1,
         upgrade: str = "websocket",
         grpc_web: bool = False,
+        predicate: bytes = b"",
+        predicates: Sequence[Callable[..., object]] = (),
+        split: Sequence[tuple[str, int, int]] = (),
+        split_by: str = "",
     ) -> int:
-        """Exactly one of `upstream`, `respond`, `redirect`; or none, when a filter answers or
-        names the peer.
+        """Exactly one of `upstream`, `split`, `respond`, `redirect`; or none, when a filter answers
+        or names the peer.
+
+        `predicate` is a program of `pyproxy.expressions` and `predicates` its callables. `split`
+        are arms: (what metrics call it, upstream, weight); `split_by` is a variable.
 
         `redirect` and `rewrite_*` are templates (proxy/template.h): {scheme} {host} {path}
         {query} and captures. `rewrite_host` "" keeps the client's Host; None does too.

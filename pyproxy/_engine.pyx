@@ -118,6 +118,15 @@ cdef int cb_body(void *owner, pp_exchange *x, const pp_hook *hook, pp_phase phas
         return (<Engine>owner)._failed(x, hook, phase, exc)
 
 
+cdef int cb_test(void *owner, pp_exchange *x, void *callable_, pp_bool *holds) noexcept with gil:
+    try:
+        return run_test(<Engine>owner, x, <object>callable_, holds)
+    except BaseException as exc:
+        (<Engine>owner)._report("match.python", exc)
+        pp_worker_count_filter(&(<Engine>owner)._w, False)
+        return PP_EIO
+
+
 cdef void cb_cancel(pp_task *task, pp_exchange *x, pp_park which) noexcept with gil:
     try:
         abandon(<WaitingTask *>task)
@@ -166,8 +175,19 @@ cdef void cb_release(void *arg) noexcept with gil:
 memset(&hook_ops, 0, sizeof(hook_ops))
 hook_ops.run = cb_run
 hook_ops.body = cb_body
+hook_ops.test = cb_test
 hook_ops.end = cb_end
 hook_ops.client = cb_client
+
+
+cdef int run_test(Engine engine, pp_exchange *x, callable_, pp_bool *holds) except -1:
+    """Ask a predicate in Python. What it answers must be true or false at once."""
+    result = callable_(engine._view(x))
+    if PyCoro_CheckExact(result):
+        result.close()
+        raise TypeError(f"{callable_!r} is async: a predicate answers at once")
+    holds[0] = bool(result)
+    return PP_OK
 
 
 cdef int offer(Engine engine, const pp_moved *m) except -1:
@@ -824,6 +844,7 @@ cdef class SnapshotBuilder:
     cdef list _callables
     cdef uint32_t _listeners
     cdef uint32_t _upstreams
+    cdef uint32_t _filters
     cdef bint _has_fallback
 
     def __cinit__(self):
@@ -1021,6 +1042,7 @@ cdef class SnapshotBuilder:
         keep = borrow(name, &n)
         self._check(pp_builder_add_filter(self._draft(), n, timeout_ms, buffer_request_body,
                                           buffer_response_body, &id))
+        self._filters += 1
         for phase, callable_ in phases.items():
             keep = borrow(phase, &p)
             found = pp_snapshot_phase_find(p)
@@ -1038,7 +1060,14 @@ cdef class SnapshotBuilder:
         keep = borrow(kind, &k), borrow(name, &n)
         fill_options(pp_builder_arena(self._draft()), &root, options)
         self._check(pp_builder_add_native(self._draft(), k, n, &root, &id))
+        self._filters += 1
         return id
+
+    def set_condition(self, uint32_t filter, bytes predicate not None, predicates=()):
+        if filter >= self._filters:
+            raise IndexError(f"no such filter: {filter}")
+        self._check(pp_builder_set_when(self._draft(), filter,
+                                        self._compile(predicate, tuple(predicates))))
 
     def set_global_filters(self, filters):
         cdef uint32_t ids[256]
@@ -1074,8 +1103,10 @@ cdef class SnapshotBuilder:
     def add_route(self, str name not None, *, hosts=(), paths=("/*",), methods=(), int priority=0,
                   filters=(), int upstream=-1, respond=None, redirect=None, rewrite_path=None,
                   rewrite_host=None, uint64_t max_body_bytes=1048576, uint64_t total_timeout_ms=0,
-                  int access_log=-1, str upgrade not None="websocket", bint grpc_web=False):
+                  int access_log=-1, str upgrade not None="websocket", bint grpc_web=False,
+                  bytes predicate not None=b"", predicates=(), split=(), str split_by not None=""):
         cdef pp_builder_route r
+        cdef const pp_predicate *guard = NULL
         cdef pp_router_methods mask = 0
         cdef pp_span h, p, m
         cdef uint32_t ids[256]
@@ -1086,7 +1117,8 @@ cdef class SnapshotBuilder:
             self._check_upstream(<uint32_t>upstream)
         memset(&r, 0, sizeof(r))
         keep = [borrow(name, &r.name), borrow(upgrade, &r.upgrade)]
-        r.action = PP_ROUTE_ACTION_NONE if upstream < 0 else PP_ROUTE_ACTION_UPSTREAM
+        r.action = (PP_ROUTE_ACTION_NONE if upstream < 0 and not split
+                    else PP_ROUTE_ACTION_UPSTREAM)
         r.upstream = PP_ID_NONE if upstream < 0 else <uint32_t>upstream
         r.max_body = max_body_bytes if max_body_bytes > 0 else <uint64_t>-1
         r.total_timeout_ms = total_timeout_ms
@@ -1108,6 +1140,10 @@ cdef class SnapshotBuilder:
             keep.append(self._copy_fields(list(respond[1]), &r))
             keep.append(borrow(respond[2], &r.body))
         self._check(pp_builder_add_route(self._draft(), &r, &id))
+        if predicate:
+            guard = self._compile(predicate, tuple(predicates))
+        if split:
+            self._add_split(id, split, split_by)
         for method in methods:
             keep.append(borrow(method, &m))
             mask |= <pp_router_methods>(1 << <int>pp_http_tok_method(m))
@@ -1117,7 +1153,35 @@ cdef class SnapshotBuilder:
             for path in paths:
                 keep.append((borrow(host, &h), borrow(path, &p)))
                 self._check(pp_builder_add_match(self._draft(), id, h, p, mask, priority))
+                if guard != NULL:
+                    pp_builder_set_predicate(self._draft(), guard)
         return id
+
+    cdef const pp_predicate *_compile(self, bytes program, tuple callables) except? NULL:
+        """A predicate of the snapshot's, with the callables that its program numbers."""
+        cdef const pp_predicate *compiled = NULL
+        cdef pp_span text
+        cdef Py_ssize_t i
+        keep = borrow(program, &text)
+        packed = PyBytes_FromStringAndSize(NULL, len(callables) * <Py_ssize_t>sizeof(void *))
+        cdef void **pointers = <void **>PyBytes_AS_STRING(packed)
+        for i in range(len(callables)):
+            self._callables.append(callables[i])
+            pointers[i] = <void *>callables[i]
+        self._check(pp_builder_compile_predicate(self._draft(), text, pointers,
+                                                 <uint32_t>len(callables), &compiled))
+        return compiled
+
+    cdef int _add_split(self, uint32_t route, arms, str by) except -1:
+        cdef pp_span n, v
+        for name, upstream, weight in arms:
+            self._check_upstream(upstream)
+            keep = borrow(name, &n)
+            self._check(pp_builder_add_arm(self._draft(), route, n, upstream, weight))
+        if by:
+            keep = borrow(by, &v)
+            self._check(pp_builder_set_split_key(self._draft(), route, v))
+        return 0
 
     def finish(self):
         cdef Snapshot sn = Snapshot.__new__(Snapshot)

@@ -3,8 +3,8 @@
 Safe in any process.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, final
 
 from typing_extensions import Buffer
 
@@ -101,6 +101,23 @@ class BodyDecoder:
     def trailers(self) -> list[tuple[bytes, bytes]]: ...
 
 @final
+class Lookup:
+    """What a look-up asks about, as a mapping of variables: what conditions in Python get."""
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The value of a variable, or `default`. Raises WireError for what is no variable."""
+    def __getitem__(self, name: str) -> str: ...
+
+def check_predicate(program: bytes) -> None:
+    """Raise WireError when `program` names what does not exist; for programs without callables."""
+
+def check_variable(name: str) -> None:
+    """Raise WireError when there is no such variable."""
+
+def variable_rows() -> list[tuple[str, str]]:
+    """(name, meaning) of every variable; a name that ends in "." goes on with one of a request."""
+
+@final
 class Router:
     """The route table (precedence: csrc/route/router.h).
 
@@ -116,19 +133,46 @@ class Router:
         host: str = "",
         methods: Sequence[str] = (),
         priority: int = 0,
+        predicate: tuple[bytes, tuple[Callable[..., object], ...]] | None = None,
+        **conditions: Any,
     ) -> None:
         """Add a route; no `methods`: any.
 
-        Raises WireError with a sentence for a bad host or path, ValueError for what is no method.
+        `conditions` are those of `pyproxy.expressions.program`: clients, headers, query, cookies,
+        when, python; `predicate` is what that makes of them. Raises WireError with a sentence for a
+        bad host, path or condition, ValueError for what is no method or operator.
         """
-    def find(self, host: str, path: str, method: str = "GET") -> tuple[int, dict[str, str]]:
+    def find(
+        self,
+        host: str,
+        path: str,
+        method: str = "GET",
+        *,
+        client: str = "",
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        query: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, str]]:
         """(route, captures) for a lower-case host without port and a path in normal form.
 
         A nameless star is the capture "". Raises KeyError when nothing matches, and WireError
         (method_not_allowed) with `allowed` when only other methods do; "*" there: every method
         without a name in csrc/wire/http_tok.h.
+
+        The rest is for conditions: the client's address, headers, the query without its question
+        mark, and other variables by name. What a condition in Python raises goes through.
         """
-    def explain(self, host: str, path: str, method: str = "GET") -> list[tuple[int, bool, str]]:
+    def explain(
+        self,
+        host: str,
+        path: str,
+        method: str = "GET",
+        *,
+        client: str = "",
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        query: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> list[tuple[int, bool, str]]:
         """(route, chosen, reason) of every route that matches host and path, best first."""
     def shadowed(self) -> list[tuple[int, int]]:
         """(index, by): additions, counted from 0, that no request can take.

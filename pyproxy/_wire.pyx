@@ -15,12 +15,13 @@ from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_GET_ITEM
-from libc.stdint cimport UINT64_MAX, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from pyproxy._capi.base cimport (
     PP_EEND,
     PP_EINVAL,
+    PP_EIO,
     PP_ELIMIT,
     PP_EMETHOD,
     PP_EMORE,
@@ -28,6 +29,7 @@ from pyproxy._capi.base cimport (
     PP_ENOMEM,
     PP_ID_NONE,
     PP_METRIC_BUCKETS,
+    PP_METRIC_ARM,
     PP_METRIC_ENDPOINT,
     PP_METRIC_KIND_COUNT,
     PP_METRIC_LISTENER,
@@ -38,6 +40,9 @@ from pyproxy._capi.base cimport (
     PP_OK,
     PP_STATSEG_COMMON,
     PP_STATSEG_LAYOUT,
+    PP_VARIABLE_ARGUMENT,
+    PP_VARIABLE_COOKIE,
+    PP_VARIABLE_HEADER,
     pp_arena,
     pp_arena_fini,
     pp_arena_init,
@@ -48,6 +53,8 @@ from pyproxy._capi.base cimport (
     pp_err_name,
     pp_err_text,
     pp_hash_seed,
+    pp_ip_parse_v4,
+    pp_ip_parse_v6,
     pp_mem_alloc,
     pp_mem_free,
     pp_mem_resize,
@@ -79,9 +86,17 @@ from pyproxy._capi.base cimport (
     pp_statseg_size,
     pp_statseg_sum,
     pp_statseg_take,
+    pp_variable,
+    pp_variable_parse,
+    pp_variable_row,
 )
 from pyproxy._capi.route cimport (
+    PP_PREDICATE_WHY_BYTES,
     PP_ROUTER_ANY_METHOD,
+    pp_predicate,
+    pp_predicate_free,
+    pp_predicate_input,
+    pp_predicate_new,
     pp_router,
     pp_router_bytes,
     pp_router_capture_name,
@@ -90,6 +105,7 @@ from pyproxy._capi.route cimport (
     pp_router_draft_add,
     pp_router_draft_free,
     pp_router_draft_new,
+    pp_router_draft_set_predicate,
     pp_router_explain,
     pp_router_find,
     pp_router_free,
@@ -111,6 +127,11 @@ from pyproxy._capi.wire cimport (
     PP_HTTP_METHOD_COUNT,
     PP_HTTP_OTHER,
     PP_NAME_COUNT,
+    pp_arg,
+    pp_args,
+    pp_args_find,
+    pp_args_split_cookies,
+    pp_args_split_query,
     pp_http1_body,
     pp_http1_body_eof,
     pp_http1_body_init,
@@ -589,6 +610,179 @@ cdef void cb_explain(void *arg, uint32_t route, pp_bool chosen, const char *reas
         found[:] = [exc]
 
 
+cdef class _Predicate:
+    """A compiled program of `pyproxy.expressions`, and the callables that it calls."""
+
+    cdef pp_predicate *_p
+    cdef tuple _callables
+
+    def __cinit__(self, bytes program not None, tuple callables not None=()):
+        cdef char why[PP_PREDICATE_WHY_BYTES]
+        cdef Py_ssize_t i
+        cdef void **pointers
+        why[0] = 0
+        packed = PyBytes_FromStringAndSize(NULL, len(callables) * <Py_ssize_t>sizeof(void *))
+        pointers = <void **>PyBytes_AS_STRING(packed)
+        for i in range(len(callables)):
+            pointers[i] = <void *>callables[i]
+        self._callables = callables
+        rc = pp_predicate_new(_span(program), pointers, <uint32_t>len(callables), &self._p, why)
+        if rc == PP_ENOMEM:
+            raise MemoryError
+        if rc != PP_OK:
+            raise WireError(rc, (<bytes>why).decode("utf-8", "replace"))
+
+    def __dealloc__(self):
+        pp_predicate_free(self._p)
+
+
+def check_predicate(bytes program not None):
+    """Raise WireError when `program` names what does not exist; for programs without callables."""
+    _Predicate(program)
+
+
+def check_variable(str name not None):
+    """Raise WireError when there is no such variable."""
+    cdef pp_variable v
+    cdef bytes text = _as_bytes(name)
+    if pp_variable_parse(_span(text), &v) != PP_OK:
+        raise WireError(PP_EINVAL, f"there is no such variable: {name}")
+
+
+def variable_rows():
+    """(name, meaning) of every variable; a name that ends in "." goes on with one of a request."""
+    cdef pp_span name, meaning
+    cdef unsigned i = 0
+    rows = []
+    while pp_variable_row(i, &name, &meaning):
+        rows.append((_as_str(name), _as_str(meaning)))
+        i += 1
+    return rows
+
+
+cdef class Lookup:
+    """What a look-up asks about, as a mapping of variables: what predicates in Python get."""
+
+    cdef dict _values
+    cdef pp_arena _arena
+    cdef const pp_args *_query
+    cdef const pp_args *_cookies
+    cdef uint8_t _ip[16]
+    cdef pp_predicate_input _input
+    cdef object _raised
+
+    def __cinit__(self):
+        pp_arena_init(&self._arena, NULL, 0, _ARENA_BYTES)
+        self._values = {}
+        self._input.get = cb_variable
+        self._input.call = cb_predicate
+        self._input.arg = <void *>self
+
+    def __dealloc__(self):
+        pp_arena_fini(&self._arena)
+
+    cdef int _fill(self, str host, str path, str method, str client, headers, query,
+                   variables) except -1:
+        cdef bytes text
+        fixed = {"host": host, "path": path, "method": method, "query": query, **variables}
+        if client:
+            fixed["client.address"] = client
+            text = _as_bytes(client)
+            if pp_ip_parse_v4(_span(text), self._ip):
+                self._input.client = self._ip
+            elif pp_ip_parse_v6(_span(text), self._ip):
+                self._input.client = self._ip
+                self._input.client_v6 = True
+            else:
+                raise ValueError(f"not an IP address: {client}")
+        for name, value in fixed.items():
+            if value is not None:
+                self._values[name] = _as_bytes(value)
+        for name, value in headers.items() if hasattr(headers, "items") else headers:
+            key = f"header.{name.lower()}"
+            text = _as_bytes(value)
+            if key in self._values:
+                between = b"; " if key == "header.cookie" else b", "
+                text = self._values[key] + between + text
+            self._values[key] = text
+        return 0
+
+    cdef const pp_args *_split(self, bint cookies) except? NULL:
+        """The arguments or the cookies; NULL when there are none."""
+        cdef const pp_args **place = &self._cookies if cookies else &self._query
+        cdef bytes text = self._values.get("header.cookie" if cookies else "query")
+        cdef int rc
+        if place[0] == NULL and text is not None:
+            if cookies:
+                rc = pp_args_split_cookies(&self._arena, _span(text), place)
+            else:
+                rc = pp_args_split_query(&self._arena, _span(text), place)
+            if rc != PP_OK:
+                place[0] = NULL
+                raise _error(rc)
+        return place[0]
+
+    cdef int _find(self, const pp_variable *v, pp_span *out) except? -1:
+        cdef const pp_args *args
+        cdef const pp_arg *arg = NULL
+        cdef pp_span name, meaning
+        if v.kind == PP_VARIABLE_ARGUMENT or v.kind == PP_VARIABLE_COOKIE:
+            args = self._split(v.kind == PP_VARIABLE_COOKIE)
+            if args != NULL:
+                arg = pp_args_find(args, v.name, v.hash)
+            if arg == NULL:
+                return PP_ENOENT
+            out[0] = arg.value
+            return PP_OK
+        pp_variable_row(v.kind, &name, &meaning)
+        key = _as_str(name) + _as_str(v.name)
+        if v.kind == PP_VARIABLE_HEADER:
+            key = key.lower()
+        value = self._values.get(key)
+        if value is None:
+            return PP_ENOENT
+        out[0] = _span(<bytes>value)  # kept by the mapping
+        return PP_OK
+
+    def get(self, str name not None, default=None):
+        """The value of a variable, or `default`. Raises WireError for what is no variable."""
+        cdef pp_variable v
+        cdef pp_span value
+        cdef bytes text = _as_bytes(name)
+        if pp_variable_parse(_span(text), &v) != PP_OK:
+            raise WireError(PP_EINVAL, f"there is no such variable: {name}")
+        return default if self._find(&v, &value) != PP_OK else _as_str(value)
+
+    def __getitem__(self, str name not None):
+        found = self.get(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+
+cdef int cb_variable(void *arg, const pp_variable *v, pp_span *out) noexcept with gil:
+    try:
+        return (<Lookup>arg)._find(v, out)
+    except BaseException as exc:
+        (<Lookup>arg)._raised = exc
+        return PP_EIO
+
+
+cdef int cb_predicate(void *arg, void *callable_, pp_bool *holds) noexcept with gil:
+    try:
+        holds[0] = bool((<object>callable_)(<Lookup>arg))
+        return PP_OK
+    except BaseException as exc:
+        (<Lookup>arg)._raised = exc
+        return PP_EIO
+
+
+cdef Lookup _lookup(str host, str path, str method, str client, headers, query, variables):
+    cdef Lookup asked = Lookup.__new__(Lookup)
+    asked._fill(host, path, method, client, headers, query, variables or {})
+    return asked
+
+
 cdef class Router:
     """The route table; csrc/route/router.h states the order of precedence.
 
@@ -597,8 +791,11 @@ cdef class Router:
 
     cdef pp_router_draft *_draft
     cdef pp_router *_p
+    cdef list _predicates
+    cdef bint _guarded
 
     def __cinit__(self):
+        self._predicates = []
         self._draft = pp_router_draft_new()
         if self._draft == NULL:
             raise MemoryError
@@ -608,9 +805,13 @@ cdef class Router:
         pp_router_free(self._p)
 
     def add(self, uint32_t route, str path not None, *, str host not None="",
-            methods not None=(), int priority=0):
-        """Add a route; no `methods`: any. Raises WireError with a sentence for a bad host or path,
-        ValueError for a word that is no method."""
+            methods not None=(), int priority=0, predicate=None, **conditions):
+        """Add a route; no `methods`: any. Raises WireError with a sentence for a bad host, path or
+        condition, ValueError for a word that is no method or operator.
+
+        `conditions` are those of `pyproxy.expressions.program`: clients, headers, query, cookies,
+        when, python. `predicate` is what that makes of them."""
+        cdef _Predicate guard = None
         cdef char why[160]
         cdef pp_router_methods mask = 0
         cdef int rc
@@ -619,12 +820,22 @@ cdef class Router:
         if not mask:
             mask = PP_ROUTER_ANY_METHOD
         cdef bytes host_text = _as_bytes(host), path_text = _as_bytes(path)
+        if conditions:
+            from pyproxy.expressions import program
+
+            predicate = program(**conditions)
+        if predicate is not None and predicate[0]:
+            guard = _Predicate(*predicate)
         rc = pp_router_draft_add(self._draft, _span(host_text), _span(path_text), mask, priority,
                                  route, why)
         if rc == PP_ENOMEM:
             raise MemoryError
         if rc != PP_OK:
             raise WireError(rc, (<bytes>why).decode("utf-8", "replace"))
+        if guard is not None:
+            self._guarded = True
+            self._predicates.append(guard)
+            pp_router_draft_set_predicate(self._draft, guard._p)
         pp_router_free(self._p)
         self._p = NULL
 
@@ -635,11 +846,24 @@ cdef class Router:
             if self._p == NULL:
                 raise MemoryError
 
-    def find(self, str host not None, str path not None, str method not None="GET"):
+    cdef Lookup _ask(self, pp_router_query *q, host, path, method, client, headers, query,
+                     variables):
+        """For predicates, when there are any."""
+        cdef Lookup asked = None
+        q.input = NULL
+        if self._guarded:
+            asked = _lookup(host, path, method, client, headers, query, variables)
+            q.input = &asked._input
+        return asked
+
+    def find(self, str host not None, str path not None, str method not None="GET", *,
+             str client not None="", headers not None=(), query=None, variables=None):
         """(route, captures) for a lower-case host without port and a path in normal form.
 
         A nameless star is the capture "". Raises KeyError when nothing matches, and WireError with
-        `allowed` (PP_EMETHOD) when only other methods do.
+        `allowed` (PP_EMETHOD) when only other methods do. The rest is for conditions: the client's
+        address, headers (a mapping, or pairs), the query without its question mark, and other
+        variables by name; what a condition in Python raises goes through.
         """
         cdef pp_router_query q
         cdef pp_router_hit hit
@@ -650,7 +874,10 @@ cdef class Router:
         q.host = _span(host_text)
         q.path = _span(path_text)
         q.method = _method_id(method)
+        cdef Lookup asked = self._ask(&q, host, path, method, client, headers, query, variables)
         cdef int rc = pp_router_find(self._p, &q, &hit, &allowed)
+        if asked is not None and asked._raised is not None:
+            raise asked._raised
         if rc == PP_ENOENT:
             raise KeyError(path)
         if rc != PP_OK:
@@ -661,7 +888,8 @@ cdef class Router:
             captures[name] = _as_str(hit.capture[i])
         return hit.route, captures
 
-    def explain(self, str host not None, str path not None, str method not None="GET"):
+    def explain(self, str host not None, str path not None, str method not None="GET", *,
+                str client not None="", headers not None=(), query=None, variables=None):
         """(route, chosen, reason) of every route that matches host and path, best first."""
         cdef pp_router_query q
         cdef list found = []
@@ -670,7 +898,10 @@ cdef class Router:
         q.host = _span(host_text)
         q.path = _span(path_text)
         q.method = _method_id(method)
+        cdef Lookup asked = self._ask(&q, host, path, method, client, headers, query, variables)
         cdef int rc = pp_router_explain(self._p, &q, cb_explain, <void *>found)
+        if asked is not None and asked._raised is not None:
+            raise asked._raised
         if rc == PP_ENOMEM:
             raise MemoryError
         for row in found:
@@ -775,6 +1006,7 @@ cdef dict _METRIC_KINDS = {
     "upstream": PP_METRIC_UPSTREAM,
     "endpoint": PP_METRIC_ENDPOINT,
     "supervisor": PP_METRIC_SUPERVISOR,
+    "arm": PP_METRIC_ARM,
 }
 cdef dict _METRIC_NAMES = {number: name for name, number in _METRIC_KINDS.items()}
 assert sorted(_METRIC_NAMES) == list(range(PP_METRIC_KIND_COUNT))

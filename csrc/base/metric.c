@@ -25,7 +25,8 @@ static const char *const kind_labels[] = {
 #define END_ROUTE PP_METRIC_FIRST_UPSTREAM
 #define END_UPSTREAM PP_METRIC_FIRST_ENDPOINT
 #define END_ENDPOINT PP_METRIC_FIRST_SUPERVISOR
-#define END_SUPERVISOR PP_METRIC_INDEX_COUNT
+#define END_SUPERVISOR PP_METRIC_FIRST_ARM
+#define END_ARM PP_METRIC_INDEX_COUNT
 
 static const uint8_t line_counts[] = {
 #define METRIC_COUNT(kind, label) END_##kind - PP_METRIC_FIRST_##kind,

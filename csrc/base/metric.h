@@ -19,7 +19,8 @@
     X(ROUTE, "route")                                                                              \
     X(UPSTREAM, "upstream")                                                                        \
     X(ENDPOINT, "endpoint")                                                                        \
-    X(SUPERVISOR, "")
+    X(SUPERVISOR, "")                                                                              \
+    X(ARM, "arm")
 
 #define PP_METRIC_LIST(X)                                                                          \
     X(WORKER, TURNS, "loop_turns_total", COUNTER, "", "Event loop turns.")                         \
@@ -173,7 +174,13 @@
     X(SUPERVISOR, CERTIFICATE_RELOADS, "certificate_reloads_total", COUNTER, "",                   \
       "Times that certificates changed on disk and were put in force.")                            \
     X(SUPERVISOR, CERTIFICATE_FAILURES, "certificate_reload_failures_total", COUNTER, "",          \
-      "Times that certificates changed on disk and were refused.")
+      "Times that certificates changed on disk and were refused.")                                 \
+    X(ARM, STATUS_1XX, "split_requests_total", COUNTER, "code=\"1xx\"",                            \
+      "Requests of routes with a split, by arm (`route/arm`) and final status.")                   \
+    X(ARM, STATUS_2XX, "split_requests_total", COUNTER, "code=\"2xx\"", "")                        \
+    X(ARM, STATUS_3XX, "split_requests_total", COUNTER, "code=\"3xx\"", "")                        \
+    X(ARM, STATUS_4XX, "split_requests_total", COUNTER, "code=\"4xx\"", "")                        \
+    X(ARM, STATUS_5XX, "split_requests_total", COUNTER, "code=\"5xx\"", "")
 
 enum pp_metric_kind {
 #define PP_METRIC_KIND_ENUM(kind, label) PP_METRIC_##kind,
@@ -198,6 +205,7 @@ enum pp_metric_index {
 #define PP_METRIC_FIRST_UPSTREAM PP_METRIC_INDEX_UPSTREAM_STATUS_1XX
 #define PP_METRIC_FIRST_ENDPOINT PP_METRIC_INDEX_ENDPOINT_REQUESTS
 #define PP_METRIC_FIRST_SUPERVISOR PP_METRIC_INDEX_SUPERVISOR_RELOADS
+#define PP_METRIC_FIRST_ARM PP_METRIC_INDEX_ARM_STATUS_1XX
 
 /* Latency histogram of routes (whole exchange) and upstreams (request sent to response head): after
  * the kind's words come PP_METRIC_BUCKETS counts (the last is +Inf; not cumulative) and the sum in

@@ -26,7 +26,7 @@ static int refuse_syntax(const RE2 &re, char *why)
 {
     if (re.error_code() == RE2::ErrorPatternTooLarge)
         return refuse(why, PP_ELIMIT, "the expression is too large; repeat less in it", "");
-    return refuse(why, PP_EINVAL, "", re.error().c_str());
+    return refuse(why, PP_EINVAL, "not a regular expression: ", re.error().c_str());
 }
 
 int pp_regex_new(struct pp_span text, struct pp_regex **out, char *why)

@@ -29,7 +29,7 @@
     X(LISTENER, "listener", "The name of the listener.")                                           \
     X(ROUTE, "route", "The name of the route, once there is one.")                                 \
     X(UPSTREAM, "upstream", "The name of the upstream that the route leads to.")                   \
-    X(REQUEST_ID, "request.id", "The number of the request in its worker.")                        \
+    X(REQUEST_ID, "request.id", "Its name by the filter `request_id`, else its worker's number.")  \
     X(TIME, "time", "Seconds since 1970.")                                                         \
     X(HEADER, "header.", "A header; several of one name are joined with commas.")                  \
     X(ARGUMENT, "query.", "The first argument of that name in the query, decoded.")                \

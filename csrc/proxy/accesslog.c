@@ -346,7 +346,10 @@ static void put_op(struct line *l, const struct pp_exchange *x, const struct op 
         put_fault(l, &x->fault);
         break;
     case VAR_ID:
-        put_u64(l, x->id);
+        if (x->request_id.n > 0)
+            put_string(l, x->request_id);
+        else
+            put_u64(l, x->id);
         break;
     case REQUEST_HEADER:
         put_header(l, &x->request, op->text);

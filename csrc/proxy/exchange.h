@@ -231,7 +231,9 @@ struct pp_exchange {
     struct pp_deferred deferred;
 
     struct pp_sock_addr client;
-    struct pp_announced *announced; /* of the client's connection; NULL: nothing. A reference */
+    const struct pp_sock_addr *nearest; /* whose connection it is, when a filter has found <client>
+                                           behind it; else NULL */
+    struct pp_announced *announced;     /* of the client's connection; NULL: nothing. A reference */
     int client_fd; /* of that connection, while its side is attached: for its addresses; or -1 */
     struct pp_client_tls *tls; /* what was agreed with the client; NULL: plain (client_tls.h) */
     struct pp_span host;       /* lower case, without port */
@@ -247,9 +249,11 @@ struct pp_exchange {
     bool forwarded;            /* forwarding fields are in the request */
 
     struct pp_cluster *cluster;   /* in use, NULL before */
+    const struct pp_arm *arm;     /* of the route's split; NULL: it has none */
     struct pp_endpoint *endpoint; /* of the last attempt */
     uint64_t tried;               /* bit per endpoint index below 64 that has failed */
     struct pp_span peer;          /* address that upstream_peer gave, empty: choose */
+    struct pp_span request_id;    /* what a filter has called it; empty: <id> is its only name */
     const struct pp_args *query;  /* the query's arguments once they were asked for (variable.h) */
     const struct pp_args *cookies;
     struct pp_joined *joined; /* fields that came several times, as variables show them */

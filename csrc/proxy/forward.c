@@ -3,10 +3,11 @@
 bool pp_forward_is_trusted(const struct pp_exchange *x)
 {
     const struct pp_listener_conf *l = x->listener;
-    if (x->client.family == AF_UNIX)
+    const struct pp_sock_addr *from = x->nearest != NULL ? x->nearest : &x->client;
+    if (from->family == AF_UNIX)
         return l->trust_unix;
     for (uint32_t i = 0; i < l->n_trusted; i++) {
-        if (pp_cidr_has(&l->trusted[i], x->client.ip, x->client.family == AF_INET6))
+        if (pp_cidr_has(&l->trusted[i], from->ip, from->family == AF_INET6))
             return true;
     }
     return false;
@@ -140,7 +141,8 @@ static int set_forwarded(struct pp_exchange *x)
     char *ip = pp_arena_alloc(&x->arena, PP_SOCK_TEXT);
     if (ip == NULL)
         return PP_ENOMEM;
-    struct pp_span client = pp_span(ip, pp_sock_ip_text(&x->client, ip));
+    struct pp_span client =
+        pp_span(ip, pp_sock_ip_text(x->nearest != NULL ? x->nearest : &x->client, ip));
     int rc = set_client_cert(x, trusted);
     if (rc != PP_OK)
         return rc;

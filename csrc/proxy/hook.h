@@ -23,6 +23,8 @@ struct pp_hook_ops {
     int (*run)(void *owner, struct pp_exchange *x, const struct pp_hook *hook, enum pp_phase phase);
     int (*body)(void *owner, struct pp_exchange *x, const struct pp_hook *hook, enum pp_phase phase,
                 struct pp_span piece, bool last, struct pp_span *out);
+    /* Does the predicate <callable> hold for <x>? PP_OK and *holds, or PP_EIO: it raised. */
+    int (*test)(void *owner, struct pp_exchange *x, void *callable, bool *holds);
     /* The exchange is over, and what ran is cancelled: empty the view. */
     void (*end)(void *owner, struct pp_exchange *x);
     /* A client has shown a certificate: say what endpoints are told of it

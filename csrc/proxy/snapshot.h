@@ -115,6 +115,22 @@ struct pp_respond_field {
     struct pp_span name, value;
 };
 
+/* One of the upstreams of a split. */
+struct pp_arm {
+    struct pp_span name; /* "route/arm", as metrics call it */
+    struct pp_span upstream;
+    struct pp_cluster *cluster;
+    uint64_t until; /* its weight and those of the arms before it */
+    uint32_t record;
+};
+
+struct pp_split {
+    uint32_t n;                   /* at least one has a weight */
+    uint64_t total;               /* of the weights, below 2^32 */
+    const struct pp_variable *by; /* what keeps a client with its arm; NULL: nothing */
+    struct pp_arm *arm;
+};
+
 /* A route without access log: an index that no log has. */
 #define PP_ROUTE_LOG_OFF (PP_ID_NONE - 1)
 
@@ -124,6 +140,7 @@ struct pp_route {
     uint8_t action;          /* enum pp_route_action */
     uint16_t status;         /* of respond and redirect */
     struct pp_cluster *cluster;
+    const struct pp_split *split; /* NULL: <cluster> takes all */
     struct pp_chain chain;
     uint64_t max_body;         /* request body bytes -> 413; UINT64_MAX: no limit */
     uint64_t total_timeout_ms; /* 0: none */

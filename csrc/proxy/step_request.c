@@ -1,7 +1,9 @@
 /* The steps of the request: from its head to its sending. */
+#include "proxy/condition.h"
 #include "proxy/forward.h"
 #include "proxy/grpc.h"
 #include "proxy/reply.h"
+#include "proxy/split.h"
 #include "proxy/step.h"
 #include "proxy/up.h"
 #include "proxy/upgrade.h"
@@ -69,6 +71,8 @@ static void begin_route(struct pp_exchange *x)
 {
     struct pp_core *core = x->core;
     x->cluster = x->route->cluster;
+    if (x->route->split != NULL)
+        pp_split_choose(x);
     PP_COUNT(&core->metrics, x->route->record, ROUTE, ACTIVE, 1);
     uint64_t total = x->route->total_timeout_ms;
     if (total == 0 && x->cluster != NULL)
@@ -120,7 +124,10 @@ bool pp_step_route(struct pp_exchange *x)
             x, pp_step_fault(rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY : PP_FAULT_BAD_REQUEST, rc));
     }
     bool connect = x->request.method_id == PP_HTTP_CONNECT;
-    struct pp_router_query q = {.host = x->host, .path = x->path, .method = x->request.method_id};
+    struct pp_predicate_input input;
+    struct pp_router_query q = {
+        .host = x->host, .path = x->path, .method = x->request.method_id, .input = &input};
+    pp_condition_input(x, &input);
     rc = pp_router_find(x->snapshot->router, &q, &x->hit, &x->allowed);
     if (rc == PP_OK)
         x->route = x->snapshot->route[x->hit.route];
@@ -129,8 +136,10 @@ bool pp_step_route(struct pp_exchange *x)
     begin_route(x);
     if (rc == PP_EMETHOD)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_METHOD_NOT_ALLOWED, rc));
-    if (rc != PP_OK)
+    if (rc == PP_ENOENT)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_ROUTE, rc));
+    if (rc != PP_OK)
+        return pp_step_to_error(x, pp_condition_fault(rc));
     pp_exchange_enter(x, PP_EXCHANGE_REQUEST);
     return true;
 }

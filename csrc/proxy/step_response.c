@@ -192,6 +192,8 @@ static void count_answer(struct pp_exchange *x)
     unsigned cls = x->status / 100;
     if (cls >= 1 && cls <= 5)
         m->words[record + PP_METRIC_WORD(ROUTE, STATUS_1XX) + cls - 1]++;
+    if (x->arm != NULL && cls >= 1 && cls <= 5)
+        m->words[x->arm->record + PP_METRIC_WORD(ARM, STATUS_1XX) + cls - 1]++;
     if (x->routed)
         PP_COUNT(m, record, ROUTE, ACTIVE, -1);
     pp_metrics_observe(m, PP_METRIC_ROUTE, record, x->core->loop.now_us - x->t.start);

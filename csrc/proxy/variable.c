@@ -240,9 +240,9 @@ static int give_place(struct pp_exchange *x, enum pp_variable_kind kind, struct 
     case PP_VARIABLE_ROUTE:
         return give(x->route->name, out);
     case PP_VARIABLE_UPSTREAM:
-        return give(x->route->upstream, out);
+        return give(x->arm != NULL ? x->arm->upstream : x->route->upstream, out);
     case PP_VARIABLE_REQUEST_ID:
-        return give_number(x, x->id, out);
+        return x->request_id.n > 0 ? give(x->request_id, out) : give_number(x, x->id, out);
     default:
         return give_number(x, x->core->loop.wall_s, out);
     }

@@ -122,12 +122,22 @@ INLINE const struct pp_radix_leaf *leaf_after(const struct pp_radix_leaf *leaf)
 
 /* First entry by rank that takes the method; the methods of those before it are noted. */
 INLINE const struct pp_radix_entry *choose(const struct pp_radix_leaf *leaf, uint32_t method,
-                                           uint32_t *allowed)
+                                           const struct pp_radix_guard *guard, uint32_t *allowed)
 {
     for (uint32_t i = 0; i < leaf->n; i++) {
-        if (PP_LIKELY(leaf->entry[i].methods & method))
-            return &leaf->entry[i];
-        *allowed |= leaf->entry[i].methods;
+        const struct pp_radix_entry *e = &leaf->entry[i];
+        bool fits = (e->methods & method) != 0;
+        if (guard) {
+            if ((fits || guard->others) && guard->holds(guard->arg, e->pattern)) {
+                if (fits)
+                    return e;
+                *allowed |= e->methods;
+            }
+            continue;
+        }
+        if (PP_LIKELY(fits))
+            return e;
+        *allowed |= e->methods;
     }
     return NULL;
 }
@@ -243,8 +253,8 @@ INLINE const struct pp_radix_node *go_on(struct walk *wk, const struct pp_radix_
 /* One body for both kinds of tree: with one priority the first fitting key in order of specificity
  * wins, so a fitting star makes every way above it needless and a fitting end stops the walk. */
 INLINE int find(const char *mem, uint32_t root, struct pp_span path, uint32_t method,
-                const bool mixed, struct pp_span *capture, struct pp_radix_hit *hit,
-                uint32_t *allowed)
+                const bool mixed, const struct pp_radix_guard *guard, struct pp_span *capture,
+                struct pp_radix_hit *hit, uint32_t *allowed)
 {
     /* Never handed to a function that is not part of this one, so that it can live in registers. */
     struct walk wk;
@@ -269,7 +279,8 @@ INLINE int find(const char *mem, uint32_t root, struct pp_span path, uint32_t me
         const struct pp_radix_entry *e;
         if (PP_UNLIKELY(nd->flags & PP_RADIX_HAS_STAR)) {
             const struct pp_radix_leaf *leaf = first_leaf(nd, child);
-            e = choose(nd->flags & PP_RADIX_HAS_EXACT ? leaf_after(leaf) : leaf, method, allowed);
+            e = choose(nd->flags & PP_RADIX_HAS_EXACT ? leaf_after(leaf) : leaf, method, guard,
+                       allowed);
             if (e && !mixed) {
                 wk.n_way = 0;
                 take_star(&wk, e, mixed);
@@ -282,7 +293,8 @@ INLINE int find(const char *mem, uint32_t root, struct pp_span path, uint32_t me
             nd = go_on(&wk, nd, first, child);
             continue;
         }
-        e = nd->flags & PP_RADIX_HAS_EXACT ? choose(first_leaf(nd, child), method, allowed) : NULL;
+        e = nd->flags & PP_RADIX_HAS_EXACT ? choose(first_leaf(nd, child), method, guard, allowed)
+                                           : NULL;
         if (e && (!mixed || is_better(&wk, e))) {
             take_best(&wk, e, mixed);
             wk.below_best = false;
@@ -298,20 +310,29 @@ INLINE int find(const char *mem, uint32_t root, struct pp_span path, uint32_t me
     return PP_OK;
 }
 
-static __attribute__((noinline)) int find_mixed(const char *mem, uint32_t root, struct pp_span path,
-                                                uint32_t method, struct pp_radix_hit *hit,
-                                                uint32_t *allowed)
-{
-    struct pp_span capture[PP_CAPTURES_MAX];
-    return find(mem, root, path, method, true, capture, hit, allowed);
-}
-
 int pp_radix_find(const struct pp_radix *t, uint32_t root, struct pp_span path, uint32_t method,
-                  bool mixed, struct pp_radix_hit *hit, uint32_t *allowed)
+                  struct pp_radix_hit *hit, uint32_t *allowed)
 {
     if (PP_UNLIKELY(path.n > UINT32_MAX))
         return PP_ENOENT;
-    if (PP_UNLIKELY(mixed))
-        return find_mixed(t->mem, root, path, method, hit, allowed);
-    return find(t->mem, root, path, method, false, hit->capture, hit, allowed);
+    return find(t->mem, root, path, method, false, NULL, hit->capture, hit, allowed);
+}
+
+int pp_radix_find_mixed(const struct pp_radix *t, uint32_t root, struct pp_span path,
+                        uint32_t method, struct pp_radix_hit *hit, uint32_t *allowed)
+{
+    struct pp_span capture[PP_CAPTURES_MAX];
+    if (PP_UNLIKELY(path.n > UINT32_MAX))
+        return PP_ENOENT;
+    return find(t->mem, root, path, method, true, NULL, capture, hit, allowed);
+}
+
+int pp_radix_find_guarded(const struct pp_radix *t, uint32_t root, struct pp_span path,
+                          uint32_t method, const struct pp_radix_guard *guard,
+                          struct pp_radix_hit *hit, uint32_t *allowed)
+{
+    struct pp_span capture[PP_CAPTURES_MAX];
+    if (PP_UNLIKELY(path.n > UINT32_MAX))
+        return PP_ENOENT;
+    return find(t->mem, root, path, method, true, guard, capture, hit, allowed);
 }

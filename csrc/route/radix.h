@@ -82,11 +82,28 @@ int pp_radix_build(struct pp_radix *t, const struct pp_radix_item *item, uint32_
  * first find. PP_OK or PP_ENOMEM. */
 int pp_radix_freeze(struct pp_radix *t) PP_MUST_USE;
 
-/* The entry for <path> in the tree at <root>: highest priority first, then the most specific key,
- * then rank. <method> is one bit. <mixed> false promises that all entries of the tree have one
- * priority. PP_OK and *hit; PP_ENOENT, then the methods of every entry whose key matches are added
- * to *allowed. */
+/* The entry for <path> in the tree at <root>, all of whose entries have one priority: of the most
+ * specific key, then by rank. <method> is one bit. PP_OK and *hit; PP_ENOENT, then the methods of
+ * every entry whose key matches are added to *allowed. */
 int pp_radix_find(const struct pp_radix *t, uint32_t root, struct pp_span path, uint32_t method,
-                  bool mixed, struct pp_radix_hit *hit, uint32_t *allowed) PP_MUST_USE;
+                  struct pp_radix_hit *hit, uint32_t *allowed) PP_MUST_USE;
+
+/* The same for a tree of several priorities: highest priority first. */
+int pp_radix_find_mixed(const struct pp_radix *t, uint32_t root, struct pp_span path,
+                        uint32_t method, struct pp_radix_hit *hit, uint32_t *allowed) PP_MUST_USE;
+
+/* Who is asked about an entry that fits by key and method. */
+struct pp_radix_guard {
+    bool (*holds)(void *arg, uint32_t pattern);
+    void *arg;
+    bool others; /* ask about entries of other methods too, for *allowed: else it gets nothing */
+};
+
+/* The same, but an entry for which <guard> does not hold is passed over, and the next one tried. It
+ * is asked while the path is walked, so also about entries that a more specific one beats in the
+ * end; about each once at most. */
+int pp_radix_find_guarded(const struct pp_radix *t, uint32_t root, struct pp_span path,
+                          uint32_t method, const struct pp_radix_guard *guard,
+                          struct pp_radix_hit *hit, uint32_t *allowed) PP_MUST_USE;
 
 #endif

@@ -181,6 +181,8 @@ static void mark_shadowed(struct pp_router *r, const struct pp_radix_item *item,
         uint32_t fresh = e->methods & ~taken;
         if (fresh == 0)
             r->addition[e->pattern].shadowed_by = by[__builtin_ctz(e->methods)];
+        if (r->addition[e->pattern].predicate)
+            continue; /* what it passes over, others take */
         taken |= fresh;
         for (; fresh; fresh &= fresh - 1)
             by[__builtin_ctz(fresh)] = e->pattern;
@@ -194,8 +196,13 @@ static int write_host(struct pp_router *r, const struct pp_radix_item *item, uin
     struct pp_span host = pp_router_impl_host(r, &r->addition[item->group]);
     char mem[sizeof(struct pp_router_host) + PP_ROUTER_HOST_BYTES_MAX + 1];
     struct pp_router_host head = {(uint16_t)host.n, 0};
-    for (uint32_t i = 1; i < n; i++)
-        head.mixed |= item[i].entry.priority != item[0].entry.priority;
+    for (uint32_t i = 0; i < n; i++) {
+        if (r->addition[item[i].entry.pattern].predicate)
+            head.kind = PP_ROUTER_GUARDED;
+        else if (item[i].entry.priority != item[0].entry.priority)
+            head.kind = PP_MAX(head.kind, PP_ROUTER_MIXED);
+    }
+    r->guarded |= head.kind == PP_ROUTER_GUARDED;
     memcpy(mem, &head, sizeof(head));
     memcpy(mem + sizeof(head), host.p, host.n);
     int rc = pp_radix_append(&r->tree, mem, (uint32_t)(sizeof(head) + host.n), at);
@@ -342,6 +349,50 @@ static inline uint32_t next_host(struct host_walk *w, const struct pp_router *r)
     return 0;
 }
 
+static bool holds(void *arg, uint32_t pattern)
+{
+    struct pp_router_asking *asking = arg;
+    const struct pp_predicate *p = asking->r->addition[pattern].predicate;
+    bool yes = p == NULL;
+    if (p != NULL && asking->input != NULL && asking->rc == PP_OK)
+        asking->rc = pp_predicate_eval(p, asking->input, &yes);
+    return yes && asking->rc == PP_OK;
+}
+
+/* In the tree of a host that is not plain. */
+static __attribute__((noinline)) int find_special(const struct pp_router *r, uint32_t at,
+                                                  const struct pp_router_query *q, uint32_t method,
+                                                  struct pp_radix_hit *found, uint32_t *allowed)
+{
+    struct pp_router_asking asking = {r, q->input, PP_OK};
+    struct pp_radix_guard guard = {holds, &asking, method == 0};
+    if (host_at(r, at)->kind == PP_ROUTER_MIXED)
+        return pp_radix_find_mixed(&r->tree, root_behind(r, at), q->path, method, found, allowed);
+    int rc = pp_radix_find_guarded(&r->tree, root_behind(r, at), q->path, method, &guard, found,
+                                   allowed);
+    return asking.rc != PP_OK ? asking.rc : rc;
+}
+
+/* The methods that would have done, when there are predicates: once more from the start, for no
+ * method, so that a request that finds its route does not pay for this. */
+static PP_COLD int find_allowed(const struct pp_router *r, const struct pp_router_query *q,
+                                struct pp_span *capture, uint32_t *allowed)
+{
+    struct pp_radix_hit found = {.capture = capture};
+    struct host_walk w;
+    uint32_t at;
+    start_hosts(&w, r, q->host);
+    *allowed = 0;
+    while (*allowed == 0 && (at = next_host(&w, r)) != 0) {
+        int rc = host_at(r, at)->kind == PP_ROUTER_PLAIN
+                     ? pp_radix_find(&r->tree, root_behind(r, at), q->path, 0, &found, allowed)
+                     : find_special(r, at, q, 0, &found, allowed);
+        if (rc != PP_ENOENT)
+            return rc;
+    }
+    return PP_OK;
+}
+
 int pp_router_find(const struct pp_router *r, const struct pp_router_query *q,
                    struct pp_router_hit *hit, pp_router_methods *allowed)
 {
@@ -353,16 +404,24 @@ int pp_router_find(const struct pp_router *r, const struct pp_router_query *q,
     start_hosts(&w, r, q->host);
     while ((at = next_host(&w, r)) != 0) {
         uint32_t here = 0;
-        int rc = pp_radix_find(&r->tree, root_behind(r, at), q->path, method, host_at(r, at)->mixed,
-                               &found, &here);
+        int rc = PP_LIKELY(host_at(r, at)->kind == PP_ROUTER_PLAIN)
+                     ? pp_radix_find(&r->tree, root_behind(r, at), q->path, method, &found, &here)
+                     : find_special(r, at, q, method, &found, &here);
         if (PP_LIKELY(rc == PP_OK)) {
             hit->route = found.entry->route;
             hit->pattern = found.entry->pattern;
             hit->n_capture = found.n_capture;
             return PP_OK;
         }
+        if (PP_UNLIKELY(rc != PP_ENOENT))
+            return rc;
         if (!would)
             would = here;
+    }
+    if (PP_UNLIKELY(r->guarded)) {
+        int rc = find_allowed(r, q, hit->capture, &would);
+        if (rc != PP_OK)
+            return rc;
     }
     if (!would)
         return PP_ENOENT;

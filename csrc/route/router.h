@@ -13,8 +13,14 @@
 //      before {name}, before the star;
 //   4. method: a route that names the method beats one that takes any;
 //   5. the order in which the routes were added.
-// Rule 1 comes before 2: a route of an exact host is never shadowed by a wildcard's priority. When
-// no route of the more specific host set matches the path and method, the next host set is tried.
+// A route with a predicate (route/predicate.h: client address, headers, query, cookies, ...) takes
+// a request only when that holds; else it is passed over, and the next one by these rules is asked:
+// of the same path, of a shorter one, of the next host set. Having a predicate is no rank of its
+// own, and more conditions do not go before fewer: priority and order decide, so write the narrow
+// route first or give it the higher priority. Rule 1 comes before 2: a route of an exact host is
+// never shadowed by a wildcard's priority. When no route of the more specific host set matches the
+// path and method, the next host set is tried. "Not that method" is said only when everything but
+// the method fits, predicates included.
 //
 // PATHS: "/a/b" exact; "/a/{id}/c": {id} takes one non-empty segment; "/a/*" and "/a/*rest":
 // everything after "/a/", also nothing; "/a*": a plain prefix, everything that begins with "/a";
@@ -30,6 +36,7 @@
 #include "base/err.h"
 #include "base/ids.h"
 #include "base/span.h"
+#include "route/predicate.h"
 
 struct pp_router;
 struct pp_router_draft; /* a router that is being built */
@@ -62,6 +69,10 @@ int pp_router_draft_add(struct pp_router_draft *d, struct pp_span host, struct p
                         pp_router_methods methods, int priority, uint32_t route, char *why)
     PP_MUST_USE;
 
+/* Let the addition that was made last take only requests for which <p> holds: borrowed, and must
+ * outlive every router that is made of the draft. */
+void pp_router_draft_set_predicate(struct pp_router_draft *d, const struct pp_predicate *p);
+
 /* Compile; the draft stays the caller's. NULL when memory is out. */
 struct pp_router *pp_router_new(const struct pp_router_draft *d);
 /* NULL is fine. */
@@ -71,6 +82,8 @@ struct pp_router_query {
     struct pp_span host; /* lower case, without port; may be empty */
     struct pp_span path; /* normal form */
     unsigned method;     /* method id, 0 for others */
+    /* For predicates; NULL: none of them holds. */
+    const struct pp_predicate_input *input;
 };
 
 struct pp_router_hit {
@@ -83,7 +96,7 @@ struct pp_router_hit {
 /* The route that <q> takes in <r>.
  * PP_OK and *hit; PP_ENOENT: nothing matches; PP_EMETHOD: something matches but for the method,
  * then *allowed holds the methods that would (of the most specific host set in which a path
- * matches). */
+ * matches). Or the error with which a predicate's evaluation ended. */
 int pp_router_find(const struct pp_router *r, const struct pp_router_query *q,
                    struct pp_router_hit *hit, pp_router_methods *allowed) PP_MUST_USE;
 
@@ -106,8 +119,9 @@ uint32_t pp_router_shadowed(const struct pp_router *r, uint32_t pattern);
  * gives; <reason> is one line, borrowed for the call. */
 typedef void (*pp_router_explain_fn)(void *arg, uint32_t route, bool chosen, const char *reason);
 
-/* Call <fn> for every route of <r> whose host and path match <q>. Looks at every route: not for
- * requests. What pp_router_find says, or PP_ENOMEM. */
+/* Call <fn> for every route of <r> whose host and path match <q>, also for those whose predicate
+ * does not hold, with the test that decided. Looks at every route: not for requests. What
+ * pp_router_find says, or PP_ENOMEM. */
 int pp_router_explain(const struct pp_router *r, const struct pp_router_query *q,
                       pp_router_explain_fn fn, void *arg);
 

@@ -151,5 +151,11 @@ int pp_router_draft_add(struct pp_router_draft *d, struct pp_span host, struct p
     a->priority = priority;
     a->route = route;
     a->shadowed_by = PP_ID_NONE;
+    a->predicate = NULL;
     return PP_OK;
+}
+
+void pp_router_draft_set_predicate(struct pp_router_draft *d, const struct pp_predicate *p)
+{
+    d->addition[d->n - 1].predicate = p;
 }

@@ -8,13 +8,20 @@
 #include "route/pattern.h"
 #include "route/router_impl.h"
 
+enum { WHY_BYTES = 400 };
 enum host_rank { HOST_EXACT = 0, HOST_SUFFIX = 1, HOST_ANY = 2, HOST_NO_MATCH = 3 };
 
 struct candidate {
     uint32_t pattern;
     enum host_rank rank;
     bool takes_method;
+    bool holds; /* its predicate, if it has one */
 };
+
+static bool is_taking(const struct candidate *c)
+{
+    return c->takes_method && c->holds;
+}
 
 struct candidates {
     const struct pp_router *r;
@@ -87,10 +94,22 @@ static int compare(const struct pp_router *r, const struct candidate *a, const s
     return a->pattern < b->pattern ? -1 : 1;
 }
 
+/* Does the predicate of <a> hold? <out> gets what decided. */
+static int ask(const struct pp_router_addition *a, const struct pp_router_query *q, bool *holds,
+               char *out, size_t size)
+{
+    *holds = a->predicate == NULL;
+    out[0] = 0;
+    if (a->predicate == NULL || q->input == NULL)
+        return PP_OK;
+    return pp_predicate_explain(a->predicate, q->input, holds, out, size);
+}
+
 /* All that match by host and path, in the order in which they were added. */
 static int collect(struct candidates *all, const struct pp_router_query *q)
 {
     const struct pp_router *r = all->r;
+    char decided[WHY_BYTES];
     uint32_t cap = 0, bit = q->method < 32 ? 1u << q->method : 1u;
     for (uint32_t i = 0; i < r->n; i++) {
         const struct pp_router_addition *a = &r->addition[i];
@@ -104,7 +123,11 @@ static int collect(struct candidates *all, const struct pp_router_query *q)
                 return PP_ENOMEM;
             all->c = c;
         }
-        all->c[all->n++] = (struct candidate){i, rank, (a->methods & bit) != 0};
+        struct candidate *c = &all->c[all->n++];
+        *c = (struct candidate){i, rank, (a->methods & bit) != 0, true};
+        int rc = ask(a, q, &c->holds, decided, sizeof(decided));
+        if (rc != PP_OK)
+            return rc;
     }
     return PP_OK;
 }
@@ -139,9 +162,10 @@ static size_t describe(const struct pp_router *r, uint32_t pattern, char *out, s
 }
 
 /* The line about candidate <i>; <won> is the index of the chosen one, or <all->n>. */
-static void give_reason(const struct candidates *all, uint32_t i, uint32_t won, char *out,
-                        size_t size)
+static void give_reason(const struct candidates *all, uint32_t i, uint32_t won,
+                        const struct pp_router_query *q, char *out, size_t size)
 {
+    char decided[WHY_BYTES];
     const struct candidate *c = &all->c[i];
     unsigned rule = 0;
     size_t n = describe(all->r, c->pattern, out, size);
@@ -149,12 +173,18 @@ static void give_reason(const struct candidates *all, uint32_t i, uint32_t won, 
     size -= n;
     if (!c->takes_method) {
         snprintf(out, size, "passed over, does not take the method");
+    } else if (!c->holds) {
+        bool holds;
+        if (ask(&all->r->addition[c->pattern], q, &holds, decided, sizeof(decided)) != PP_OK)
+            decided[0] = 0;
+        snprintf(out, size, "passed over, %s",
+                 decided[0] ? decided : "its predicate does not hold");
     } else if (i == won) {
         uint32_t second = i + 1;
-        while (second < all->n && !all->c[second].takes_method)
+        while (second < all->n && !is_taking(&all->c[second]))
             second++;
         if (second == all->n) {
-            snprintf(out, size, "chosen, nothing else takes the method");
+            snprintf(out, size, "chosen, nothing else takes the request");
             return;
         }
         compare(all->r, c, &all->c[second], &rule);
@@ -173,7 +203,7 @@ int pp_router_explain(const struct pp_router *r, const struct pp_router_query *q
     struct pp_router_hit hit;
     pp_router_methods allowed = 0;
     struct candidates all = {r, NULL, 0};
-    char reason[PP_ROUTER_HOST_BYTES_MAX + 400];
+    char reason[PP_ROUTER_HOST_BYTES_MAX + 400 + WHY_BYTES];
 
     int rc = collect(&all, q);
     if (rc != PP_OK)
@@ -184,12 +214,12 @@ int pp_router_explain(const struct pp_router *r, const struct pp_router_query *q
     for (uint32_t i = 0; i < all.n && rc == PP_OK; i++)
         if (all.c[i].pattern == hit.pattern)
             won = i;
-    while (first < all.n && !all.c[first].takes_method)
+    while (first < all.n && !is_taking(&all.c[first]))
         first++;
     /* The tree and the plain definition must agree. */
     (void)PP_EXPECT(won == first);
     for (uint32_t i = 0; i < all.n; i++) {
-        give_reason(&all, i, won, reason, sizeof(reason));
+        give_reason(&all, i, won, q, reason, sizeof(reason));
         fn(arg, r->addition[all.c[i].pattern].route, i == won, reason);
     }
 out:

@@ -13,7 +13,8 @@ struct pp_router_addition {
     uint32_t methods;
     int32_t priority;
     uint32_t route;
-    uint32_t shadowed_by; /* addition, or PP_ID_NONE */
+    uint32_t shadowed_by;                 /* addition, or PP_ID_NONE */
+    const struct pp_predicate *predicate; /* the caller's, or NULL */
 };
 
 struct pp_router_draft {
@@ -25,10 +26,17 @@ struct pp_router_draft {
 };
 
 /* The tree of one host; stands right before its root in the radix memory, with the host's text
- * between: u16 host_n | u16 mixed | host text, padded | root node. */
+ * between: u16 host_n | u16 kind | host text, padded | root node. */
 struct pp_router_host {
     uint16_t host_n;
-    uint16_t mixed; /* not all priorities are equal */
+    uint16_t kind; /* enum pp_router_kind */
+};
+
+/* What finding in the tree of a host takes: each kind can do what those above it can. */
+enum pp_router_kind {
+    PP_ROUTER_PLAIN = 0,
+    PP_ROUTER_MIXED = 1,  /* not all priorities are equal */
+    PP_ROUTER_GUARDED = 2 /* there are predicates */
 };
 
 struct pp_router_slot {
@@ -44,10 +52,18 @@ struct pp_router {
     uint32_t any_at;     /* host record of the routes without a host, 0: none */
     uint32_t suffix_max; /* longest wildcard suffix with its dot, 0: no wildcards */
     uint32_t suffix_min;
+    bool guarded; /* there are predicates */
     struct pp_router_addition *addition;
     uint32_t n;
     char *text;
     uint32_t text_n;
+};
+
+/* Who is asked whether predicates hold, and what went wrong when they could not tell. */
+struct pp_router_asking {
+    const struct pp_router *r;
+    const struct pp_predicate_input *input;
+    int rc;
 };
 
 /* Texts of addition <a>, borrowed from <r>. */

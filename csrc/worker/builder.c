@@ -254,6 +254,16 @@ struct pp_arena *pp_builder_arena(struct pp_builder *b)
     return &b->sn->arena;
 }
 
+struct pp_route *pp_builder_route(struct pp_builder *b, uint32_t route)
+{
+    return b->routes.at[route];
+}
+
+void pp_builder_set_predicate(struct pp_builder *b, const struct pp_predicate *p)
+{
+    pp_router_draft_set_predicate(b->draft, p);
+}
+
 void pp_builder_set_http2(struct pp_builder *b, uint32_t listener, bool enabled,
                           const struct pp_http2_limits *limits)
 {
@@ -536,6 +546,8 @@ static int build_clusters(struct pp_builder *b)
             ((struct pp_route *)b->routes.at[i])->upstream = u->name;
         }
     }
+    for (uint32_t i = 0; i < b->routes.n; i++)
+        pp_builder_settle_split(b, i, sn->cluster);
     for (uint32_t i = 0; i < b->tunnels.n; i++)
         ((struct pp_listener_conf *)b->tunnels.at[i])->cluster =
             ((struct draft_upstream *)b->tunnel_targets.at[i])->cluster;

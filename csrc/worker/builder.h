@@ -72,6 +72,9 @@ int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, 
  * (builder_native.c). <name> is what logs call it. */
 int pp_builder_add_native(struct pp_builder *b, struct pp_span kind, struct pp_span name,
                           const struct pp_options *o, uint32_t *id);
+/* Let <filter> take part only in exchanges for which <when> holds (pp_builder_compile_predicate);
+ * once at most, after everything is bound. */
+int pp_builder_set_when(struct pp_builder *b, uint32_t filter, const struct pp_predicate *when);
 
 /* A route without matches yet; <filters> in order. The first route added is the fallback: it takes
  * what matches nothing. */
@@ -94,6 +97,20 @@ int pp_builder_add_route(struct pp_builder *b, const struct pp_builder_route *r,
 /* One pattern of a route. Never called for the fallback. */
 int pp_builder_add_match(struct pp_builder *b, uint32_t route, struct pp_span host,
                          struct pp_span path, pp_router_methods methods, int priority);
+/* Compile the predicate <program> (route/predicate.h); it lives as long as the snapshot. The
+ * callables are borrowed as those of filters are. */
+int pp_builder_compile_predicate(struct pp_builder *b, struct pp_span program,
+                                 void *const *callable, uint32_t n_callable,
+                                 const struct pp_predicate **out);
+/* The pattern that was added last takes only requests for which <p> holds. */
+void pp_builder_set_predicate(struct pp_builder *b, const struct pp_predicate *p);
+/* One more arm of <route>, which then leads to those and to no upstream of its own; <weight> may be
+ * 0. <name> is what metrics call it. PP_ELIMIT: the weights are too much together. */
+int pp_builder_add_arm(struct pp_builder *b, uint32_t route, struct pp_span name, uint32_t upstream,
+                       uint32_t weight);
+/* The variable that keeps clients with their arm of <route>, which has arms. */
+int pp_builder_set_split_key(struct pp_builder *b, uint32_t route, struct pp_span variable);
+
 /* The filters whose early_request runs for every request. */
 int pp_builder_set_early(struct pp_builder *b, const uint32_t *filter, uint32_t n);
 
@@ -107,6 +124,10 @@ int pp_builder_set_upstream_tls(struct pp_builder *b, uint32_t upstream, struct 
 int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span host);
 
 /* For builder_*.c: what is being built, and its arena. */
+struct pp_route *pp_builder_route(struct pp_builder *b, uint32_t route);
+/* Lead the arms of <route>, if it has any, to the clusters of the upstreams, in their order. */
+void pp_builder_settle_split(struct pp_builder *b, uint32_t route,
+                             struct pp_cluster *const *cluster);
 struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener);
 struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstream);
 struct pp_arena *pp_builder_arena(struct pp_builder *b);

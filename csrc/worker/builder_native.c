@@ -1,6 +1,8 @@
-/* Native filters of a snapshot: their options become what their kind makes of them. */
+/* Native filters of a snapshot: their options become what their kind makes of them. And what any
+ * filter may have, its condition. */
 #include <stdio.h>
 
+#include "proxy/filter_gate.h"
 #include "proxy/filters.h"
 #include "worker/builder.h"
 
@@ -39,4 +41,19 @@ int pp_builder_add_native(struct pp_builder *b, struct pp_span kind, struct pp_s
                 (struct pp_filter){.ops = k->ops, .self = self};
     }
     return rc;
+}
+
+int pp_builder_set_when(struct pp_builder *b, uint32_t filter, const struct pp_predicate *when)
+{
+    for (int phase = 0; phase < PP_PHASE_COUNT; phase++) {
+        struct pp_filter *bound = pp_builder_bound(b, filter, (enum pp_phase)phase);
+        if (bound->ops == NULL)
+            continue;
+        struct pp_filter_gate *gate = pp_arena_alloc(pp_builder_arena(b), sizeof(*gate));
+        if (gate == NULL)
+            return PP_ENOMEM;
+        *gate = (struct pp_filter_gate){.when = when, .behind = *bound};
+        *bound = (struct pp_filter){.ops = &pp_filter_gate_ops, .self = gate};
+    }
+    return PP_OK;
 }

@@ -204,9 +204,14 @@ static void attach(struct pp_core *core, struct pp_snapshot *sn)
     for (uint32_t i = 0; i < sn->n_listener; i++)
         sn->listener[i]->record =
             pp_metrics_record(&core->metrics, PP_METRIC_LISTENER, sn->listener[i]->name);
-    for (uint32_t i = 0; i < sn->n_route; i++)
+    for (uint32_t i = 0; i < sn->n_route; i++) {
+        const struct pp_split *split = sn->route[i]->split;
         ((struct pp_route *)(uintptr_t)sn->route[i])->record =
             pp_metrics_record(&core->metrics, PP_METRIC_ROUTE, sn->route[i]->name);
+        for (uint32_t k = 0; split != NULL && k < split->n; k++)
+            split->arm[k].record =
+                pp_metrics_record(&core->metrics, PP_METRIC_ARM, split->arm[k].name);
+    }
     for (uint32_t i = 0; i < sn->n_cluster; i++)
         pp_cluster_attach(sn->cluster[i], core);
 }

@@ -1,5 +1,5 @@
 # C declarations of csrc/base: names as in C, only what is used.
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 
 cdef extern from "base/defs.h" nogil:
@@ -19,6 +19,7 @@ cdef extern from "base/err.h" nogil:
         PP_EEND
         PP_ENOMEM
         PP_EINVAL
+        PP_EIO
         PP_ELIMIT
         PP_ENOENT
         PP_EMETHOD
@@ -102,6 +103,25 @@ cdef extern from "base/shtable.h" nogil:
     void pp_shtable_look(const pp_shtable *t, uint64_t now_ns, pp_shtable_fill *fill)
 
 
+cdef extern from "base/ip.h" nogil:
+    pp_bool pp_ip_parse_v4(pp_span s, uint8_t *ip)
+    pp_bool pp_ip_parse_v6(pp_span s, uint8_t *ip)
+
+
+cdef extern from "base/variable.h" nogil:
+    enum:
+        PP_VARIABLE_HEADER
+        PP_VARIABLE_ARGUMENT
+        PP_VARIABLE_COOKIE
+        PP_VARIABLE_KIND_COUNT
+    struct pp_variable:
+        uint8_t kind
+        uint32_t hash
+        pp_span name
+    int pp_variable_parse(pp_span text, pp_variable *out)
+    pp_bool pp_variable_row(unsigned i, pp_span *name, pp_span *meaning)
+
+
 cdef extern from "base/metric.h" nogil:
     enum:
         PP_METRIC_KIND_COUNT
@@ -112,6 +132,7 @@ cdef extern from "base/metric.h" nogil:
         PP_METRIC_UPSTREAM
         PP_METRIC_ENDPOINT
         PP_METRIC_SUPERVISOR
+        PP_METRIC_ARM
     enum pp_metric_kind:
         pass
     const uint32_t pp_metric_bucket_us[]

@@ -191,5 +191,6 @@ cdef extern from "proxy/hook.h" nogil:
         int (*run)(void *owner, pp_exchange *x, const pp_hook *hook, pp_phase phase) noexcept
         int (*body)(void *owner, pp_exchange *x, const pp_hook *hook, pp_phase phase,
                     pp_span piece, pp_bool last, pp_span *out) noexcept
+        int (*test)(void *owner, pp_exchange *x, void *callable, pp_bool *holds) noexcept
         void (*end)(void *owner, pp_exchange *x) noexcept
         int (*client)(void *owner, pp_client_tls *ct) noexcept

@@ -123,3 +123,14 @@ cdef extern from "wire/clienthello.h" nogil:
         pp_span alpn
     int pp_clienthello_decode(char *data, size_t n, pp_clienthello *out)
     pp_bool pp_clienthello_next_protocol(pp_span *rest, pp_span *out)
+
+
+cdef extern from "wire/args.h" nogil:
+    struct pp_arg:
+        pp_span name
+        pp_span value
+    struct pp_args:
+        uint32_t n
+    int pp_args_split_query(pp_arena *arena, pp_span text, const pp_args **out)
+    int pp_args_split_cookies(pp_arena *arena, pp_span text, const pp_args **out)
+    const pp_arg *pp_args_find(const pp_args *args, pp_span name, uint32_t hash)

@@ -131,6 +131,15 @@ cdef extern from "worker/builder.h" nogil:
     int pp_builder_add_route(pp_builder *b, const pp_builder_route *r, uint32_t *id)
     int pp_builder_add_match(pp_builder *b, uint32_t route, pp_span host, pp_span path,
                              pp_router_methods methods, int priority)
+    struct pp_predicate:
+        pass
+    int pp_builder_compile_predicate(pp_builder *b, pp_span program, void **callable,
+                                     uint32_t n_callable, const pp_predicate **out)
+    int pp_builder_set_when(pp_builder *b, uint32_t filter, const pp_predicate *when)
+    void pp_builder_set_predicate(pp_builder *b, const pp_predicate *p)
+    int pp_builder_add_arm(pp_builder *b, uint32_t route, pp_span name, uint32_t upstream,
+                           uint32_t weight)
+    int pp_builder_set_split_key(pp_builder *b, uint32_t route, pp_span variable)
     int pp_builder_set_early(pp_builder *b, const uint32_t *filter, uint32_t n)
     int pp_builder_finish(pp_builder *b, void (*release)(void *arg) noexcept, void *arg,
                           pp_snapshot **out)

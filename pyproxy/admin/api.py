@@ -160,6 +160,9 @@ def _route_summary(config: model.Config, index: int) -> dict[str, Any]:
 def _action(route: model.Route) -> str:
     if route.upstream is not None:
         return f"upstream {route.upstream}"
+    if route.split is not None:
+        arms = ", ".join(f"{arm.upstream} ({arm.weight})" for arm in route.split.arms)
+        return f"split {arms}"
     if route.respond is not None:
         return f"respond {route.respond.status}"
     if route.redirect is not None:

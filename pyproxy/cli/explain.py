@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NamedTuple
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pyproxy.config.faults import is_token
 from pyproxy.config.load import load
 from pyproxy.config.model import Config, Route, route_name
 from pyproxy.config.patterns import render
 from pyproxy.config.units import format_duration, format_size
 from pyproxy.errors import StartError
 
+if TYPE_CHECKING:
+    from pyproxy._wire import Router
+
 EPILOG = """\
 examples:
   pyproxy explain http://api.example.com/v1/ann/posts
   pyproxy explain -c site.yaml -X POST https://example.com/login
   pyproxy explain /healthz               a path alone: a request for no particular host
+  pyproxy explain -H 'X-User: ann' --client 10.0.0.7 '/?debug=1'
 
 exit status: 0 when a route takes the request, 1 when none does
 """
@@ -29,6 +35,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "-X", "--request", default="GET", metavar="METHOD", dest="method", help="default: GET"
+    )
+    parser.add_argument(
+        *("-H", "--header"),
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        dest="headers",
+        help="a header of the request; may be given several times",
+    )
+    parser.add_argument(
+        "--client", default="127.0.0.1", metavar="ADDRESS", help="the client; default: 127.0.0.1"
+    )
+    parser.add_argument(
+        "--var",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="variables",
+        help="another variable that a route asks for, such as tls.sni=a.example",
     )
     parser.add_argument("url", metavar="URL", help="http://host/path, or a path alone")
 
@@ -59,16 +84,15 @@ def main(args: argparse.Namespace) -> int:
     request = read_request(args.method, args.url)
     router = Router()
     for i, route in enumerate(config.routes):
-        match = route.match
-        for host in match.all_hosts or ("",):
-            for path in match.all_paths:
-                router.add(i, path, host=host, methods=match.methods, priority=route.priority)
+        if route.enabled:
+            add_route(router, i, route)
+    asked = question(args, request)
     lines = [
         f"{request.method} {args.url}",
         f"  host {request.host or '(none)'}, path {request.path}",
         "",
     ]
-    candidates = router.explain(request.host, request.path, request.method)
+    candidates = router.explain(request.host, request.path, request.method, **asked)
     if candidates:
         lines.append("candidates, in the order in which they are weighed:")
     width = max((len(route_name(config, i)) for i, _, _ in candidates), default=0)
@@ -76,7 +100,7 @@ def main(args: argparse.Namespace) -> int:
         lines.append(f"  {'->' if chosen else '  '} {route_name(config, i):<{width}}  {reason}")
     status = 0
     try:
-        index, captures = router.find(request.host, request.path, request.method)
+        index, captures = router.find(request.host, request.path, request.method, **asked)
         lines += ["", *describe(config, index, captures, request)]
     except KeyError:
         lines += ["", "no route matches: 404"]
@@ -87,6 +111,54 @@ def main(args: argparse.Namespace) -> int:
         status = 1
     sys.stdout.write("\n".join(lines).replace("\n\n\n", "\n\n") + "\n")
     return status
+
+
+def add_route(router: Router, index: int, route: Route) -> None:
+    """Add every pattern of a route. A condition in Python holds here: nobody can be asked."""
+    match = route.match
+    predicate = match.predicate(lambda _use, _section: lambda _request: True)
+    for host in match.all_hosts or ("",):
+        for path in match.all_paths:
+            router.add(
+                index,
+                path,
+                host=host,
+                methods=match.methods,
+                priority=route.priority,
+                predicate=predicate,
+            )
+
+
+def question(args: argparse.Namespace, request: Request) -> dict[str, Any]:
+    """What else of the request conditions are about. StartError: it makes no sense."""
+    from pyproxy._wire import WireError, check_variable
+
+    headers = []
+    for text in args.headers:
+        name, colon, value = text.partition(":")
+        if not colon or not is_token(name.strip()):
+            raise StartError(f'"{text}" is not a header; write NAME: VALUE')
+        headers.append((name.strip(), value.strip()))
+    variables = {"scheme": request.scheme, "authority": request.authority, "protocol": "HTTP/1.1"}
+    for text in args.variables:
+        name, equals, value = text.partition("=")
+        try:
+            check_variable(name)
+        except WireError:
+            equals = ""
+        if not equals:
+            raise StartError(f'"{text}" is not a variable; write NAME=VALUE')
+        variables[name] = value
+    try:
+        ip_address(args.client)
+    except ValueError:
+        raise StartError(f'"{args.client}" is not an IP address') from None
+    return {
+        "client": args.client,
+        "headers": headers,
+        "query": request.query,
+        "variables": variables,
+    }
 
 
 def read_request(method: str, url: str) -> Request:
@@ -130,7 +202,7 @@ def describe(config: Config, index: int, captures: dict[str, str], request: Requ
         rows.append(("filters", ", ".join(labels) or "none"))
     values = captures | request.variables
     rows += _action(config, route, values)
-    if route.upstream is not None or not (route.respond or route.redirect):
+    if not (route.respond or route.redirect):
         rows += _upstream_request(route, request, values)
         rows.append(
             ("max body", format_size(route.max_body_bytes) if route.max_body_bytes else "unlimited")
@@ -147,6 +219,13 @@ def _action(config: Config, route: Route, values: dict[str, str]) -> list[tuple[
             weight = f" (weight {endpoint.weight})" if endpoint.weight != 1 else ""
             rows.append(("", endpoint.address + weight))
         return rows
+    if route.split is not None:
+        total = sum(arm.weight for arm in route.split.arms)
+        rows = [
+            ("", f"{arm.weight * 100 / total:.4g} % to {arm.upstream}") for arm in route.split.arms
+        ]
+        by = f", by {route.split.by}" if route.split.by else ""
+        return [("split", f"{len(rows)} arms{by}"), *rows]
     if route.redirect:
         return [("redirect", f"{route.redirect.status} {render(route.redirect.location, values)}")]
     if route.respond:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pyproxy.config import addresses, patterns
 from pyproxy.config.check_http2 import check_http2
+from pyproxy.config.check_match import check_when
 from pyproxy.config.check_routes import check_routes
 from pyproxy.config.check_tcp import check_protocols
 from pyproxy.config.check_tls import check_tls
@@ -211,6 +212,8 @@ def _check_endpoints(upstream: Upstream, path: str, report: Report) -> None:
 def _check_filters(config: Config, report: Report) -> None:
     for path, ref in filter_refs(config):
         options, here = ref.options, f"{path}.{ref.kind}"
+        if ref.when is not None:
+            check_when(ref.when, f"{path}.when", report)
         if not isinstance(options, PythonFilter):
             if options is not None:
                 options.check(report, here)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pyproxy.config import patterns
+from pyproxy.config.check_match import check_conditions, check_split
 from pyproxy.config.decode import nearest
 from pyproxy.config.faults import Report, is_field_value, is_token
 from pyproxy.config.model import (
@@ -81,7 +82,8 @@ def _check_name(config: Config, index: int, names: dict[str, str], report: Repor
 
 
 def _check_action(config: Config, route: Route, path: str, report: Report) -> None:
-    actions = [key for key in ("upstream", "respond", "redirect") if _has(route, key, report)]
+    words = ("upstream", "split", "respond", "redirect")
+    actions = [key for key in words if _has(route, key, report)]
     if len(actions) > 1:
         cure = f"keep one of {', '.join(actions)}"
         report.add(route, actions[1], "a route has one action", cure, path=path)
@@ -91,14 +93,15 @@ def _check_action(config: Config, route: Route, path: str, report: Report) -> No
         and not config.filters
         and not _has_filters(config, route, report)
     ):
-        cure = "add upstream, respond or redirect; or a filter that answers"
+        cure = "add upstream, split, respond or redirect; or a filter that answers"
         report.add(route, "", "the route has no action", cure, path=path)
-    if actions and "upstream" not in actions:
+    if actions and actions[0] in ("respond", "redirect"):
         for key in ("path", "host"):
             if getattr(route.rewrite, key) is not None:
                 message = f"{actions[0]} sends nothing upstream: there is nothing to rewrite"
                 report.add(route, ("rewrite", key), message, "remove it", path=path)
     check_upstream(config, route, path, report)
+    check_split(config, route, path, report)
 
 
 def check_upstream(config: Config, section: Route | Listener, path: str, report: Report) -> None:
@@ -156,6 +159,7 @@ def _check_match(
         elif method != method.upper() and method.upper() in _METHODS:
             message = f'"{method}" is not "{method.upper()}": methods are case-sensitive'
             report.add(match, ("methods", i), message, f"write {method.upper()}", path=here)
+    check_conditions(match, here, report)
     _check_hosts(match, here, add, report)
     captured: dict[str, list[str]] = {}
     for i, pattern in enumerate(match.all_paths):

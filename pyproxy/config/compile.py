@@ -11,6 +11,7 @@ from pyproxy.config.compile_tls import set_listener_tls, set_upstream_tls
 from pyproxy.config.faults import Report
 from pyproxy.config.model import (
     AccessLog,
+    Arm,
     Config,
     Endpoint,
     FilterRef,
@@ -23,8 +24,11 @@ from pyproxy.config.model import (
     filter_refs,
     route_name,
 )
+from pyproxy.config.predicates import load_predicate
 from pyproxy.config.resolve import resolve_endpoints
+from pyproxy.config.sections_match import plain_condition
 from pyproxy.errors import ConfigError
+from pyproxy.expressions import program
 
 if TYPE_CHECKING:
     from pyproxy._engine import Snapshot, SnapshotBuilder
@@ -87,6 +91,17 @@ def endpoint_name(upstream: str, endpoint: Endpoint) -> str:
     return f"{upstream}/{endpoint.address}"
 
 
+def arm_name(route: str, arm: Arm) -> str:
+    """What metrics call an arm of a split."""
+    return f"{route}/{arm.name or arm.upstream}"
+
+
+def arm_names(config: Config, index: int) -> list[str]:
+    """The names of the arms of a route; none when it has no split."""
+    split = config.routes[index].split
+    return [arm_name(route_name(config, index), arm) for arm in split.arms] if split else []
+
+
 def define_stats(config: Config, segment: StatSegment) -> list[tuple[str, str]]:
     """Define the counter records of all that is counted, and those shared by the rest.
 
@@ -108,13 +123,14 @@ def define_stats(config: Config, segment: StatSegment) -> list[tuple[str, str]]:
 
 def stat_records(config: Config) -> list[tuple[str, str]]:
     """(kind, name) of every record, each once: also what the size of a segment is reckoned from."""
-    shared = ("listener", "route", "upstream", "endpoint")
+    shared = ("listener", "route", "upstream", "endpoint", "arm")
     records: dict[tuple[str, str], None] = {("worker", ""): None, ("supervisor", ""): None}
     records.update({(kind, SHARED_RECORD): None for kind in shared})
     for name in config.listeners:
         records["listener", name] = None
     for i in range(len(config.routes)):
         records["route", route_name(config, i)] = None
+        records.update({("arm", arm): None for arm in arm_names(config, i)})
     for name, upstream in config.upstreams.items():
         records["upstream", name] = None
         for endpoint in upstream.endpoints:
@@ -188,7 +204,8 @@ class _Compiler:
         common = self.chain(None)
         self.builder.set_global_filters(common)
         for i, route in enumerate(config.routes):
-            _at(route, self.add_route, i, route, self.chain(i) if route.filters else common)
+            if route.enabled:
+                _at(route, self.add_route, i, route, self.chain(i) if route.filters else common)
             if i % _ROUTES_IN_A_STEP == 0:
                 yield None
         yield self.builder.finish()
@@ -289,6 +306,13 @@ class _Compiler:
         return f"{route} {turn}"
 
     def add_filter(self, key: str, ref: FilterRef) -> int:
+        number = self._add_filter(key, ref)
+        if ref.when is not None:
+            when, callables = program(when=plain_condition(ref.when, load_predicate))
+            self.builder.set_condition(number, when, callables)
+        return number
+
+    def _add_filter(self, key: str, ref: FilterRef) -> int:
         options = ref.options
         if not isinstance(options, PythonFilter) and not options.python_class:
             found = options.options_at(self.place_of(key, ref))
@@ -303,6 +327,7 @@ class _Compiler:
         )
 
     def add_route(self, index: int, route: Route, chain: list[int]) -> None:
+        predicate, callables = route.match.predicate(load_predicate)
         self.builder.add_route(
             route_name(self.config, index),
             hosts=route.match.all_hosts,
@@ -320,7 +345,20 @@ class _Compiler:
             total_timeout_ms=route.timeout_ms,
             access_log=-2 if route.access_log is False else self.log_id(route.access_log),
             grpc_web=route.grpc_web,
+            predicate=predicate,
+            predicates=callables,
+            **self.split(route_name(self.config, index), route),
         )
+
+    def split(self, name: str, route: Route) -> dict[str, Any]:
+        """The arms of a route."""
+        if route.split is None:
+            return {}
+        arms = [
+            (arm_name(name, arm), self.upstreams[arm.upstream], arm.weight)
+            for arm in route.split.arms
+        ]
+        return {"split": arms, "split_by": route.split.by}
 
 
 def response_of(route: Route) -> tuple[int, list[tuple[str, str]], bytes] | None:

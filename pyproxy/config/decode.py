@@ -187,14 +187,14 @@ def _union(args: tuple[Any, ...], wanted: Any) -> Reader:
     def read(node: Node, faults: list[Fault]) -> Any:
         if optional and node.kind == "scalar" and node.tag == "null":
             return None
+        if node.kind == "seq" and sequences:
+            return reader_for(sequences[0])(node, faults)
         if short and not (node.tag == "bool" and scalars):
             return reader_for(structs[0])(node, faults)
         if node.kind == "scalar" and scalars:
             if len(scalars) == 1:
                 return reader_for(scalars[0])(node, faults)
             return _convert(node, wanted, faults)
-        if node.kind == "seq" and sequences:
-            return reader_for(sequences[0])(node, faults)
         if len(structs) > 1:  # told apart by a tag: msgspec knows how
             return _convert(node, wanted, faults)
         if structs:

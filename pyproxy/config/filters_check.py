@@ -20,6 +20,7 @@ from pyproxy.config.decode import BAD, decode, nearest
 from pyproxy.config.faults import Report
 from pyproxy.config.model import Config, FilterRef, PythonFilter, python_refs
 from pyproxy.config.nodes import Node, from_plain
+from pyproxy.config.predicates import check_predicates
 from pyproxy.errors import Fault
 
 
@@ -66,6 +67,7 @@ def decode_filters(config: Config) -> ResolvedFilters:
         value = _decode(cls, ref, path, report)
         if value is not BAD:
             filters[key] = ResolvedFilter(cls, value, ref)
+    check_predicates(config, report)
     return ResolvedFilters(filters, sorted(report.faults))
 
 

@@ -32,6 +32,7 @@ from pyproxy.config.sections import (
     UpstreamTimeouts,
 )
 from pyproxy.config.sections_http2 import UpstreamHttp2
+from pyproxy.config.sections_match import Arm, Condition, Split, Test
 from pyproxy.config.sections_route import Match, Redirect, Respond, Rewrite
 from pyproxy.config.sections_tls import FileLook
 from pyproxy.config.sections_udp import Udp
@@ -41,7 +42,9 @@ from pyproxy.errors import Fault
 __all__ = [
     "AccessLog",
     "Admin",
+    "Arm",
     "Bind",
+    "Condition",
     "Config",
     "Endpoint",
     "FilterRef",
@@ -59,6 +62,8 @@ __all__ = [
     "Rewrite",
     "Route",
     "Section",
+    "Split",
+    "Test",
     "Udp",
     "Upstream",
     "UpstreamHttp2",
@@ -115,6 +120,13 @@ class FilterRef(Section, frozen=True, kw_only=True):
             "routes first, then as they are written. Absent: the kind's own."
         ),
     ] = None
+    when: Annotated[
+        Condition | None,
+        Meta(
+            description="It takes part only in exchanges for which this holds when it is first "
+            "reached. Absent: in all."
+        ),
+    ] = None
 
     @classmethod
     def from_node(cls, node: Node, faults: list[Fault]) -> Any:
@@ -144,7 +156,8 @@ class FilterRef(Section, frozen=True, kw_only=True):
 class Route(Section, frozen=True, kw_only=True):
     """Which requests, and what becomes of them.
 
-    One of `upstream`, `respond`, `redirect`; or none, when a filter answers or names the peer.
+    One of `upstream`, `split`, `respond`, `redirect`; or none, when a filter answers or names the
+    peer.
     """
 
     name: Annotated[
@@ -154,6 +167,9 @@ class Route(Section, frozen=True, kw_only=True):
             "list, from 0."
         ),
     ] = ""
+    enabled: Annotated[
+        bool, Meta(description="`off`: checked, and then left aside, as if it were not there.")
+    ] = True
     match: Annotated[Match, Meta(description="Which requests. Absent: all.")] = field(
         default_factory=Match
     )
@@ -172,6 +188,9 @@ class Route(Section, frozen=True, kw_only=True):
     upstream: Annotated[
         str | None,
         Meta(description="Send the request to the upstream of this name.", examples=["app"]),
+    ] = None
+    split: Annotated[
+        Split | None, Meta(description="Send it to one of several upstreams, by weight.")
     ] = None
     respond: Annotated[Respond | None, Meta(description="Answer here.")] = None
     redirect: Annotated[Redirect | None, Meta(description="Answer with a redirect.")] = None

@@ -28,7 +28,7 @@ PROXY_ORDER = (
     ("h1",),
     ("exchange",),
     ("forward", "grpc", "reply", "upgrade", "variable"),
-    ("phase", "filter", "filters", "filter_*", "hook"),
+    ("phase", "filter", "filters", "filter_*", "hook", "condition", "split"),
     ("cluster", "pool", "retry"),
     ("accesslog",),
     ("body",),

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from pyproxy._wire import WireError, check_variable
 from pyproxy.config.faults import Report, is_field_value
 from pyproxy.config.filters.kind import FilterKind
-from pyproxy.config.filters.texts import check_text, is_variable
+from pyproxy.config.filters.texts import check_text
 from pyproxy.config.section import Section
 from pyproxy.config.units import parse_duration
 
@@ -70,7 +71,11 @@ class LimitFilter(FilterKind, frozen=True, kw_only=True):
 
 def key_text(key: str) -> str:
     """A key as a text with variables."""
-    return f"{{{key}}}" if is_variable(key) else key
+    try:
+        check_variable(key)
+    except WireError:
+        return key
+    return f"{{{key}}}"
 
 
 def check_key(section: Section, key: str, path: str, report: Report) -> None:

@@ -10,7 +10,7 @@ from pyproxy.config.model import FilterRef, PythonFilter
 from pyproxy.config.nodes import Node, plain
 from pyproxy.errors import Fault
 
-COMMON = ("enabled", "name", "priority")
+COMMON = ("enabled", "name", "priority", "when")
 """The keys that stand beside the kind."""
 
 _CURE = 'such as "- headers: {...}" or "- python: {use: module:Class}"'

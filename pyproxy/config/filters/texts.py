@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
+from pyproxy._wire import check_variable, variable_rows
 from pyproxy.config import patterns
 from pyproxy.config.decode import nearest
 from pyproxy.config.faults import Report
 from pyproxy.config.section import Section
 
 MOST_PARTS = 32
-
-# The names of csrc/base/variable.h; those that end in "." go on with a name of the request's.
-VARIABLES = (
-    *("host", "authority", "path", "query", "method", "scheme", "protocol"),
-    *("client.address", "client.port", "server.address", "server.port"),
-    *("tls.version", "tls.cipher", "tls.sni", "tls.alpn", "tls.client"),
-    *("listener", "route", "upstream", "request.id", "time"),
-    *("header.", "query.", "cookie.", "param."),
-)
-
-
-def is_variable(name: str) -> bool:
-    """Is there something of that name?"""
-    if name in VARIABLES:
-        return not name.endswith(".")
-    family, dot, rest = name.partition(".")
-    return bool(rest) and family + dot in VARIABLES
 
 
 def check_text(
@@ -37,9 +21,12 @@ def check_text(
         report.refuse(section, keys, error, path=path)
         return
     for name in names:
-        if not is_variable(name):
-            cure = nearest(name, VARIABLES)
-            report.add(section, keys, f'there is no variable "{name}"', cure, path=path)
+        try:
+            check_variable(name)
+        except ValueError:
+            known = [row for row, _ in variable_rows()]
+            message = f'there is no variable "{name}"'
+            report.add(section, keys, message, nearest(name, known), path=path)
     if 2 * len(names) + 1 > MOST_PARTS:
         report.add(
             section, keys, f"more than {MOST_PARTS // 2 - 1} variables in one text", path=path

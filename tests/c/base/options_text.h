@@ -21,8 +21,10 @@ static inline void options_skip(struct options_text *t)
 /* The string that begins here, copied. */
 static inline struct pp_span options_string(struct options_text *t)
 {
-    char *p = pp_arena_alloc(t->arena, strlen(t->at) + 1);
-    size_t n = 0;
+    size_t n = 0, most = 1;
+    while (t->at[most] != 0 && (t->at[most] != '"' || t->at[most - 1] == '\\'))
+        most++;
+    char *p = pp_arena_alloc(t->arena, most);
     if (p == NULL)
         return PP_SPAN_NONE;
     for (t->at++; *t->at != '"' && *t->at != 0; t->at++) {

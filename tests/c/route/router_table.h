@@ -34,7 +34,8 @@ static inline struct pp_router *table_router(const struct row *row, uint32_t n)
 static inline struct pp_router_query table_query(const char *host, const char *path,
                                                  unsigned method)
 {
-    struct pp_router_query q = {pp_span(host, strlen(host)), pp_span(path, strlen(path)), method};
+    struct pp_router_query q = {pp_span(host, strlen(host)), pp_span(path, strlen(path)), method,
+                                NULL};
     return q;
 }
 

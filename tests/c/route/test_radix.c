@@ -67,7 +67,8 @@ static long find_route(struct table *t, uint32_t root, const char *path, uint32_
     memcpy(exact, path, len);
     struct pp_radix_hit hit = {NULL, 0, capture ? capture : unused};
     uint32_t allowed = 0;
-    int rc = pp_radix_find(&t->tree, root, pp_span(exact, len), method, t->mixed, &hit, &allowed);
+    int rc = (t->mixed ? pp_radix_find_mixed : pp_radix_find)(&t->tree, root, pp_span(exact, len),
+                                                              method, &hit, &allowed);
     for (unsigned i = 0; rc == PP_OK && capture && i < hit.n_capture; i++)
         capture[i].p = path + (capture[i].p - exact);
     if (n)

@@ -71,7 +71,7 @@ PP_TEST_CASE(nothing_chosen_is_said_too)
     PP_CHECK_EQ(explain(r, "", "/b", 2, &s), PP_ENOENT);
     PP_CHECK_EQ(s.n, 0);
     PP_CHECK_EQ(explain(r, "", "/a", 1, &s), PP_OK);
-    CHECK_REASON(0, "host any, path /a, priority 0: chosen, nothing else takes the method");
+    CHECK_REASON(0, "host any, path /a, priority 0: chosen, nothing else takes the request");
     pp_router_free(r);
 }
 

@@ -29,7 +29,7 @@ def route_faults(route):
 @pytest.mark.parametrize(
     ("route", "says"),
     [
-        ("{}", "the route has no action; add upstream, respond or redirect"),
+        ("{}", "the route has no action; add upstream, split, respond or redirect"),
         ("{upstream: app, respond: {}}", "a route has one action; keep one of upstream, respond"),
         ("{upstream: ap}", 'no upstream named "ap"; did you mean "app"?'),
         ("{respond: {}, rewrite: {path: /x}}", "respond sends nothing upstream"),
