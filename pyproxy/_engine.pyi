@@ -391,12 +391,15 @@ class Engine:
         loop: AbstractEventLoop | None = None,
         slot: int = 0,
         stats: Buffer | None = None,
+        shared: Buffer | None = None,
         on_error: Callable[[str, BaseException], None] | None = None,
     ) -> None:
         """`loop` runs async filters (default: the running loop at first use).
 
         `stats`: a formatted, writable segment (`_wire.StatSegment`) shared with other processes,
         `slot` the column of it that is this engine's alone; None: private memory.
+        `shared`: what limits count in, formatted (`_wire.SharedTable`), with other processes; None:
+        private memory.
         `on_error(where, exc)` is told about exceptions in filters (default: logging).
         """
     def fileno(self) -> int:

@@ -1240,8 +1240,10 @@ cdef class Engine:
 
     cdef pp_worker _w
     cdef Py_buffer _stats
+    cdef Py_buffer _shared
     cdef bint _open
     cdef bint _has_stats
+    cdef bint _has_shared
     cdef object _loop
     cdef object _on_error
     cdef object _take_tunnel
@@ -1249,7 +1251,8 @@ cdef class Engine:
     cdef object _snapshot
     cdef object _receiver
 
-    def __init__(self, *, loop=None, uint32_t slot=0, stats=None, on_error=None):
+    def __init__(self, *, loop=None, uint32_t slot=0, stats=None, shared=None,
+                 on_error=None):
         cdef void *mem = NULL
         cdef size_t size = 0
         if self._open:
@@ -1265,8 +1268,16 @@ cdef class Engine:
         seed = int.from_bytes(os.urandom(8), "little")
         cdef int rc = pp_worker_init(&self._w, mem, size, slot, seed)
         if rc != PP_OK:
-            self._release_stats()
+            self._release_memory()
             check(rc)
+        if shared is not None:
+            PyObject_GetBuffer(shared, &self._shared, PyBUF_SIMPLE | PyBUF_WRITABLE)
+            self._has_shared = True
+            rc = pp_worker_share(&self._w, self._shared.buf, <size_t>self._shared.len)
+            if rc != PP_OK:
+                pp_worker_fini(&self._w)
+                self._release_memory()
+                raise ValueError("not a table that this version can share")
         pp_worker_set_hook(&self._w, &hook_ops, <void *>self)
         self._open = True
 
@@ -1277,11 +1288,16 @@ cdef class Engine:
             self._open = False
         if self._has_stats:
             PyBuffer_Release(&self._stats)
+        if self._has_shared:
+            PyBuffer_Release(&self._shared)
 
-    cdef int _release_stats(self) except -1:
+    cdef int _release_memory(self) except -1:
         if self._has_stats:
             self._has_stats = False
             PyBuffer_Release(&self._stats)
+        if self._has_shared:
+            self._has_shared = False
+            PyBuffer_Release(&self._shared)
         return 0
 
     cdef int _ensure_open(self) except -1:
@@ -1448,7 +1464,7 @@ cdef class Engine:
             pp_worker_fini(&self._w)
             self._open = False
             self._receiver = self._take_tunnel = None
-            self._release_stats()
+            self._release_memory()
 
     cdef Exchange _view(self, pp_exchange *x):
         cdef Exchange view

@@ -259,6 +259,22 @@ class StatSegment:
     @property
     def columns(self) -> int: ...
 
+@final
+class SharedTable:
+    """The table that workers share, over a writable buffer, e.g. a mapped memfd.
+
+    Made by `format` or `open`; holds the buffer as long as it lives.
+    """
+
+    @classmethod
+    def format(cls, memory: Buffer, seed: bytes) -> SharedTable:
+        """Lay a table out in zeroed memory, with a secret of 16 bytes. Raises WireError."""
+    @classmethod
+    def open(cls, memory: Buffer) -> SharedTable:
+        """The table that was laid out in `memory`. Raises WireError when there is none."""
+    def look(self, now_ns: int) -> tuple[int, int, int, int]:
+        """(cells, looked at, alive of those, evictions ever), at a time of the monotonic clock."""
+
 def metric_rows() -> list[tuple[str, str, int, str, str, str, str]]:
     """(kind, kind_label, word, type, family, labels, help) for every metric of base/metric.h."""
 

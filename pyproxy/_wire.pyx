@@ -52,6 +52,7 @@ from pyproxy._capi.base cimport (
     pp_err_count,
     pp_err_name,
     pp_err_text,
+    pp_hash_seed,
     pp_ip_parse_v4,
     pp_ip_parse_v6,
     pp_mem_alloc,
@@ -65,6 +66,11 @@ from pyproxy._capi.base cimport (
     pp_metric_row_s,
     pp_metric_schema,
     pp_metric_words,
+    pp_shtable,
+    pp_shtable_fill,
+    pp_shtable_format,
+    pp_shtable_look,
+    pp_shtable_open,
     pp_span,
     pp_statseg,
     pp_statseg_add,
@@ -1156,6 +1162,59 @@ cdef class StatSegment:
     @property
     def columns(self):
         return self._seg.columns
+
+
+cdef class SharedTable:
+    """The table that workers share, over a writable buffer, e.g. a mapped memfd.
+
+    Made by `format` or `open`; holds the buffer as long as it lives.
+    """
+
+    cdef pp_shtable _table
+    cdef Py_buffer _view
+    cdef bint _held
+
+    def __init__(self):
+        raise TypeError("SharedTable.format() or SharedTable.open() make one")
+
+    def __dealloc__(self):
+        if self._held:
+            PyBuffer_Release(&self._view)
+
+    @staticmethod
+    cdef SharedTable _over(object memory):
+        cdef SharedTable self = SharedTable.__new__(SharedTable)
+        PyObject_GetBuffer(memory, &self._view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        self._held = True
+        return self
+
+    @classmethod
+    def format(cls, memory, bytes seed not None):
+        """Lay a table out in zeroed memory, with a secret of 16 bytes. Raises WireError."""
+        cdef SharedTable self = SharedTable._over(memory)
+        cdef pp_hash_seed words
+        if len(seed) != 16:
+            raise ValueError("the seed is 16 bytes")
+        memcpy(&words, PyBytes_AS_STRING(seed), 16)
+        cdef int rc = pp_shtable_format(&self._table, self._view.buf, <size_t>self._view.len, words)
+        if rc != PP_OK:
+            raise WireError(rc, "memory too small or not aligned")
+        return self
+
+    @classmethod
+    def open(cls, memory):
+        """The table that was laid out in `memory`. Raises WireError when there is none."""
+        cdef SharedTable self = SharedTable._over(memory)
+        cdef int rc = pp_shtable_open(&self._table, self._view.buf, <size_t>self._view.len)
+        if rc != PP_OK:
+            raise WireError(rc, "not a shared table of this release's layout")
+        return self
+
+    def look(self, uint64_t now_ns):
+        """(cells, looked at, alive of those, evictions ever), at a time of the monotonic clock."""
+        cdef pp_shtable_fill fill
+        pp_shtable_look(&self._table, now_ns, &fill)
+        return fill.cells, fill.seen, fill.alive, fill.evictions
 
 
 def metric_rows():

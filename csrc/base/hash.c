@@ -40,11 +40,12 @@ static inline uint64_t load_le(const char *p, size_t n)
     return w;
 }
 
-uint64_t pp_hash(const struct pp_hash_seed *seed, struct pp_span span)
+/* All but the finish. <wide> tells the two lengths of the hash apart from the start. */
+static inline struct sip digest(const struct pp_hash_seed *seed, struct pp_span span, bool wide)
 {
     struct sip s = {
         seed->k0 ^ 0x736f6d6570736575u,
-        seed->k1 ^ 0x646f72616e646f6du,
+        seed->k1 ^ 0x646f72616e646f6du ^ (wide ? 0xee : 0),
         seed->k0 ^ 0x6c7967656e657261u,
         seed->k1 ^ 0x7465646279746573u,
     };
@@ -54,8 +55,28 @@ uint64_t pp_hash(const struct pp_hash_seed *seed, struct pp_span span)
     for (; left >= 8; p += 8, left -= 8)
         absorb(&s, load_le(p, 8));
     absorb(&s, (uint64_t)span.n << 56 | (left ? load_le(p, left) : 0));
-    s.v2 ^= 0xff;
+    return s;
+}
+
+static inline uint64_t finish(struct sip *s)
+{
     for (int i = 0; i < 3; i++)
-        stir(&s);
-    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+        stir(s);
+    return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+uint64_t pp_hash(const struct pp_hash_seed *seed, struct pp_span span)
+{
+    struct sip s = digest(seed, span, false);
+    s.v2 ^= 0xff;
+    return finish(&s);
+}
+
+void pp_hash_wide(const struct pp_hash_seed *seed, struct pp_span span, uint64_t out[2])
+{
+    struct sip s = digest(seed, span, true);
+    s.v2 ^= 0xee;
+    out[0] = finish(&s);
+    s.v1 ^= 0xdd;
+    out[1] = finish(&s);
 }

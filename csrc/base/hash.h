@@ -12,4 +12,7 @@ struct pp_hash_seed {
 /* Hash of the bytes of <s> (not of its pointer) under <seed>. */
 uint64_t pp_hash(const struct pp_hash_seed *seed, struct pp_span s);
 
+/* The same with 128 bits (SipHash-1-3-128): where a hash stands for what was hashed. */
+void pp_hash_wide(const struct pp_hash_seed *seed, struct pp_span s, uint64_t out[2]);
+
 #endif

@@ -110,6 +110,15 @@
     X(ROUTE, ABORTED, "requests_aborted_total", COUNTER, "", "Requests whose client went away.")   \
     X(ROUTE, TUNNELS, "tunnels_active", GAUGE, "",                                                 \
       "Tunnels open that began as requests (WebSocket, other upgrades, CONNECT).")                 \
+    X(ROUTE, RATE_LIMITED, "limited_total", COUNTER, "by=\"rate\"",                                \
+      "Requests that a limit has refused; or, with dry_run, would have.")                          \
+    X(ROUTE, RATE_DRY_RUN, "limited_total", COUNTER, "by=\"rate_dry_run\"", "")                    \
+    X(ROUTE, CONCURRENCY_LIMITED, "limited_total", COUNTER, "by=\"concurrency\"", "")              \
+    X(ROUTE, CONCURRENCY_DRY_RUN, "limited_total", COUNTER, "by=\"concurrency_dry_run\"", "")      \
+    X(ROUTE, RATE_DELAYED, "limit_delays_total", COUNTER, "",                                      \
+      "Requests that a rate limit has made wait; or, with dry_run, would have.")                   \
+    X(ROUTE, LIMIT_FAILURES, "limit_failures_total", COUNTER, "",                                  \
+      "Requests that could not be counted against a limit.")                                       \
     X(UPSTREAM, STATUS_1XX, "upstream_responses_total", COUNTER, "code=\"1xx\"",                   \
       "Responses of origins, by status.")                                                          \
     X(UPSTREAM, STATUS_2XX, "upstream_responses_total", COUNTER, "code=\"2xx\"", "")               \

@@ -30,6 +30,7 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     core->seed.k0 = pp_rng_next(&core->rng);
     core->seed.k1 = pp_rng_next(&core->rng);
     pp_map_init(&core->addresses, core->seed);
+    pp_leases_init(&core->leases, &core->loop, &core->shared, &core->seed);
     pp_list_init(&core->in_use);
     pp_list_init(&core->downs);
     pp_list_init(&core->leaving.queue);
@@ -54,6 +55,8 @@ void pp_core_fini(struct pp_core *core)
     pp_snapshot_release(core->snapshot);
     core->snapshot = NULL;
     pp_map_fini(&core->addresses);
+    pp_leases_fini(&core->leases);
+    pp_shared_fini(&core->shared);
     pp_splice_pool_fini(&core->splice);
     pp_slab_fini(&core->down_slab);
     pp_slab_fini(&core->stream_slab);

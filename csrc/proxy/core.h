@@ -13,6 +13,7 @@
 #include "io/dgram.h"
 #include "io/loop.h"
 #include "io/splice.h"
+#include "proxy/leases.h"
 #include "proxy/metrics.h"
 #include "proxy/moved.h"
 #include "proxy/snapshot.h"
@@ -48,6 +49,8 @@ struct pp_core {
         udp_slab, head_slab, input_slab, chunk_slab;
     struct pp_splice_pool splice;
     struct pp_metrics metrics;
+    struct pp_shared shared;
+    struct pp_leases leases;
     struct pp_rng rng;
     struct pp_hash_seed seed;
     struct pp_snapshot *snapshot;   /* NULL before the first install */

@@ -22,6 +22,11 @@ int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t
     return pp_core_init(&w->core, &sizes, stats, stats_size, slot, seed);
 }
 
+int pp_worker_share(struct pp_worker *w, void *mem, size_t size)
+{
+    return pp_shared_open(&w->core.shared, mem, size);
+}
+
 static void free_door(struct pp_door *door)
 {
     pp_udp_free(door);

@@ -21,6 +21,9 @@ struct pp_worker {
  * nothing left behind. */
 int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t slot,
                    uint64_t seed) PP_MUST_USE;
+/* Count in the table at <mem> (proxy/shared.h), which other workers share. Before the first
+ * exchange. PP_OK or PP_EINVAL: it is none. */
+int pp_worker_share(struct pp_worker *w, void *mem, size_t size) PP_MUST_USE;
 /* Abort every connection and free everything. Idempotent. */
 void pp_worker_fini(struct pp_worker *w);
 

@@ -88,6 +88,22 @@ cdef extern from "base/statseg.h" nogil:
     uint64_t pp_statseg_sum(const pp_statseg *s, uint32_t index)
 
 
+cdef extern from "base/shtable.h" nogil:
+    struct pp_hash_seed:
+        uint64_t k0
+        uint64_t k1
+    struct pp_shtable:
+        pass
+    struct pp_shtable_fill:
+        uint64_t cells
+        uint64_t seen
+        uint64_t alive
+        uint64_t evictions
+    int pp_shtable_format(pp_shtable *t, void *mem, size_t size, pp_hash_seed seed)
+    int pp_shtable_open(pp_shtable *t, void *mem, size_t size)
+    void pp_shtable_look(const pp_shtable *t, uint64_t now_ns, pp_shtable_fill *fill)
+
+
 cdef extern from "base/ip.h" nogil:
     pp_bool pp_ip_parse_v4(pp_span s, uint8_t *ip)
     pp_bool pp_ip_parse_v6(pp_span s, uint8_t *ip)

@@ -200,6 +200,7 @@ cdef extern from "worker/worker.h" nogil:
     struct pp_worker:
         pp_core core
     int pp_worker_init(pp_worker *w, void *stats, size_t stats_size, uint32_t slot, uint64_t seed)
+    int pp_worker_share(pp_worker *w, void *mem, size_t size)
     void pp_worker_fini(pp_worker *w)
     void pp_worker_set_hook(pp_worker *w, const pp_hook_ops *ops, void *owner)
     void pp_worker_count_filter(pp_worker *w, pp_bool timed_out)

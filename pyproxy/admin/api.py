@@ -67,6 +67,7 @@ class Overview:
     state: dict[str, Any] = field(
         default_factory=lambda: {"phase": "starting", "pid": 0, "workers": []}
     )
+    shared: metrics.Table | None = None
     clock: Callable[[], float] = time.time
 
     def not_ready(self) -> list[str]:
@@ -90,6 +91,8 @@ class Overview:
         now = self.clock()
         age = max(now - self.start_time, 0.0)
         families = metrics.process_families(self.state["workers"], age, self.start_time)
+        if self.shared is not None:
+            families += metrics.shared_families(self.shared, time.monotonic_ns())
         families.append(metrics.certificate_family(certificates_of(self.config), now))
         return metrics.render(self.segment, [family for family in families if family.lines])
 

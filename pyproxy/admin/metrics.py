@@ -38,6 +38,13 @@ class Segment(Protocol):
         """One word, added up over the columns."""
 
 
+class Table(Protocol):
+    """What is read of a `_wire.SharedTable`."""
+
+    def look(self, now_ns: int) -> tuple[int, int, int, int]:
+        """(cells, looked at, alive of those, evictions ever)."""
+
+
 @dataclass(slots=True)
 class Family:
     """One metric family: its lines are labels (already rendered, without braces).
@@ -159,6 +166,24 @@ def process_families(
     build = Family("build_info", "gauge", "Constant 1; the labels say what is running.")
     build.add(labels_text({"version": __version__, "python": platform.python_version()}), 1)
     return [family for family in (states, uptime, started, build) if family.lines]
+
+
+def shared_families(table: Table, now_ns: int) -> list[Family]:
+    """How full the table is that workers share, and whether it is too small."""
+    cells, seen, alive, evictions = table.look(now_ns)
+    size = Family("shared_memory_cells", "gauge", "Values that the workers' shared table can hold.")
+    size.add("", cells)
+    used = Family(
+        "shared_memory_cells_used", "gauge", "Values that it holds; reckoned from a part of it."
+    )
+    used.add("", cells * alive // max(seen, 1))
+    lost = Family(
+        "shared_memory_evictions_total",
+        "counter",
+        "Values in use that made room for others: with many, limits forget what they count.",
+    )
+    lost.add("", evictions)
+    return [size, used, lost]
 
 
 def certificate_family(certificates: Iterable[Held], now: float) -> Family:

@@ -184,6 +184,7 @@ class _Compiler:
         self.logs: dict[AccessLog, int] = {}
         self.upstreams: dict[str, int] = {}
         self.filters: dict[str, int] = {}
+        self.turns: dict[tuple[str, str, str], int] = {}
 
     def run(self) -> Iterator[Snapshot | None]:
         config = self.config
@@ -321,6 +322,15 @@ class _Compiler:
         bound = self.bound.get(key)
         return order.default_priority(ref) if bound is None else bound.priority
 
+    def place_of(self, key: str, ref: FilterRef) -> str:
+        """Names a filter by its route and label, and of several alike in one place by its turn."""
+        where, _, _ = key.rpartition("filters[")
+        index = int(where[len("routes[") : -len("].")]) if where else None
+        route = f"route {route_name(self.config, index)}" if index is not None else "all"
+        alike = (route, ref.kind, ref.label)
+        turn = self.turns[alike] = self.turns.get(alike, 0) + 1
+        return f"{route} {turn}"
+
     def add_filter(self, key: str, ref: FilterRef) -> int:
         number = self._add_filter(key, ref)
         if ref.when is not None:
@@ -331,7 +341,8 @@ class _Compiler:
     def _add_filter(self, key: str, ref: FilterRef) -> int:
         options = ref.options
         if not isinstance(options, PythonFilter) and not options.python_class:
-            return self.builder.add_native_filter(ref.kind, ref.label, options.options())
+            found = options.options_at(self.place_of(key, ref))
+            return self.builder.add_native_filter(ref.kind, ref.label, found)
         bound = self.bound[key]
         return self.builder.add_filter(
             bound.name,

@@ -318,6 +318,15 @@ class Config(Section, frozen=True, kw_only=True):
             "resume sessions; 0: as long as the service runs."
         ),
     ] = field(name="session_ticket_lifetime", default=43_200_000)
+    shared_memory_bytes: Annotated[
+        Size,
+        Meta(
+            ge=65_536,
+            le=2**40,
+            description="Room for what limits count over all workers: 16 bytes for each name "
+            "(client address, key, ...) in use. Only what is used takes memory.",
+        ),
+    ] = field(name="shared_memory", default=4_194_304)
     log: Annotated[Log, Meta(description="Diagnostics.")] = field(default_factory=Log)
     access_log: NoLog = None
     listeners: Annotated[dict[str, Listener], Meta(description="The entrances, by name.")] = field(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import uvloop
 
 from pyproxy import log
-from pyproxy._wire import StatSegment
+from pyproxy._wire import SharedTable, StatSegment
 from pyproxy.config.model import Config
 from pyproxy.supervise import blob, privileges
 from pyproxy.supervise.channel import Channel, ChannelError, Kind
@@ -29,6 +29,7 @@ class ControlPlan(NamedTuple):
     config: Config
     admin_socket: socket.socket
     stats: mmap
+    shared: mmap
     listeners: list[dict[str, Any]]
     start_time: float
     identity: privileges.Identity | None
@@ -44,7 +45,12 @@ def run(plan: ControlPlan, channel: Channel) -> int:
 
     segment = StatSegment.open(plan.stats)
     overview = Overview(
-        without_keys(plan.config), segment, plan.listeners, plan.start_time, Endpoints(segment)
+        without_keys(plan.config),
+        segment,
+        plan.listeners,
+        plan.start_time,
+        Endpoints(segment),
+        shared=SharedTable.open(plan.shared),
     )
     server = AdminServer(application(overview), plan.admin_socket)
     if plan.identity is not None:

@@ -69,7 +69,7 @@ class Kind(enum.IntEnum):
     HELLO = 64  # caller -> supervisor: {"protocol", "command", ..}
     SAY = 65  # supervisor -> caller: a line for people; {"text"}
     DONE = 66  # supervisor -> caller: the outcome; {"ok", ..}
-    MANIFEST = 67  # old -> new supervisor: what there is to take over; counters, links
+    MANIFEST = 67  # old -> new supervisor: what there is to take over; counters, links, ..
     SOCKETS = 68  # old -> new: [[listener, configured, real, ..] ..] and as many sockets
     MANIFEST_END = 69  # old -> new: that was all
     COMMIT = 70  # new -> old: all workers are ready; one socket for each to move connections to

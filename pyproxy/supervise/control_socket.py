@@ -292,7 +292,7 @@ def _upgrade(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
 
 
 def _take_over(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
-    up.upgrade.answer(caller)
+    up.upgrade.answer(caller, body)
 
 
 def _upstreams(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:

@@ -21,6 +21,8 @@ from pyproxy.config.compile import SHARED_RECORD, define_stats, stat_records
 from pyproxy.config.model import Config
 from pyproxy.errors import StartError
 
+from .memfile import is_fixed, map_file, reserve
+
 CounterName = Literal[
     "config_reloads_total",
     "config_reload_failures_total",
@@ -36,15 +38,12 @@ GaugeName = Literal["config_last_reload_successful", "config_generation", "gener
 
 # The reserve: room for some ten thousand records, and for the writers of many generations.
 _COLUMNS = 256
-_WORDS = 1 << 18
+_WORDS = 1 << 19
 _DIR_BYTES = 1 << 21
 # Where address space or file sizes are limited, the reserve is divided by these in turn.
 _DIVISORS = (1, 4, 16, 64)
 # What a record of the directory needs besides its name (base/statseg.h), with room to spare.
 _RECORD_BYTES = 32
-# Of Linux 6.3: the file can never be run as a program. Older kernels refuse the unknown flag.
-_MFD_NOEXEC_SEAL = 0x0008
-_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 # A definer needs milliseconds; one that was stopped in the middle must not stop the others.
 _LOCK_SECONDS = 2.0
 _NAMES_SHOWN = 3
@@ -105,10 +104,9 @@ class Counters:
         counts other things or in another layout: the caller makes a fresh one then.
         """
         try:
-            # Memory that could shrink would kill whoever reads it.
-            if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
+            if not is_fixed(fd):
                 raise CountersError("the counters handed over are not sealed against shrinking")
-            memory = _map(fd, os.fstat(fd).st_size)
+            memory = map_file(fd, os.fstat(fd).st_size)
             segment = StatSegment.open(memory)
             bases = [base for kind, _, base, _ in segment.records() if kind == "supervisor"]
             if not bases:
@@ -240,27 +238,4 @@ class Counters:
 
 
 def _reserve(size: int) -> tuple[int, mmap.mmap]:
-    """A memory file of <size> bytes that nobody can resize, and its mapping. Raises OSError."""
-    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-    try:
-        fd = os.memfd_create("pyproxy-counters", flags | _MFD_NOEXEC_SEAL)
-    except OSError:
-        fd = os.memfd_create("pyproxy-counters", flags)
-    try:
-        os.ftruncate(fd, size)
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-        return fd, _map(fd, size)
-    except BaseException:
-        os.close(fd)
-        raise
-
-
-def _map(fd: int, size: int) -> mmap.mmap:
-    """Map the file so that its reserve costs nothing. Raises OSError."""
-    memory = mmap.mmap(fd, size)
-    # Huge pages would make every column 2 MiB of memory, and a core dump would write all of it out.
-    # A kernel that knows neither does no harm.
-    for advice in (mmap.MADV_NOHUGEPAGE, mmap.MADV_DONTDUMP):
-        with contextlib.suppress(OSError):
-            memory.madvise(advice)
-    return memory
+    return reserve("pyproxy-counters", size)

@@ -25,6 +25,7 @@ from .counters import Counters
 from .init_link import InitLink
 from .loader import check_filters
 from .service import Service
+from .shared import Shared
 from .supervisor import Supervisor
 from .takeover import Takeover
 from .worker import BindFilters, prepare_tls
@@ -103,6 +104,7 @@ def _open(service: Service, takeover: Takeover | None) -> None:
         service.generation = takeover.generation
         service.open(takeover.given)
         service.counters = takeover.counters(service)
+        service.shared = takeover.shared(service)
         takeover.prepare(service)
         service.accepting = False
         return
@@ -112,6 +114,7 @@ def _open(service: Service, takeover: Takeover | None) -> None:
         raise StartError(str(error)) from error
     service.open(given)
     service.counters = Counters.make(service.config, service.slots)
+    service.shared = Shared.make(service.config.shared_memory_bytes)
 
 
 def _identity(config: Config) -> privileges.Identity | None:

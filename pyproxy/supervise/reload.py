@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _STEP_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
 # Fields that processes take when they start: a reload leaves them as they are.
-_FIXED = ("user", "pid_file", "control_socket", "log", "admin", "watch")
+_FIXED = ("user", "pid_file", "control_socket", "log", "admin", "watch", "shared_memory_bytes")
 
 
 class Asker(Protocol):
@@ -315,7 +315,8 @@ class Reload:
 
     def _tell_fixed(self, kept: Iterable[str]) -> None:
         for name in kept:
-            text = f"`{name}` has changed; that takes effect with `pyproxy upgrade`"
+            field = name.removesuffix("_bytes")
+            text = f"`{field}` has changed; that takes effect with `pyproxy upgrade`"
             self._log.warning(text)
             self._say(text)
 

@@ -33,6 +33,7 @@ from .channel import Channel
 from .children import Child
 from .counters import Counters
 from .cpus import usable_cpus
+from .shared import Shared
 from .sockets import BoundAddress, ListenSocket, SocketTable
 from .systemd import GivenSocket
 from .worker import BindFilters, Worker, WorkerPlan, use_ticket_keys
@@ -68,6 +69,7 @@ class Service:
         self.table = SocketTable(self.slots)
         self.own = SocketTable()
         self.counters: Counters = None  # type: ignore[assignment]  # before `serve` has opened
+        self.shared: Shared = None  # type: ignore[assignment]  # before `serve` has opened
         # Until an upgrade is committed the workers must not accept: the old generation does.
         self.accepting = True
         # Where the old generation's connections arrive, by slot.
@@ -209,6 +211,7 @@ class Service:
             sockets=self.sockets_at_fork(child.slot),
             arrival=self.arrivals.get(child.slot),
             stats=self.counters.memory,
+            shared=self.shared.memory,
             identity=self.identity,
             bind=self.bind_filters,
         )
@@ -225,6 +228,7 @@ class Service:
                 config=self.config,
                 admin_socket=sock,
                 stats=self.counters.memory,
+                shared=self.shared.memory,
                 listeners=self.listener_rows(),
                 start_time=self.start_time,
                 identity=self.identity,

@@ -24,6 +24,7 @@ from .channel import Channel, ChannelError, Kind, Message
 from .control_socket import PROTOCOL, Passed, call
 from .counters import Counters, CountersError
 from .reactor import READ
+from .shared import Shared, SharedError
 from .sockets import is_live
 from .systemd import GivenSocket
 from .upgrade import LINK_VARIABLE
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 
 # For each answer of the old generation, which has nothing to do but to answer.
 _ANSWER_SECONDS = 10.0
+
+
+# What this program understands beyond the first version of the protocol: an older one does not send
+# it, and is not sent it.
+_ABILITIES = {"shared": True}
 
 
 class TakeoverError(StartError):
@@ -49,7 +55,7 @@ class Takeover:
         self._committed = False
         self._departures: list[socket.socket] = []
         self._older: list[tuple[Channel, dict[str, Any]]] = []
-        self._counters_fd = -1
+        self._counters_fd = self._shared_fd = -1
         self._tree: dict[str, Any] = {}
         self._log = log.get("supervisor")
         self.given: list[GivenSocket] = []
@@ -69,13 +75,14 @@ class Takeover:
         os.close(int(real))
         os.set_inheritable(int(link), False)
         takeover = cls(Channel(socket.socket(fileno=int(link))))
-        takeover._link.send(Kind.HELLO, {"protocol": PROTOCOL, "command": "takeover"})
+        hello = {"protocol": PROTOCOL, "command": "takeover", **_ABILITIES}
+        takeover._link.send(Kind.HELLO, hello)
         return takeover
 
     @classmethod
     def of(cls, path: Path) -> Takeover:
         """Take over from the service whose control socket this is. Raises `StartError`."""
-        return cls(call(path, "takeover"))
+        return cls(call(path, "takeover", **_ABILITIES))
 
     def receive(self) -> None:
         """Take the manifest and all descriptors. Raises `TakeoverError`."""
@@ -101,6 +108,8 @@ class Takeover:
             self._tree = message.body["tree"]
             self.tickets = message.body.get("tickets")
             self._counters_fd, *links = message.fds
+            if message.body.get("shared"):
+                self._shared_fd = links.pop()
             if message.body.get("control"):
                 path, file_id = message.body["control"]
                 self.control = Passed(path, tuple(file_id), socket.socket(fileno=links.pop()))
@@ -131,6 +140,17 @@ class Takeover:
             return Counters.make(service.config, service.slots)
         counters.add(service.config)
         return counters
+
+    def shared(self, service: Service) -> Shared:
+        """The old generation's table, so that limits hold on; a new one if it cannot be used."""
+        fd, self._shared_fd = self._shared_fd, -1
+        size = service.config.shared_memory_bytes
+        if fd >= 0:
+            try:
+                return Shared.adopt(fd, size)
+            except SharedError as error:
+                self._log.warning("limits begin anew: %s", error)
+        return Shared.make(size)
 
     def prepare(self, service: Service) -> None:
         """Make the places at which each worker will take the old generation's connections."""

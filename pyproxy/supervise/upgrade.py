@@ -129,15 +129,15 @@ class Upgrade:
         if asker:
             asker.done(False, error=why)
 
-    def answer(self, caller: Caller) -> None:
-        """A program that somebody has started by hand wants to take over."""
+    def answer(self, caller: Caller, hello: dict[str, Any]) -> None:
+        """A program that somebody has started by hand wants to take over, as it says in <hello>."""
         why_not = self._why_not()
         if why_not:
             caller.done(False, error=why_not)
             return
         self._log.info("upgrade: a new program has called")
         self._begin(self._up.control_socket.detach(caller), None)
-        self._offer()
+        self._offer(hello)
 
     def _begin(self, link: Channel, asker: Asker | None) -> None:
         self._link = link
@@ -195,7 +195,7 @@ class Upgrade:
             if message.body.get("protocol") != PROTOCOL:
                 self._fail(f"the new program speaks protocol {message.body.get('protocol')}")
             else:
-                self._offer()
+                self._offer(message.body)
         elif message.kind is Kind.SAY:
             if self._asker:
                 self._asker.say(str(message.body.get("text", "")))
@@ -206,12 +206,17 @@ class Upgrade:
         elif message.kind is Kind.TAKEN and self._newcomer:
             self._leave()
 
-    def _offer(self) -> None:
+    def _offer(self, hello: dict[str, Any]) -> None:
         """Say what there is to take over. The descriptors that travel are duplicates."""
         link, service = self._link, self._up.service
         assert link is not None
         trees, links = self._up.generations.pass_on()
         control = self._up.control_socket.pass_on()
+        fds = [service.counters.fd, *links, *([control.sock.fileno()] if control else [])]
+        # An older program would not know what to do with one more.
+        shares = bool(hello.get("shared"))
+        if shares:
+            fds.append(service.shared.fd)
         link.send(
             Kind.MANIFEST,
             {
@@ -222,8 +227,9 @@ class Upgrade:
                 "older": trees,
                 "tickets": self._up.tickets.pass_on(),
                 "control": [control.path, control.file_id] if control else None,
+                "shared": shares,
             },
-            [service.counters.fd, *links, *([control.sock.fileno()] if control else [])],
+            fds,
         )
         rows = [
             (

@@ -57,8 +57,8 @@ BindFilters = Callable[[Config], Mapping[str, BoundFilter]]
 class WorkerPlan(NamedTuple):
     """All that one slot's workers are made from.
 
-    `column` is where it counts in `stats`; `arrival` is where an older generation sends its
-    connections, if there is one.
+    `column` is where it counts in `stats`; `shared` is the table of all workers; `arrival` is where
+    an older generation sends its connections, if there is one.
     """
 
     config: Config
@@ -67,6 +67,7 @@ class WorkerPlan(NamedTuple):
     sockets: Sequence[ListenSocket]
     arrival: socket.socket | None
     stats: mmap
+    shared: mmap
     identity: privileges.Identity | None
     bind: BindFilters = bind_filters
 
@@ -158,7 +159,9 @@ class Worker:
             privileges.drop(plan.identity)
         self._loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self._loop)
-        self._engine = Engine(loop=self._loop, slot=plan.column, stats=plan.stats)
+        self._engine = Engine(
+            loop=self._loop, slot=plan.column, stats=plan.stats, shared=plan.shared
+        )
         filters = plan.bind(plan.config)
         # The engine could only say that a system call failed.
         logfiles.check(logfiles.paths_of(plan.config))

@@ -21,8 +21,8 @@ LAYERS = {
 # "filter_*" stands for every filter_<name>.
 PROXY_ORDER = (
     (
-        *("fault", "metrics", "moved", "template", "snapshot", "client_tls", "announced"),
-        "udp_table",
+        *("fault", "leases", "metrics", "moved", "shared", "template", "snapshot"),
+        *("client_tls", "announced", "udp_table"),
     ),
     ("core",),
     ("h1", "h2_chan"),

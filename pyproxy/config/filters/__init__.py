@@ -17,10 +17,12 @@ ENTRY_POINTS = "pyproxy.filters"
 
 # Word -> module and class of its section, by word.
 _KINDS = {
+    "concurrency_limit": "pyproxy.config.filters.concurrency_limit:ConcurrencyLimitFilter",
     "cors": "pyproxy.config.filters.cors:CorsFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "ip_restriction": "pyproxy.config.filters.ip_restriction:IpRestrictionFilter",
     "python": "pyproxy.config.model:PythonFilter",
+    "rate_limit": "pyproxy.config.filters.rate_limit:RateLimitFilter",
     "real_ip": "pyproxy.config.filters.real_ip:RealIpFilter",
     "referer_restriction": "pyproxy.config.filters.referer_restriction:RefererRestrictionFilter",
     "request_id": "pyproxy.config.filters.request_id:RequestIdFilter",

@@ -30,6 +30,13 @@ class FilterKind(Section, frozen=True, kw_only=True):
         found: dict[str, Any] = plain_options(self)
         return found
 
+    def options_at(self, place: str) -> dict[str, Any]:
+        """The same for a kind that keeps something beyond one configuration.
+
+        <place> is a name of this use that stays the same when the configuration is read again.
+        """
+        return self.options()
+
 
 def plain_options(value: Any) -> Any:
     """A section as a tree of builtins, by the names of its attributes, without what is absent."""

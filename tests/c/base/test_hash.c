@@ -22,6 +22,33 @@ PP_TEST_CASE(agrees_with_another_implementation)
         PP_CHECK_EQ(pp_hash(&zero, pp_span(text, rows[i].n)), rows[i].want);
 }
 
+/* OpenSSL's, with size:16, c-rounds:1, d-rounds:3 and the key zero, of bytes(range(n)). */
+PP_TEST_CASE(the_wide_hash_agrees_with_another_implementation)
+{
+    static const struct {
+        size_t n;
+        uint64_t want[2];
+    } rows[] = {
+        {0, {0x2134935d61d9b40du, 0xb91c5ed031fb3303u}},
+        {1, {0x137938170a0ccf21u, 0x380942019dd8a6feu}},
+        {7, {0xf3a0dc9aa6a83398u, 0x898647dc0d0ce8bcu}},
+        {8, {0x8a9a193357f1e7cdu, 0x7a507cc441650c6u}},
+        {15, {0xd17b440059accb51u, 0xf954bd9d934087f3u}},
+        {16, {0xa835ecded469b0beu, 0xc64c3a1be5bea00bu}},
+        {63, {0xcb3d0ba1720380ddu, 0xd2d852caf9274adeu}},
+    };
+    const struct pp_hash_seed zero = {0, 0};
+    char text[64];
+    uint64_t got[2];
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)i;
+    for (size_t i = 0; i < PP_COUNT_OF(rows); i++) {
+        pp_hash_wide(&zero, pp_span(text, rows[i].n), got);
+        PP_CHECK_EQ(got[0], rows[i].want[0]);
+        PP_CHECK_EQ(got[1], rows[i].want[1]);
+    }
+}
+
 PP_TEST_CASE(every_seed_bit_and_every_byte_counts)
 {
     const struct pp_hash_seed seed = {1, 2};

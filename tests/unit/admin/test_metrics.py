@@ -135,3 +135,16 @@ def test_the_process_families() -> None:
 def test_help_texts_stay_on_one_line() -> None:
     family = Family("x", "gauge", "one\ntwo \\ three")
     assert next(family.render()) == "# HELP pyproxy_x one\\ntwo \\\\ three\n"
+
+
+def test_the_shared_table_is_reckoned_from_the_part_that_was_looked_at() -> None:
+    class Table:
+        def look(self, now_ns: int) -> tuple[int, int, int, int]:
+            return 1000, 100, 25, 7
+
+    text = "".join(
+        line for family in metrics.shared_families(Table(), 1) for line in family.render()
+    )
+    assert "pyproxy_shared_memory_cells 1000\n" in text
+    assert "pyproxy_shared_memory_cells_used 250\n" in text
+    assert "pyproxy_shared_memory_evictions_total 7\n" in text
