@@ -182,14 +182,14 @@
       "Times that certificates changed on disk and were put in force.")                            \
     X(SUPERVISOR, CERTIFICATE_FAILURES, "certificate_reload_failures_total", COUNTER, "",          \
       "Times that certificates changed on disk and were refused.")                                 \
+    X(SUPERVISOR, ENDPOINT_CHANGES, "endpoint_changes_total", COUNTER, "",                         \
+      "Times that the state or weight of an endpoint was changed at run time.")                    \
     X(ARM, STATUS_1XX, "split_requests_total", COUNTER, "code=\"1xx\"",                            \
       "Requests of routes with a split, by arm (`route/arm`) and final status.")                   \
     X(ARM, STATUS_2XX, "split_requests_total", COUNTER, "code=\"2xx\"", "")                        \
     X(ARM, STATUS_3XX, "split_requests_total", COUNTER, "code=\"3xx\"", "")                        \
     X(ARM, STATUS_4XX, "split_requests_total", COUNTER, "code=\"4xx\"", "")                        \
-    X(ARM, STATUS_5XX, "split_requests_total", COUNTER, "code=\"5xx\"", "")                        \
-    X(SUPERVISOR, ENDPOINT_CHANGES, "endpoint_changes_total", COUNTER, "",                         \
-      "Times that the state or weight of an endpoint was changed at run time.")
+    X(ARM, STATUS_5XX, "split_requests_total", COUNTER, "code=\"5xx\"", "")
 
 enum pp_metric_kind {
 #define PP_METRIC_KIND_ENUM(kind, label) PP_METRIC_##kind,

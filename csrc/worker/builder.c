@@ -101,7 +101,10 @@ static int bad(struct pp_builder *b, const char *what, struct pp_span text)
 
 int pp_builder_refuse(struct pp_builder *b, const char *what, struct pp_span text)
 {
-    return bad(b, what, text);
+    if (text.n > 0)
+        return bad(b, what, text);
+    (void)snprintf(b->why, sizeof(b->why), "%s", what);
+    return PP_EINVAL;
 }
 
 static int push(struct row *r, void *p, uint32_t *id)
@@ -382,14 +385,6 @@ int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, 
 struct pp_filter *pp_builder_bound(struct pp_builder *b, uint32_t filter, enum pp_phase phase)
 {
     return &((struct draft_filter *)b->filters.at[filter])->bound[phase];
-}
-
-int pp_builder_refuse(struct pp_builder *b, const char *what, struct pp_span text)
-{
-    if (text.n > 0)
-        return bad(b, what, text);
-    (void)snprintf(b->why, sizeof(b->why), "%s", what);
-    return PP_EINVAL;
 }
 
 /* Sort the filters by phase. */

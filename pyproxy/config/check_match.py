@@ -38,7 +38,7 @@ def check_conditions(match: Match, path: str, report: Report) -> None:
 
 def check_when(condition: Condition, path: str, report: Report) -> None:
     """A condition that stands by itself, at <path>."""
-    _check_condition(condition, path, "", 0, report)
+    check_condition(condition, path, "", 0, report)
 
 
 def _check_tests(
