@@ -18,6 +18,7 @@ ENTRY_POINTS = "pyproxy.filters"
 # Word -> module and class of its section, by word.
 _KINDS = {
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
+    "jwt": "pyproxy.config.filters.jwt:JwtFilter",
     "key_auth": "pyproxy.config.filters.key_auth:KeyAuthFilter",
     "python": "pyproxy.config.model:PythonFilter",
 }
