@@ -17,6 +17,7 @@ ENTRY_POINTS = "pyproxy.filters"
 
 # Word -> module and class of its section, by word.
 _KINDS = {
+    "basic_auth": "pyproxy.config.filters.basic_auth:BasicAuthFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "jwt": "pyproxy.config.filters.jwt:JwtFilter",
     "key_auth": "pyproxy.config.filters.key_auth:KeyAuthFilter",
