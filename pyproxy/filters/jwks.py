@@ -7,9 +7,9 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakValueDictionary
 
 from pyproxy import log
@@ -71,8 +71,11 @@ class Keys:
     def look(self) -> None:
         """See whether there are newer ones. Does not wait."""
 
-    def fetch(self) -> Coroutine[Any, Any, None] | None:
-        """A token names none of the keys: what to await before it is looked for again."""
+    def fetch(self) -> asyncio.Task[None] | None:
+        """A token names none of the keys: what to wait for before it is looked for again.
+
+        Others wait for the same: shield it.
+        """
         return None
 
     def find(self, kid: object) -> tuple[Key, ...]:
@@ -161,20 +164,15 @@ class UrlKeys(Keys):
         self.due = time.time() + max(self._cooldown_s, 1)
         self._begin()
 
-    def fetch(self) -> Coroutine[Any, Any, None] | None:
+    def fetch(self) -> asyncio.Task[None] | None:
         self._begin()
-        return None if self._task is None else self._wait(self._task)
+        return self._task
 
     def _begin(self) -> None:
         now = time.monotonic()
         if self._task is None and now >= self._again:
             self._again = now + self._cooldown_s
             self._task = asyncio.get_running_loop().create_task(self._run())
-
-    @staticmethod
-    async def _wait(task: asyncio.Task[None]) -> None:
-        # A client that leaves must not end what others wait for.
-        await asyncio.shield(task)
 
     async def _run(self) -> None:
         try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from joserfc import jws
@@ -41,7 +43,7 @@ class _Known(NamedTuple):
 
     until: float
     fields: tuple[tuple[str, str | None], ...]
-    claims: dict[str, Any]
+    claims: Mapping[str, Any]
 
 
 class _Registry(jws.JWSRegistry):
@@ -129,11 +131,12 @@ class Jwt(Filter):
         exchange: Exchange,
         shown: str,
         token: str,
-        waiting: Coroutine[Any, Any, None] | None,
+        waiting: asyncio.Task[None] | None,
     ) -> Reply | None:
         """The same once the keys have been asked for."""
         if waiting is not None:
-            await waiting
+            # A client that leaves must not end what others wait for.
+            await asyncio.shield(waiting)
         if not self._keys.keys:
             return failure(503, "keys_unavailable", ("retry-after", "10"))
         try:
@@ -161,7 +164,8 @@ class Jwt(Filter):
             (name, _text_of(_claim(claims, path)))
             for name, path in self.config.claims_to_headers.items()
         )
-        return _Known(until, fields, claims)
+        # Many exchanges will share them.
+        return _Known(until, fields, MappingProxyType(claims))
 
     def _claims(self, token: str) -> dict[str, Any]:
         """The claims of a token whose signature is right."""
