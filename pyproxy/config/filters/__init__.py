@@ -19,6 +19,7 @@ ENTRY_POINTS = "pyproxy.filters"
 _KINDS = {
     "basic_auth": "pyproxy.config.filters.basic_auth:BasicAuthFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
+    "hmac_auth": "pyproxy.config.filters.hmac_auth:HmacAuthFilter",
     "jwt": "pyproxy.config.filters.jwt:JwtFilter",
     "key_auth": "pyproxy.config.filters.key_auth:KeyAuthFilter",
     "python": "pyproxy.config.model:PythonFilter",
