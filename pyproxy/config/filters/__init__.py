@@ -18,6 +18,7 @@ ENTRY_POINTS = "pyproxy.filters"
 # Word -> module and class of its section, by word.
 _KINDS = {
     "basic_auth": "pyproxy.config.filters.basic_auth:BasicAuthFilter",
+    "csrf": "pyproxy.config.filters.csrf:CsrfFilter",
     "forward_auth": "pyproxy.config.filters.forward_auth:ForwardAuthFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "hmac_auth": "pyproxy.config.filters.hmac_auth:HmacAuthFilter",
