@@ -32,7 +32,8 @@ from pyproxy._engine import (
     set_ticket_keys,
     sweep_tls,
 )
-from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
+from pyproxy.config.compile import compile_snapshot, compile_steps
+from pyproxy.config.compile_filters import BoundFilter
 from pyproxy.config.compile_tls import server_settings
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
