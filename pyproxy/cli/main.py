@@ -28,6 +28,7 @@ COMMANDS = {
     "init": "write a commented configuration to start from",
     "schema": "print the JSON Schema of the configuration file",
     "filters": "list the filters, or tell what one of them takes",
+    "new": "write a filter of your own to start from, with a test",
 }
 
 _EXAMPLES = """\

@@ -40,6 +40,19 @@ def decode(node: Node, wanted: Any, faults: list[Fault]) -> Any:
     return reader_for(wanted)(node, faults)
 
 
+def decode_foreign(node: Node, wanted: Any, faults: list[Fault]) -> Any:
+    """The same for a type of the user's: it is not remembered.
+
+    When its module is loaded anew there will be another one in its place.
+    """
+    known = set(_readers)
+    try:
+        return decode(node, wanted, faults)
+    finally:
+        for key in _readers.keys() - known:
+            del _readers[key]
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean "x"?` for the most similar known word, else the first of them all."""
     import difflib  # only faults need it

@@ -21,7 +21,7 @@ def differences(old: Config, new: Config) -> list[str]:
     """Empty when both serve the same."""
     lines: list[str] = []
     for name in Config.__struct_fields__:
-        if name in ("place", "files"):
+        if name in ("place", "files", "folders"):
             continue
         before, after = getattr(old, name), getattr(new, name)
         if name == "routes":

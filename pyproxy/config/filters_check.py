@@ -9,14 +9,13 @@ supervisor.
 from __future__ import annotations
 
 import importlib
-import sys
 import traceback
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from pyproxy.config.decode import BAD, decode, nearest
+from pyproxy.config import modules
+from pyproxy.config.decode import BAD, decode_foreign, nearest
 from pyproxy.config.faults import Report
 from pyproxy.config.model import Config, FilterRef, PythonFilter, python_refs
 from pyproxy.config.nodes import Node, from_plain
@@ -47,8 +46,11 @@ def resolve_filters(config: Config) -> list[Fault]:
 def decode_filters(config: Config) -> ResolvedFilters:
     """Import every filter class and decode its configuration.
 
-    A module is looked for in the folder of the configuration file first, then where Python looks.
+    A module is looked for in the folder of the configuration file first, then where Python looks;
+    one of that folder that has changed since it was imported is imported anew, unless there are
+    faults: then the modules stay as they were.
     """
+    attempt = modules.fresh(config.folders)
     report = Report()
     filters: dict[str, ResolvedFilter] = {}
     for key, ref in python_refs(config):
@@ -68,6 +70,8 @@ def decode_filters(config: Config) -> ResolvedFilters:
         if value is not BAD:
             filters[key] = ResolvedFilter(cls, value, ref)
     check_predicates(config, report)
+    if report.faults:
+        attempt.undo()
     return ResolvedFilters(filters, sorted(report.faults))
 
 
@@ -76,10 +80,6 @@ def find_class(options: PythonFilter) -> type[Any]:
     from pyproxy.filters.base import Filter
 
     module_name, _, class_name = options.use.partition(":")
-    if options.place.file:
-        folder = str(Path(options.place.file).resolve().parent)
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:
@@ -106,6 +106,9 @@ def _import_failure(module: str, error: Exception) -> str:
     """Why a module did not import, with the line of it that raised."""
     if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
         return f'there is no module named "{error.name}"'
+    if isinstance(error, SyntaxError) and error.filename:
+        said = f"{type(error).__name__}: {error.msg} at {error.filename}:{error.lineno}"
+        return f'the module "{module}" does not import: {said}'
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     frames = [
         frame
@@ -122,7 +125,7 @@ def _decode(cls: type[Any], ref: FilterRef, path: str, report: Report) -> Any:
     options: PythonFilter = ref.options
     if ref.kind != "python":
         written = options.place.file != ""
-        return decode(
+        return decode_foreign(
             options.place if written else from_plain(options.config, path), wanted, report.faults
         )
     place = options.place
@@ -134,4 +137,4 @@ def _decode(cls: type[Any], ref: FilterRef, path: str, report: Report) -> Any:
         node = Node("map", {}, place.file, place.line, place.column, f"{place.at}.config")
     if node is None or node.kind != "map":
         node = from_plain(options.config, f"{path}.config")
-    return decode(node, wanted, report.faults)
+    return decode_foreign(node, wanted, report.faults)

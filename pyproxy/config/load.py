@@ -121,6 +121,8 @@ def inspect_texts(texts: list[tuple[str, str]]) -> Loaded:
         whole
     ):  # after a syntax error in one of several files, what refers to it would only seem wrong
         faults += check(config)
+    folders = dict.fromkeys(str(Path(file).resolve().parent) for file, _ in texts)
+    config = msgspec.structs.replace(config, folders=tuple(folders))
     return Loaded(config, sorted(set(faults)))
 
 

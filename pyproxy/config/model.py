@@ -305,7 +305,10 @@ class Config(Section, frozen=True, kw_only=True):
     ] = field(default_factory=Drain)
     watch: Annotated[
         bool,
-        Meta(description="Look at the files every second, and reload when they have changed."),
+        Meta(
+            description="Look at the files and at the code of filters every second, and reload "
+            "when they have changed."
+        ),
     ] = False
     upgrade_timeout_ms: Annotated[
         Duration,
@@ -342,6 +345,8 @@ class Config(Section, frozen=True, kw_only=True):
     routes: Annotated[tuple[Route, ...], Meta(description="Which request goes where.")] = ()
     admin: Annotated[Admin | None, Meta(description="The admin server. Absent: none.")] = None
     files: Annotated[tuple[FileLook, ...], HIDDEN] = ()
+    # Where modules of the user are looked for first: those of the configuration's files.
+    folders: Annotated[tuple[str, ...], HIDDEN] = ()
 
 
 def route_name(config: Config, index: int) -> str:

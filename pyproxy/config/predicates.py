@@ -7,11 +7,11 @@ modules of the user, so it runs in workers and in `pyproxy check`, never in the 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pyproxy.config import modules
 from pyproxy.config.faults import Report
 from pyproxy.config.model import Condition, Config, Section, filter_refs
 
@@ -24,9 +24,7 @@ def load_predicate(use: str, section: Section) -> Any:
     if not module_name or not path:
         raise ValueError(f'"{use}" names no function; write module:function')
     if section.place.file:
-        folder = str(Path(section.place.file).resolve().parent)
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
+        modules.also_in(str(Path(section.place.file).resolve().parent))
     try:
         found: Any = importlib.import_module(module_name)
         for part in path.split("."):

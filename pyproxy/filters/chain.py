@@ -47,6 +47,12 @@ def bind_filters(config: Config) -> dict[str, BoundFilter]:
     bound = {}
     for key, (cls, value, ref) in resolved.filters.items():
         bound[key] = bind(cls(value), name=ref.label, timeout_ms=ref.options.timeout_ms)
+    return {**bound, **bind_kinds(config)}
+
+
+def bind_kinds(config: Config) -> dict[str, BoundFilter]:
+    """Those among them that come with the proxy and are written in Python."""
+    bound = {}
     for key, ref in filter_refs(config):
         use = getattr(ref.options, "python_class", "")
         if use:

@@ -59,7 +59,7 @@ class Kind(enum.IntEnum):
     UNLISTENED = 16  # worker -> supervisor: done; {"ids"}
     HAND_OVER = 17  # supervisor -> worker: connections go there from now on; one socket
     CONFIG = 18  # supervisor -> control: a new configuration is served; its memory
-    LOADED = 19  # loader -> supervisor: the configuration is right; its memory, or {"diff"}
+    LOADED = 19  # loader -> supervisor: it is right; its memory and {"modules"}, or {"diff"}
     PROGRESS = 20  # worker -> supervisor: what a draining worker still has in hand
     ARRIVALS = 21  # supervisor -> worker: connections of another worker come there; one socket
     LEAVING = 22  # worker -> supervisor: somebody wants this process to end; it waits for DRAIN

@@ -77,12 +77,14 @@ def _run(
 ) -> int:
     identity = _identity(config)
     logfiles.prepare_all(config, identity)
+    code: list[str] = []
     if python_refs(config):
         closing = takeover.close_inherited if takeover is not None else _nothing
-        check_filters(config, identity, bind, closing)
+        code = check_filters(config, identity, bind, closing)
     warn_of_certificates(config, log.get("supervisor").warning)
     privileges.raise_file_limit()
     service = Service(config, identity, bind, source=source)
+    service.modules = code
     supervisor = None
     try:
         _open(service, takeover)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 import msgspec
 
 from pyproxy._engine import SnapshotBuilder
+from pyproxy.config import modules
 from pyproxy.config.compile import compile_snapshot
 from pyproxy.config.diff import differences
 from pyproxy.config.load import load
@@ -53,14 +54,15 @@ def read_again(
     gc.disable()
     try:
         config = resolve_endpoints(load(source), demo_address=demo_address)
+        found: list[str] = []
         if python_refs(config):
-            check_filters(config, identity, bind, channel.close)
+            found += check_filters(config, identity, bind, channel.close)
         _try_to_build(config)
         if only_diff:
             channel.send(Kind.LOADED, {"diff": differences(running, config)})
             return 0
         memory = blob.pack(config)
-        channel.send(Kind.LOADED, {}, [memory])
+        channel.send(Kind.LOADED, {"modules": sorted({*found, *modules.files()})}, [memory])
     except ConfigError as error:
         channel.send(Kind.FAILED, {"faults": error.faults})
     except PyproxyError as error:
@@ -117,12 +119,13 @@ def check_filters(
     identity: privileges.Identity | None,
     bind: BindFilters,
     close_others: Callable[[], None],
-) -> None:
+) -> list[str]:
     """Import the user's filters in a process of their own, and wait for the outcome.
 
     So their faults are reported before anything is bound or changed, and this process stays free of
-    user code. <close_others> closes there what user code must not get hold of. Raises `ConfigError`
-    or `StartError`.
+    user code. <close_others> closes there what user code must not get hold of. Returns the files of
+    the modules that were loaded from the folders of the configuration. Raises `ConfigError` or
+    `StartError`.
     """
     child = Child(
         "the check of the filters", lambda c: _try(c, config, identity, bind), "pyproxy-check"
@@ -136,7 +139,8 @@ def check_filters(
             os.waitpid(child.pid, 0)
         raise
     assert child.channel is not None
-    verdicts = [m.body for m in child.channel.receive() if m.kind is Kind.FAILED]
+    messages = child.channel.receive()
+    verdicts = [m.body for m in messages if m.kind is Kind.FAILED]
     child.channel.close()
     for verdict in verdicts:
         if "faults" in verdict:
@@ -144,6 +148,7 @@ def check_filters(
         raise StartError(verdict["error"])
     if status:
         raise StartError(f"the check of the Python filters ended: {describe_exit(status)}")
+    return [file for m in messages if m.kind is Kind.LOADED for file in m.body["modules"]]
 
 
 def _try(
@@ -152,6 +157,7 @@ def _try(
     end_with_parent(channel)
     try:
         verify_filters(config, identity, bind)
+        channel.send(Kind.LOADED, {"modules": modules.files()})
     except ConfigError as error:
         channel.send(Kind.FAILED, {"faults": error.faults})
         return 1

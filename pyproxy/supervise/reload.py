@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyproxy import log
-from pyproxy.config.load import files_of
 from pyproxy.config.model import Config
 from pyproxy.errors import Fault, StartError
 
@@ -27,6 +26,7 @@ from .channel import Channel, Kind, Message
 from .children import Child, State
 from .endpoints import Endpoints
 from .loader import read_again, read_files_again
+from .looking import Look, look_of
 from .reactor import Timer
 from .rebind import Rebind
 from .service import bind_points, slots_of
@@ -85,8 +85,8 @@ class Reload:
         self._waiting: set[Child] = set()
         self._timer: Timer | None = None
         self._number = 0
-        self._seen: object = None
-        self._settling: object = None
+        self._seen: Look | None = None
+        self._settling: Look | None = None
 
     # ---- asking for it
 
@@ -139,14 +139,14 @@ class Reload:
     def watch_files(self) -> None:
         """Begin to look for changes of the files, if the configuration says so."""
         if self._up.service.config.watch and self._up.service.source not in ("", "-"):
-            self._seen = self._settling = _look_of(self._up.service.source)
+            self._seen = self._settling = self._look_at_files()
             self._up.reactor.call_later(_LOOK_SECONDS, self._look)
 
     def _look(self) -> None:
         """Reload when the files are others than before and have not changed since the last look."""
         if self._up.phase != "running":
             return
-        now = _look_of(self._up.service.source)
+        now = self._look_at_files()
         if now != self._seen and now == self._settling and not self._why_not():
             self._seen = now
             self._log.info("%s has changed", self._up.service.source)
@@ -154,17 +154,27 @@ class Reload:
         self._settling = now
         self._up.reactor.call_later(_LOOK_SECONDS, self._look)
 
+    def _look_at_files(self) -> Look | None:
+        return look_of(self._up.service.source, self._up.service.modules)
+
+    def _look_at_modules(self, modules: Iterable[str]) -> None:
+        """The code of the user that is served now, which `watch` looks at as well."""
+        self._up.service.modules = tuple(modules)
+        if self._seen is not None:
+            now = self._look_at_files() or {}
+            # What was seen when the reading began still counts.
+            self._seen = self._settling = {k: self._seen.get(k, now[k]) for k in now}
+
     # ---- the steps
 
     def _begin(self) -> None:
-        service = self._up.service
         self._step = _Step.READING
         if self._what is _What.ALL:
             systemd.notify_reloading()
+            self._seen = self._look_at_files()
         self._loader = Child(
             "the reading of the configuration", self._read, "pyproxy-load", lasting=False
         )
-        self._seen = _look_of(service.source)
         self._timer = self._up.reactor.call_later(_STEP_SECONDS, self._on_timeout)
         try:
             self._up.tree.add(self._loader)
@@ -325,6 +335,7 @@ class Reload:
         if self._what is _What.FILES:
             self._finish(True, **self._found)
             return
+        self._look_at_modules(self._found.get("modules", ()))
         service.counters.set("config_generation", service.revision)
         self._log.info("configuration %d is served: %s", service.revision, service.source)
         warn_of_certificates(service.config, self._log.warning)
@@ -389,12 +400,3 @@ class Reload:
         self._again = False
         if self._step in (_Step.READING, _Step.PREPARING):
             self._fail("the service is ending")
-
-
-def _look_of(source: str) -> object:
-    """What changes whenever a file of the configuration does."""
-    try:
-        found = [(str(file), file.stat()) for file in files_of(source)]
-    except OSError:
-        return None
-    return [(name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in found]

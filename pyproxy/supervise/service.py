@@ -62,6 +62,8 @@ class Service:
         self.bind_filters = bind
         # The file or folder of the configuration; empty for a program's.
         self.source = source
+        # The files of the user's code that it serves, as far as they are looked for in its folder.
+        self.modules: Sequence[str] = ()
         self.generation = generation
         # Counts the configurations that this generation has served.
         self.revision = 1

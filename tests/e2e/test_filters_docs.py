@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -159,3 +160,19 @@ def test_program(blocks, tmp_path: Path) -> None:
             process.kill()
             process.wait()
             process.stderr.close()
+
+
+def test_the_tests_of_the_page_pass(blocks, tmp_path: Path) -> None:
+    (audit,) = (block for block in blocks if "class Audit(Filter)" in block)
+    (tests,) = (block for block in blocks if "def test_" in block)
+    (tmp_path / "myfilters.py").write_text(audit)
+    (tmp_path / "test_audit.py").write_text(tests)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "test_audit.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout

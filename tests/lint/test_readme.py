@@ -1,4 +1,4 @@
-"""The examples of the README and of docs/tls.md work: files are written, served by a real proxy,
+"""The examples of the pages work: files are written, served by a real proxy,
 and commands run.
 
 Markers in HTML comments say what a code block is for:
@@ -25,7 +25,7 @@ import pytest
 
 from lint.scan import ROOT
 
-PAGES = ("README.md", "docs/tls.md")
+PAGES = ("README.md", "docs/tls.md", "docs/first-filter.md")
 BLOCK = re.compile(r"<!-- (file:|before|run with) (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 START_SECONDS = 60
 
@@ -143,6 +143,8 @@ def test_examples_of_the_pages_work(block: Block, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}\n{log}"
 
 
-@pytest.mark.parametrize(("page", "least"), [("README.md", 2), ("docs/tls.md", 1)])
+@pytest.mark.parametrize(
+    ("page", "least"), [("README.md", 2), ("docs/tls.md", 1), ("docs/first-filter.md", 1)]
+)
 def test_every_page_has_examples_that_run(page: str, least: int) -> None:
     assert len([block for block in RUNS if block.page == page]) >= least

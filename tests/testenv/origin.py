@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
-from .client import GUARD_SECONDS
+from pyproxy.testing.origin import Answer
+from pyproxy.testing.origin import Origin as _Origin
 
 
 @dataclass
@@ -50,14 +50,8 @@ class Reply:
     close: bool = False
 
     def encode(self, method: str) -> bytes:
-        if self.raw is not None:
-            return self.raw
-        lines = [f"HTTP/1.1 {self.status} X", *(f"{n}: {v}" for n, v in self.headers.items())]
-        names = {name.lower() for name in self.headers}
-        if not names & {"content-length", "transfer-encoding"} and self.status not in (204, 304):
-            lines.append(f"content-length: {len(self.body)}")
-        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-        return head if method == "HEAD" else head + self.body
+        answer = Answer(self.status, self.headers, self.body, raw=self.raw)
+        return answer.encode(method)
 
 
 Handler = Callable[[OriginRequest], Reply | None]
@@ -74,77 +68,17 @@ def echo(request: OriginRequest) -> Reply:
     return Reply(headers={"content-type": "application/json"}, body=json.dumps(seen).encode())
 
 
-class Origin:
+class Origin(_Origin):
     """A listening origin; made by `origin`. `requests` grows as complete requests arrive."""
 
-    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
-        self._handler = handler
-        self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self.connections = 0
-        self.requests: list[OriginRequest] = []
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+    requests: list[OriginRequest]
 
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(GUARD_SECONDS)
-        with self._lock:
-            for sock in self._open:
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            with self._lock:
-                self._open.add(sock)
-                number = self.connections
-                self.connections += 1
-            threading.Thread(target=self._serve, args=(sock, number), daemon=True).start()
-
-    def _serve(self, sock: socket.socket, number: int) -> None:
-        try:
-            with sock, contextlib.suppress(OSError, ValueError):
-                if self._tls is None:
-                    self._answer(sock, number)
-                    return
-                with self._tls.wrap_socket(sock, server_side=True) as secured:
-                    with self._lock:  # `sock` has no descriptor any more
-                        self._open ^= {sock, secured}
-                    sock = secured
-                    self._answer(secured, number)
-        finally:
-            with self._lock:
-                self._open.discard(sock)
-
-    def _answer(self, sock: socket.socket, number: int) -> None:
-        with sock.makefile("rb") as stream:
-            while (request := _read_request(stream)) is not None:
-                request.connection = number
-                with self._lock:
-                    self.requests.append(request)
-                reply = self._handler(request)
-                if reply is None:
-                    return
-                sock.sendall(reply.encode(request.method))
-                if reply.close:
-                    return
+    def read_request(self, stream: BinaryIO) -> OriginRequest | None:
+        request = super().read_request(stream)
+        if request is None:
+            return None
+        pairs = request.headers.pairs
+        return OriginRequest(request.raw, request.method, request.target, pairs, request.body)
 
 
 @contextlib.contextmanager
@@ -153,31 +87,5 @@ def origin(handler: Handler = echo, *, tls: ssl.SSLContext | None = None) -> Ite
 
     <handler> runs in a thread of the connection; None as its answer drops the connection.
     """
-    server = Origin(handler, tls)
-    try:
+    with Origin(handler, tls=tls) as server:
         yield server
-    finally:
-        server.close()
-
-
-def _read_request(stream) -> OriginRequest | None:
-    raw = b""
-    while not raw.endswith(b"\r\n\r\n"):
-        line = stream.readline()
-        if not line:
-            return None
-        raw += line
-    first, *lines = raw.decode("latin-1").split("\r\n")[:-2]
-    method, target, _ = first.split(" ")
-    fields = [(n, v.strip()) for n, _, v in (line.partition(":") for line in lines)]
-    request = OriginRequest(raw, method, target, fields)
-    headers = request.headers
-    if "chunked" in headers.get("transfer-encoding", ""):
-        while size := int(stream.readline().split(b";")[0], 16):
-            request.body += stream.read(size)
-            stream.readline()
-        while stream.readline().strip():
-            pass
-    elif "content-length" in headers:
-        request.body = stream.read(int(headers["content-length"]))
-    return request
