@@ -88,9 +88,19 @@ class Jwt(Filter):
         values = exchange.request.headers.get_all(self._header) if self._header else []
         if len(values) == 1:
             known = self._known.get(values[0])
-            if known is not None and known.until > now:
-                self._accept(exchange, known)
-                return None
+            if known is not None:
+                until, fields, claims = known
+                if until > now:
+                    if self._hides:
+                        self._places.hide(exchange)
+                    headers = exchange.request.headers
+                    for name, value in fields:
+                        if value is not None:
+                            headers[name] = value
+                        else:
+                            headers.pop_all(name)
+                    exchange.state["claims"] = claims
+                    return None
         return self._look(exchange, values)
 
     def _look(

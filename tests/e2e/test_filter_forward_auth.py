@@ -37,6 +37,7 @@ class Service:
 @contextmanager
 def guarded(url: str, **options: object) -> Iterator[Proxy]:
     example = filter_example("forward_auth")[0]["forward_auth"]
+    others = {"url": url, "timeout": "20s", **options}  # no machine is that slow
     with origin(echo) as app:
         config = {
             "workers": 1,
@@ -46,7 +47,7 @@ def guarded(url: str, **options: object) -> Iterator[Proxy]:
                 {"match": {"path": "/open"}, "respond": {"status": 200}},
                 {
                     "upstream": "app",
-                    "filters": [{"forward_auth": {**example, "url": url, **options}}],
+                    "filters": [{"forward_auth": {**example, **others}}],
                 },
             ],
         }

@@ -199,4 +199,5 @@ def test_a_file_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
 
 def _url(keys: Origin, **options: str) -> dict[str, object]:
     url = f"http://{keys.address}/jwks.json"
-    return {"algorithms": ["RS256", "ES256"], "jwks": url, **options}
+    kinds = ["RS256", "ES256"]
+    return {"algorithms": kinds, "jwks": url, "jwks_timeout": "20s", **options}
