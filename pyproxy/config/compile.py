@@ -327,7 +327,7 @@ class _Compiler:
             grpc_web=route.grpc_web,
             predicate=predicate,
             predicates=callables,
-            **self.split(route_name(config, index), route),
+            **self.split(route_name(self.config, index), route),
         )
 
     def split(self, name: str, route: Route) -> dict[str, Any]:
