@@ -1,9 +1,11 @@
 #include "proxy/filters.h"
 
+#include "proxy/filter_compression.h"
 #include "proxy/filter_headers.h"
 
 /* By name. */
 static const struct pp_filter_kind *const kinds[] = {
+    &pp_filter_compression_kind,
     &pp_filter_headers_kind,
 };
 

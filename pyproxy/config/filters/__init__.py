@@ -17,6 +17,7 @@ ENTRY_POINTS = "pyproxy.filters"
 
 # Word -> module and class of its section, by word.
 _KINDS = {
+    "compression": "pyproxy.config.filters.compression:CompressionFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "python": "pyproxy.config.model:PythonFilter",
 }
