@@ -1,11 +1,13 @@
 #include "proxy/filters.h"
 
 #include "proxy/filter_compression.h"
+#include "proxy/filter_decompression.h"
 #include "proxy/filter_headers.h"
 
 /* By name. */
 static const struct pp_filter_kind *const kinds[] = {
     &pp_filter_compression_kind,
+    &pp_filter_decompression_kind,
     &pp_filter_headers_kind,
 };
 

@@ -18,6 +18,7 @@ ENTRY_POINTS = "pyproxy.filters"
 # Word -> module and class of its section, by word.
 _KINDS = {
     "compression": "pyproxy.config.filters.compression:CompressionFilter",
+    "decompression": "pyproxy.config.filters.decompression:DecompressionFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "python": "pyproxy.config.model:PythonFilter",
 }
