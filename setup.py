@@ -42,8 +42,9 @@ ALL = (*PURE, "io", "proxy", "worker")
 # Extension name -> the csrc folders it links.
 EXTENSIONS = {"_wire": PURE, "_engine": ALL}
 # The HTTP/2 codec is pure, but it needs a library that no process without connections should load.
-LEFT_OUT = {"_wire": ("wire/http2_codec",)}
-LIBRARIES = {"_wire": ["re2", "stdc++"], "_engine": ["nghttp2", "re2", "stdc++"]}
+LEFT_OUT = {"_wire": ("wire/http2_codec", "wire/compress")}
+CODINGS = ["z", "brotlienc", "brotlidec", "zstd"]
+LIBRARIES = {"_wire": ["re2", "stdc++"], "_engine": [*CODINGS, "nghttp2", "re2", "stdc++"]}
 
 BASE_FLAGS = [
     *("-std=gnu11", "-D_GNU_SOURCE", "-g", "-fPIC", "-fvisibility=hidden", "-fno-plt", "-pthread"),
@@ -228,6 +229,9 @@ class BuildExtensions(build_ext):
 
         variant = chosen_variant()
         need_header("nghttp2/nghttp2.h", "libnghttp2-dev")
+        need_header("zlib.h", "zlib1g-dev")
+        need_header("brotli/encode.h", "libbrotli-dev")
+        need_header("zstd.h", "libzstd-dev")
         need_header("re2/re2.h", "libre2-dev", "c++")
         cythonize(
             [Extension(ext.name, ext.sources) for ext in self.extensions],

@@ -22,6 +22,7 @@ from benchmarks.machine import PROXY_CPU
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+GZIP_LEVEL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,9 @@ class Setup:
 
     `flavour` is one of: plain, log (access log on, to `folder`/access.log), filter (read request
     header x-user, set request header x-bench-user to it, set response header x-bench to 1), routes
-    (the `route_paths`, all to the origin; none of them is a catch-all), tls (HTTP/1.1 and HTTP/2
-    over TLS with the certificate `pair`), h2c (cleartext HTTP/2 on both sides), websocket, tcp, udp
-    (one answer to each datagram).
+    (the `route_paths`, all to the origin; none of them is a catch-all), gzip (JSON is compressed,
+    at `GZIP_LEVEL`), tls (HTTP/1.1 and HTTP/2 over TLS with the certificate `pair`), h2c (cleartext
+    HTTP/2 on both sides), websocket, tcp, udp (one answer to each datagram).
     """
 
     folder: Path

@@ -5,6 +5,7 @@ Every generator's report has `requests`, `errors` by kind and `seconds`; most ha
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import re
@@ -150,6 +151,30 @@ class Http2(Tls):
         return h2load_report(run(command))
 
 
+class Gzip(Http2):
+    """Text that the proxy compresses, over HTTP/1.1, by h2load: it reads chunked bodies too."""
+
+    def check(self, port: int, work: tools.Work) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", text_path(work.size), None, fields(self.scenario))
+            answer = connection.getresponse()
+            got = answer.read()
+            if answer.getheader("content-encoding") != "gzip":
+                raise Unavailable("answers without gzip")
+            if len(gzip.decompress(got)) != work.size:
+                raise Unavailable(f"answers something else than {work.size} bytes")
+        except (OSError, EOFError, http.client.HTTPException) as exc:
+            raise Unavailable(f"does not answer: {exc!r}") from exc
+        finally:
+            connection.close()
+        check_short_run(self, port, work)
+
+    def words(self, port: int, work: tools.Work) -> list[str]:
+        headers = [f"--header={line}" for line in self.scenario.headers]
+        return ["--h1", *headers, f"http://127.0.0.1:{port}{text_path(work.size)}"]
+
+
 class Grpc(Http2):
     """Unary calls over cleartext HTTP/2 on both sides; nghttpd sends each message back."""
 
@@ -225,11 +250,17 @@ DRIVES: Mapping[str, type[Drive]] = {
     "handshakes-today": HandshakesToday,
     "resumptions": Resumptions,
     "http2": Http2,
+    "gzip": Gzip,
     "grpc": Grpc,
     "websocket": WebSocket,
     "bulk": Bulk,
     "dns": Dns,
 }
+
+
+def text_path(size: int) -> str:
+    """The path that the origin answers with `size` bytes of text."""
+    return f"/text/{size}"
 
 
 def check_http(

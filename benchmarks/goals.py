@@ -265,6 +265,7 @@ GOALS = (
     Goal(
         "gRPC unary, HTTP/2 on both sides: CPU per call ÷ Envoy's", 0.40, "", ratio("grpc", "envoy")
     ),
+    Goal("gzip of 64 KiB of JSON: CPU per request ÷ nginx's", 1.05, "", ratio("gzip", "nginx")),
     Goal("WebSocket echo, 1 KiB: CPU per message ÷ nginx's", 0.85, "", ratio("websocket", "nginx")),
     Goal(
         "WebSocket echo, 1 KiB: CPU per message ÷ HAProxy's",

@@ -3,7 +3,8 @@
  *
  *   origin PORT            (127.0.0.1; PORT 0 takes a free one; the port is printed)
  *
- *   /bytes/N               200 with N bytes of body
+ *   /bytes/N               200 with N bytes of body, all the same
+ *   /text/N                200 with N bytes of JSON, which compress as such things do
  *   any other path         200 with a fixed body of 13 bytes
  *
  * for any method (HEAD gets the head alone). A request body, with Content-Length or chunked, is
@@ -63,9 +64,10 @@ struct conn {
     bool dead;
     bool close;         /* after this answer */
     bool head_only;     /* the request was HEAD */
+    bool is_text;       /* the answer is JSON */
     uint64_t answer;    /* bytes of body to answer with; UINT64_MAX: the fixed one */
     uint64_t left;      /* see <state> */
-    uint64_t body_left; /* of the answer, after <out> */
+    uint64_t body_left; /* of the answer, after <out>: its end */
     size_t in_at, in_n; /* in[in_at, in_n) is not yet read */
     size_t out_at, out_n;
     struct conn *next_dead;
@@ -74,7 +76,7 @@ struct conn {
 };
 
 static int epoll_fd, listen_fd;
-static char block[BLOCK_BYTES];
+static char block[BLOCK_BYTES], records[BLOCK_BYTES];
 static char date[64];
 static struct conn *dead;
 
@@ -122,14 +124,15 @@ static void answer(struct conn *c)
 
     put_text(c, "HTTP/1.1 200 OK\r\nServer: bench-origin\r\nDate: ");
     put_text(c, date);
-    put_text(c, "\r\nContent-Type: text/plain\r\nCache-Control: no-cache\r\nContent-Length: ");
+    put_text(c, c->is_text ? "\r\nContent-Type: application/json" : "\r\nContent-Type: text/plain");
+    put_text(c, "\r\nCache-Control: no-cache\r\nContent-Length: ");
     put_number(c, n);
     put_text(c, c->close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n");
     if (!c->head_only) {
         if (fixed)
             put(c, fixed_body, n);
         else if (n <= SMALL_BODY)
-            put(c, block, n);
+            put(c, c->is_text ? records : block, n);
         else
             c->body_left = n;
     }
@@ -148,8 +151,11 @@ static bool flush(struct conn *c)
 {
     while (c->writable && (c->out_at < c->out_n || c->body_left > 0)) {
         size_t n_out = c->out_n - c->out_at;
-        size_t n_body = c->body_left < BLOCK_BYTES ? (size_t)c->body_left : BLOCK_BYTES;
-        struct iovec iov[2] = {{c->out + c->out_at, n_out}, {block, n_body}};
+        /* Where the body stands: the same bytes whatever the sends were. */
+        size_t at = c->body_left > 0 ? (size_t)((c->answer - c->body_left) % BLOCK_BYTES) : 0;
+        size_t n_body = c->body_left < BLOCK_BYTES - at ? (size_t)c->body_left : BLOCK_BYTES - at;
+        struct iovec iov[2] = {{c->out + c->out_at, n_out},
+                               {(c->is_text ? records : block) + at, n_body}};
         struct msghdr msg = {.msg_iov = n_out > 0 ? iov : iov + 1};
         ssize_t r;
         if (n_body == 0) {
@@ -263,10 +269,12 @@ static bool read_request_line(struct conn *c, const char *line, const char *end)
     c->head_only = path - line == 5 && memcmp(line, "HEAD", 4) == 0;
     c->close = version[8] == '0';
     c->answer = UINT64_MAX;
-    if (version - path > 7 && memcmp(path, "/bytes/", 7) == 0) {
+    c->is_text = version - path > 6 && memcmp(path, "/text/", 6) == 0;
+    if (c->is_text || (version - path > 7 && memcmp(path, "/bytes/", 7) == 0)) {
+        const char *number = path + (c->is_text ? 6 : 7);
         const char *query = memchr(path, '?', (size_t)(version - path));
         const char *stop = query == NULL ? version : query;
-        return parse_number(path + 7, (size_t)(stop - path - 7), &c->answer);
+        return parse_number(number, (size_t)(stop - number), &c->answer);
     }
     return true;
 }
@@ -480,6 +488,36 @@ static void on_accept(void)
         fatal("epoll_ctl");
 }
 
+/* Records of an API's answer: names that repeat, numbers that do not. */
+static void fill_text(void)
+{
+    static const char *const words[] = {"amber", "basil", "cedar", "delta", "ember", "fjord",
+                                        "grove", "haven", "inlet", "jetty", "knoll", "lotus",
+                                        "maple", "north", "ocean", "prism"};
+    uint32_t x = 2463534242u;
+    char line[256];
+    for (size_t at = 0; at < sizeof records;) {
+        uint32_t v[3];
+        for (int i = 0; i < 3; i++) {
+            x ^= x << 13;
+            x ^= x >> 17;
+            x ^= x << 5;
+            v[i] = x;
+        }
+        size_t n = (size_t)snprintf(
+            line, sizeof line,
+            "{\"id\": %u, \"name\": \"%s %s\", \"active\": %s, \"score\": %u.%02u, "
+            "\"updated\": \"2026-%02u-%02uT%02u:%02u:%02uZ\", \"tags\": [\"%s\", \"%s\"]},\n",
+            v[0], words[v[1] % 16], words[v[1] / 16 % 16], v[1] / 256 % 2 ? "true" : "false",
+            v[1] / 512 % 1000, v[1] / 1000000 % 100, v[2] % 12 + 1, v[2] / 16 % 28 + 1,
+            v[2] / 512 % 24, v[2] / 16384 % 60, v[2] / 1048576 % 60, words[v[2] / 7 % 16],
+            words[v[0] / 7 % 16]);
+        n = n < sizeof records - at ? n : sizeof records - at;
+        memcpy(records + at, line, n);
+        at += n;
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct epoll_event batch[EVENTS];
@@ -493,6 +531,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     memset(block, 'x', sizeof block);
+    fill_text();
     /* Once: the answers of a run are the same length and the same bytes. */
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
     epoll_fd = serve_on((uint16_t)port, &listen_fd);

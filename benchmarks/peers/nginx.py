@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks import install
 from benchmarks.certificate import GROUP, SUITE
-from benchmarks.contender import Contender, Setup, route_paths
+from benchmarks.contender import GZIP_LEVEL, Contender, Setup, route_paths
 from benchmarks.errors import Unavailable
 from benchmarks.machine import output
 
@@ -34,7 +34,9 @@ LUA = """
 class Nginx(Contender):
     name = "nginx"
     label = "nginx"
-    flavours = frozenset({"plain", "log", "filter", "routes", "tls", "websocket", "tcp", "udp"})
+    flavours = frozenset(
+        {"plain", "log", "filter", "routes", "gzip", "tls", "websocket", "tcp", "udp"}
+    )
 
     def install(self) -> None:
         modules = ("libnginx-mod-http-lua", "libnginx-mod-stream")
@@ -58,7 +60,7 @@ class Nginx(Contender):
             raise Unavailable("nginx's Lua module is not installed")
         modules = "".join(f"load_module {m};\n" for m in MODULES) if lua else ""
         paths = route_paths(setup.routes) if setup.flavour == "routes" else ["/"]
-        extra = LUA if lua else WEBSOCKET if setup.flavour == "websocket" else ""
+        extra = LUA if lua else EXTRA.get(setup.flavour, "")
         locations = "".join(location(path, extra) for path in paths)
         return f"""{modules}{head(setup)}http {{
     access_log {log};
@@ -90,10 +92,19 @@ class Nginx(Contender):
 """
 
 
-WEBSOCKET = """
+# What a flavour adds to every location. The level is that of pyproxy.
+EXTRA = {
+    "websocket": """
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection upgrade;
-        proxy_read_timeout 600s;"""
+        proxy_read_timeout 600s;""",
+    "gzip": f"""
+        gzip on;
+        gzip_comp_level {GZIP_LEVEL};
+        gzip_min_length 1024;
+        gzip_types application/json;
+        gzip_vary on;""",
+}
 
 
 def head(setup: Setup) -> str:

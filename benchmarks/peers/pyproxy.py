@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.certificate import SUITE
-from benchmarks.contender import Contender, Setup, route_paths
+from benchmarks.contender import GZIP_LEVEL, Contender, Setup, route_paths
 from benchmarks.errors import Unavailable
 
 PROGRAM = machine.ROOT / ".venv" / "bin" / "pyproxy"
@@ -29,7 +29,7 @@ class Pyproxy(Contender):
     name = "pyproxy"
     label = "pyproxy"
     flavours = frozenset(
-        {"plain", "log", "filter", "routes", "tls", "h2c", "websocket", "tcp", "udp"}
+        {"plain", "log", "filter", "routes", "gzip", "tls", "h2c", "websocket", "tcp", "udp"}
     )
 
     def install(self) -> None:
@@ -106,4 +106,6 @@ def configuration(setup: Setup) -> dict[str, Any]:
         listener.update(udp={"responses": 1}, timeouts={"idle": "5s"})
     if setup.flavour == "filter":
         config["filters"] = [{"python": {"use": "bench_filters:Stamp"}}]
+    if setup.flavour == "gzip":
+        config["filters"] = [{"compression": {"codings": ["gzip"], "gzip": {"level": GZIP_LEVEL}}}]
     return config

@@ -74,6 +74,8 @@
     X(PP_EHTTP_BODY_BYTES, -70, "body_too_large", "the body is over its byte limit")               \
     X(PP_EHTTP_BODY_SHORT, -71, "body_truncated", "the connection ended inside the body")          \
     X(PP_EGRPC_WEB_TEXT, -72, "bad_grpc_web_text", "a gRPC-Web body is not base64")                \
+    X(PP_EHTTP_CODING, -73, "bad_content_coding", "content is not what its Content-Encoding says") \
+    X(PP_EHTTP_BOMB, -74, "decompression_bomb", "compressed content grows over its limits")        \
     /* wire verdicts: URIs (RFC 3986) */                                                           \
     X(PP_EURI_CHAR, -80, "bad_uri_character", "a character that a URI may not hold")               \
     X(PP_EURI_PERCENT, -81, "bad_percent_encoding", "a malformed percent-encoding")                \

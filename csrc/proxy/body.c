@@ -11,7 +11,8 @@ void pp_body_begin(struct pp_exchange *x, enum pp_dir dir, enum pp_http_body kin
 {
     struct pp_flow *flow = &x->flow[dir];
     enum pp_phase phase = dir == PP_DIR_REQUEST ? PP_PHASE_REQUEST_BODY : PP_PHASE_RESPONSE_BODY;
-    flow->filtered = x->route->chain.n[phase] > 0;
+    flow->filtered = x->route->chain.n[phase] > flow->bystanders;
+    flow->withheld = false;
     flow->hold = hold;
     flow->trailers = NULL;
     if (kind == PP_HTTP_BODY_CHUNKED) {
@@ -167,11 +168,11 @@ static void not_delivered(struct pp_exchange *x, enum pp_dir dir, int rc)
         x->events->failed(x, pp_body_sink_fault(dir, rc));
 }
 
-/* One batch of body bytes through the filters as one piece. False: parked, or the exchange has
- * moved on. */
+/* One batch of body bytes through the filters as one piece; without any, they are asked for what
+ * they withhold. False: parked, or the exchange has moved on. */
 static bool filter_batch(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, bool last)
 {
-    if (piece.n == 0 && !last)
+    if (piece.n == 0 && !last && !x->flow[dir].withheld)
         return true;
     int verdict = pp_phase_run_body(x, dir, &piece, last);
     if (verdict == PP_PARK)
@@ -384,6 +385,8 @@ static bool read_bulk(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src,
     }
     if (rc == PP_EEOF)
         take_eof(x, dir);
+    else if (rc == PP_EAGAIN && flow->withheld && filter_batch(x, dir, PP_SPAN_NONE, false))
+        (void)flush_sink(x, dir);
     else if (rc != PP_EAGAIN)
         x->events->failed(x, source_fault(dir, rc));
     return false;

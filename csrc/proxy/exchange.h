@@ -163,9 +163,11 @@ struct pp_flow {
     uint64_t received;               /* body bytes decoded */
     uint64_t bytes;                  /* body bytes given to the sink, after filters */
     uint8_t cursor;                  /* filter that is working on the piece in hand */
-    bool filtered;                   /* a body phase is bound */
-    bool parked;                     /* an async body filter holds the piece */
-    bool last;                       /* the piece in hand is the last */
+    bool filtered;                   /* a body phase is bound, and not by bystanders only */
+    bool withheld;      /* a filter holds bytes back: it is called with nothing at a pause */
+    uint8_t bystanders; /* body filters that leave this body alone (pp_filter_stand_by) */
+    bool parked;        /* an async body filter holds the piece */
+    bool last;          /* the piece in hand is the last */
     bool head_sent;
     bool source_ended;           /* all of the body was read and given on */
     bool sink_ended;             /* the end was given to the sink */

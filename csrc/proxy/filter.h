@@ -50,6 +50,15 @@ void *pp_filter_state(struct pp_exchange *x, const void *self, size_t n);
 /* The same if there has been a first call, else NULL. */
 void *pp_filter_state_find(const struct pp_exchange *x, const void *self);
 
+/* Say in the phase before it (PP_PHASE_REQUEST, PP_PHASE_RESPONSE) that this filter will leave the
+ * body of <dir> alone. When all of its body filters say so it is not shown to them, and keeps its
+ * length; otherwise it is, and the filter gives on what it gets. Once for each exchange. */
+static inline void pp_filter_stand_by(struct pp_exchange *x, enum pp_dir dir)
+{
+    if (x->flow[dir].bystanders < UINT8_MAX)
+        x->flow[dir].bystanders++;
+}
+
 /* ---- verdicts ---- */
 
 /* Give up with a fault: the answer is made from it. PP_REPLY. */

@@ -517,6 +517,7 @@ unsigned pp_http_rules_status(int verdict)
     case PP_ETIMEDOUT:
         return 408;
     case PP_EHTTP_BODY_BYTES:
+    case PP_EHTTP_BOMB:
         return 413;
     case PP_EHTTP_TARGET_BYTES:
         return 414;

@@ -46,7 +46,7 @@ CXXFLAGS = (
     " -D_GNU_SOURCE -DPP_DEBUG -DPP_TEST -fsanitize=address,undefined -fno-sanitize-recover=all"
 ).split()
 # What the core itself is linked with.
-CORE_LIBS = ("nghttp2", "re2", "stdc++")
+CORE_LIBS = ("nghttp2", "re2", "stdc++", "z", "brotlienc", "brotlidec", "zstd")
 BUILD_SECONDS = 300
 RUN_SECONDS = 300
 

@@ -54,11 +54,20 @@ PURE_EXTRA = {
     "csrc/base/mem.c": {"stdlib.h"},
     "csrc/base/check.c": {"stdlib.h"},
     "csrc/wire/http2_codec_impl.h": {"nghttp2/nghttp2.h"},
+    "csrc/wire/compress_brotli.c": {"brotli/decode.h", "brotli/encode.h"},
+    "csrc/wire/compress_gzip.c": {"zlib.h"},
+    "csrc/wire/compress_zstd.c": {"zstd.h"},
 }
 
 # Headers that only the named files may include.
 PRIVATE_HEADERS = {
     "nghttp2/nghttp2.h": {"csrc/wire/http2_codec_impl.h"},
+    "wire/compress_impl.h": {
+        "csrc/wire/compress.c",
+        "csrc/wire/compress_brotli.c",
+        "csrc/wire/compress_gzip.c",
+        "csrc/wire/compress_zstd.c",
+    },
     "wire/http2_codec_impl.h": {
         "csrc/wire/http2_codec.c",
         "csrc/wire/http2_codec_feed.c",

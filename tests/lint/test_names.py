@@ -15,7 +15,7 @@ BANNED = {
 }
 IDENTIFIER = re.compile(r"\b[A-Za-z_]\w*")
 # Names of a library that we call are not ours to choose.
-FOREIGN = re.compile(r"(EVP|SSL|X509|nghttp2|NGHTTP2)_\w+|\w+_st")
+FOREIGN = re.compile(r"(EVP|NGHTTP2|SSL|X509|ZSTD|nghttp2)_\w+|\w+_st")
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 

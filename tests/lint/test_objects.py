@@ -35,6 +35,9 @@ EXTRA_NEEDS = {
 # Libraries that do no input and output of their own: prefix of the source -> prefixes of their
 # names. Of C++, what the compiler names.
 PURE_LIBRARIES = {
+    "wire/compress_brotli.c": ("Brotli",),
+    "wire/compress_gzip.c": ("deflate", "inflate"),
+    "wire/compress_zstd.c": ("ZSTD_",),
     "wire/http2_codec": ("nghttp2_",),
     "base/regex.cc": ("_Z", "__cxa_", "__gxx_", "_Unwind_"),
 }

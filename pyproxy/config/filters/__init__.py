@@ -18,9 +18,11 @@ ENTRY_POINTS = "pyproxy.filters"
 # Word -> module and class of its section, by word.
 _KINDS = {
     "basic_auth": "pyproxy.config.filters.basic_auth:BasicAuthFilter",
+    "compression": "pyproxy.config.filters.compression:CompressionFilter",
     "concurrency_limit": "pyproxy.config.filters.concurrency_limit:ConcurrencyLimitFilter",
     "cors": "pyproxy.config.filters.cors:CorsFilter",
     "csrf": "pyproxy.config.filters.csrf:CsrfFilter",
+    "decompression": "pyproxy.config.filters.decompression:DecompressionFilter",
     "forward_auth": "pyproxy.config.filters.forward_auth:ForwardAuthFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "hmac_auth": "pyproxy.config.filters.hmac_auth:HmacAuthFilter",
