@@ -11,7 +11,7 @@ void pp_body_begin(struct pp_exchange *x, enum pp_dir dir, enum pp_http_body kin
 {
     struct pp_flow *flow = &x->flow[dir];
     enum pp_phase phase = dir == PP_DIR_REQUEST ? PP_PHASE_REQUEST_BODY : PP_PHASE_RESPONSE_BODY;
-    flow->filtered = x->route->chain.n[phase] > 0;
+    flow->filtered = x->route->chain.n[phase] > (dir == PP_DIR_RESPONSE ? x->declined : 0);
     flow->hold = hold;
     flow->trailers = NULL;
     if (kind == PP_HTTP_BODY_CHUNKED) {

@@ -218,6 +218,7 @@ struct pp_exchange {
     bool moved;        /* it goes on in another worker, which writes the log line */
     uint8_t attempts;
     uint8_t replays;          /* of them, those that an endpoint had sent back unread */
+    uint8_t declined;         /* filters of response bodies that leave this one alone */
     uint16_t n_interim;       /* interim responses of the endpoint */
     uint16_t status;          /* final status that the client got, 0: none */
     uint16_t upstream_status; /* as the endpoint sent it, 0: none */
