@@ -18,6 +18,7 @@ ENTRY_POINTS = "pyproxy.filters"
 # Word -> module and class of its section, by word.
 _KINDS = {
     "cors": "pyproxy.config.filters.cors:CorsFilter",
+    "error_pages": "pyproxy.config.filters.error_pages:ErrorPagesFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "ip_restriction": "pyproxy.config.filters.ip_restriction:IpRestrictionFilter",
     "python": "pyproxy.config.model:PythonFilter",
