@@ -7,6 +7,7 @@
 #include "proxy/filter_real_ip.h"
 #include "proxy/filter_referer_restriction.h"
 #include "proxy/filter_request_id.h"
+#include "proxy/filter_response_rewrite.h"
 #include "proxy/filter_ua_restriction.h"
 
 /* By name, one a line. */
@@ -19,6 +20,7 @@ static const struct pp_filter_kind *const kinds[] = {
     &pp_filter_real_ip_kind,
     &pp_filter_referer_restriction_kind,
     &pp_filter_request_id_kind,
+    &pp_filter_response_rewrite_kind,
     &pp_filter_ua_restriction_kind,
 };
 /* clang-format on */
