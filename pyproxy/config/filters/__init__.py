@@ -25,6 +25,7 @@ _KINDS = {
     "real_ip": "pyproxy.config.filters.real_ip:RealIpFilter",
     "referer_restriction": "pyproxy.config.filters.referer_restriction:RefererRestrictionFilter",
     "request_id": "pyproxy.config.filters.request_id:RequestIdFilter",
+    "request_validation": "pyproxy.config.filters.request_validation:RequestValidationFilter",
     "response_rewrite": "pyproxy.config.filters.response_rewrite:ResponseRewriteFilter",
     "ua_restriction": "pyproxy.config.filters.ua_restriction:UaRestrictionFilter",
 }
