@@ -81,11 +81,17 @@ unsigned pp_regex_group_find(const struct pp_regex *re, struct pp_span name)
 int pp_regex_search(const struct pp_regex *re, struct pp_span text, struct pp_span *group,
                     unsigned n)
 {
+    return pp_regex_search_from(re, text.n > 0 ? text : pp_span("", 0), 0, group, n);
+}
+
+int pp_regex_search_from(const struct pp_regex *re, struct pp_span text, size_t at,
+                         struct pp_span *group, unsigned n)
+{
     re2::StringPiece found[PP_REGEX_GROUPS_MAX + 1];
     unsigned most = pp_regex_groups(re) + 1;
     try {
-        re2::StringPiece in(text.n > 0 ? text.p : "", text.n);
-        if (!re->re.Match(in, 0, text.n, RE2::UNANCHORED, found, (int)PP_MIN(n, most)))
+        re2::StringPiece in(text.p, text.n);
+        if (!re->re.Match(in, at, text.n, RE2::UNANCHORED, found, (int)PP_MIN(n, most)))
             return PP_ENOENT;
     } catch (...) {
         return PP_ENOMEM;

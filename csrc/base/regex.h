@@ -46,6 +46,11 @@ unsigned pp_regex_group_find(const struct pp_regex *re, struct pp_span name);
 int pp_regex_search(const struct pp_regex *re, struct pp_span text, struct pp_span *group,
                     unsigned n) PP_MUST_USE;
 
+/* The same from byte <at> on (<= text.n; text.p is not NULL): what stands before it counts for "^"
+ * and "\b", but is no part of a match. For finding one match after the other. */
+int pp_regex_search_from(const struct pp_regex *re, struct pp_span text, size_t at,
+                         struct pp_span *group, unsigned n) PP_MUST_USE;
+
 #ifdef __cplusplus
 }
 #endif

@@ -23,6 +23,7 @@ _KINDS = {
     "cors": "pyproxy.config.filters.cors:CorsFilter",
     "csrf": "pyproxy.config.filters.csrf:CsrfFilter",
     "decompression": "pyproxy.config.filters.decompression:DecompressionFilter",
+    "error_pages": "pyproxy.config.filters.error_pages:ErrorPagesFilter",
     "forward_auth": "pyproxy.config.filters.forward_auth:ForwardAuthFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "hmac_auth": "pyproxy.config.filters.hmac_auth:HmacAuthFilter",
@@ -34,6 +35,8 @@ _KINDS = {
     "real_ip": "pyproxy.config.filters.real_ip:RealIpFilter",
     "referer_restriction": "pyproxy.config.filters.referer_restriction:RefererRestrictionFilter",
     "request_id": "pyproxy.config.filters.request_id:RequestIdFilter",
+    "request_validation": "pyproxy.config.filters.request_validation:RequestValidationFilter",
+    "response_rewrite": "pyproxy.config.filters.response_rewrite:ResponseRewriteFilter",
     "ua_restriction": "pyproxy.config.filters.ua_restriction:UaRestrictionFilter",
 }
 

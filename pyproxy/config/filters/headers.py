@@ -9,7 +9,7 @@ from pyproxy.config.filters.kind import FilterKind
 from pyproxy.config.filters.texts import check_text
 from pyproxy.config.section import Section
 
-__all__ = ["HeaderEdits", "HeadersFilter"]
+__all__ = ["HeaderEdits", "HeadersFilter", "check_edits"]
 
 # They frame messages or belong to one connection (csrc/proxy/exchange.c): two opinions about them
 # are how requests get smuggled.
@@ -82,15 +82,19 @@ class HeadersFilter(FilterKind, frozen=True, kw_only=True):
 
     def check(self, report: Report, path: str) -> None:
         """Can each of the fields be written?"""
-        for side, edits in (("request", self.request), ("response", self.response)):
-            here = f"{path}.{side}"
-            for i, name in enumerate(edits.remove):
-                _check_name(edits, ("remove", i), name, here, report)
-            for key in ("set", "add", "default"):
-                for name, given in getattr(edits, key).items():
-                    _check_name(edits, (key, name), name, here, report, only_set=key != "set")
-                    for text in (given,) if isinstance(given, str) else given:
-                        _check_value(edits, (key, name), text, here, report)
+        check_edits(self.request, f"{path}.request", report)
+        check_edits(self.response, f"{path}.response", report)
+
+
+def check_edits(edits: HeaderEdits, path: str, report: Report) -> None:
+    """Can each of the fields be written? <path> is that of the edits."""
+    for i, name in enumerate(edits.remove):
+        _check_name(edits, ("remove", i), name, path, report)
+    for key in ("set", "add", "default"):
+        for name, given in getattr(edits, key).items():
+            _check_name(edits, (key, name), name, path, report, only_set=key != "set")
+            for text in (given,) if isinstance(given, str) else given:
+                _check_value(edits, (key, name), text, path, report)
 
 
 def _check_name(

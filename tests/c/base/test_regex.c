@@ -82,6 +82,23 @@ PP_TEST_CASE(what_is_no_expression_is_refused_with_a_sentence)
     pp_regex_free(NULL);
 }
 
+PP_TEST_CASE(what_stands_before_counts_but_is_no_part_of_a_match)
+{
+    struct pp_regex *re = NULL;
+    char why[PP_REGEX_WHY_BYTES];
+    struct pp_span group[2], text = PP_SPAN("foofoo foo");
+    PP_REQUIRE(pp_regex_new(PP_SPAN("\\bfo(o)"), &re, why) == PP_OK);
+    PP_CHECK_EQ(pp_regex_search_from(re, text, 3, group, 2), PP_OK);
+    PP_CHECK(group[0].p == text.p + 7 && group[0].n == 3 && group[1].p == text.p + 9);
+    PP_CHECK_EQ(pp_regex_search_from(re, text, text.n, group, 2), PP_ENOENT);
+    pp_regex_free(re);
+    PP_REQUIRE(pp_regex_new(PP_SPAN("^foo|$"), &re, why) == PP_OK);
+    PP_CHECK_EQ(pp_regex_search_from(re, text, 3, group, 1), PP_OK);
+    PP_CHECK(group[0].p == text.p + text.n && group[0].n == 0);
+    PP_CHECK_EQ(pp_regex_search_from(re, PP_SPAN(""), 0, group, 1), PP_OK);
+    pp_regex_free(re);
+}
+
 /* The expressions and texts with which backtracking matchers take longer than anybody waits: that
  * this ends at all is the proof. */
 PP_TEST_CASE(hostile_expressions_and_texts_end)
