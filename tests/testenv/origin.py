@@ -77,10 +77,15 @@ def echo(request: OriginRequest) -> Reply:
 class Origin:
     """A listening origin; made by `origin`. `requests` grows as complete requests arrive."""
 
-    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        tls: ssl.SSLContext | None = None,
+        at: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self._handler = handler
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server(at, backlog=512)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self.connections = 0
@@ -94,7 +99,7 @@ class Origin:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self._listener.getsockname()[0]}:{self.port}"
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -148,12 +153,17 @@ class Origin:
 
 
 @contextlib.contextmanager
-def origin(handler: Handler = echo, *, tls: ssl.SSLContext | None = None) -> Iterator[Origin]:
-    """An origin on a free port of 127.0.0.1; with <tls> it speaks that.
+def origin(
+    handler: Handler = echo,
+    *,
+    tls: ssl.SSLContext | None = None,
+    at: tuple[str, int] = ("127.0.0.1", 0),
+) -> Iterator[Origin]:
+    """An origin on a free port of 127.0.0.1, or <at>; with <tls> it speaks that.
 
     <handler> runs in a thread of the connection; None as its answer drops the connection.
     """
-    server = Origin(handler, tls)
+    server = Origin(handler, tls, at)
     try:
         yield server
     finally:
