@@ -346,7 +346,7 @@ cdef class Headers(_Part):
 
 
 cdef class Request(_Part):
-    """The client's request; `headers` and `path` can be changed until it is sent on."""
+    """The client's request; `headers`, `path` and `query` can be changed until it is sent on."""
 
     cdef readonly Headers headers
 
@@ -380,9 +380,21 @@ cdef class Request(_Part):
 
     @property
     def query(self):
-        """What follows the '?', or None."""
+        """What follows the '?', or None; assign to send another one on."""
         cdef pp_exchange *x = self._live()
         return None if x.request.query.p == NULL else text_of(x.request.query)
+
+    @query.setter
+    def query(self, value):
+        cdef pp_span s
+        cdef pp_exchange *x = self._live()
+        s.p = NULL
+        s.n = 0
+        keep = None if value is None else borrow(value, &s)
+        cdef int rc = pp_exchange_set_query(x, s)
+        if rc == PP_EINVAL:
+            raise ValueError(f"not a query that can be sent on: {value!r}")
+        check(rc)
 
     @property
     def host(self):

@@ -175,6 +175,25 @@ int pp_exchange_set_path(struct pp_exchange *x, struct pp_span path)
     return PP_OK;
 }
 
+int pp_exchange_set_query(struct pp_exchange *x, struct pp_span query)
+{
+    for (size_t i = 0; i < query.n; i++) {
+        if (query.p[i] <= ' ' || query.p[i] >= 0x7f || query.p[i] == '#')
+            return PP_EINVAL;
+    }
+    struct pp_span kept = PP_SPAN_NONE;
+    if (query.p != NULL) {
+        char *p = pp_arena_alloc(&x->arena, query.n + 1);
+        if (p == NULL)
+            return PP_ENOMEM;
+        memcpy(p, query.p, query.n);
+        kept = pp_span(p, query.n);
+    }
+    x->request.query = kept;
+    x->query = NULL; /* the arguments of the old one */
+    return PP_OK;
+}
+
 struct pp_span pp_exchange_scheme(const struct pp_exchange *x)
 {
     return x->tls != NULL ? PP_SPAN("https") : PP_SPAN("http");

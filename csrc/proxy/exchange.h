@@ -320,6 +320,10 @@ int pp_exchange_set_field(struct pp_exchange *x, struct pp_http_msg *m, struct p
  * PP_ENOMEM, PP_EINVAL or a PP_EURI_* verdict. */
 int pp_exchange_set_path(struct pp_exchange *x, struct pp_span path) PP_MUST_USE;
 
+/* Send on another query, without its question mark; .p NULL: none. It is copied. PP_OK, PP_ENOMEM,
+ * or PP_EINVAL: a byte that no query holds (controls, blanks, '#', bytes beyond ASCII). */
+int pp_exchange_set_query(struct pp_exchange *x, struct pp_span query) PP_MUST_USE;
+
 /* "http" or "https": how the client reached us. */
 struct pp_span pp_exchange_scheme(const struct pp_exchange *x);
 

@@ -169,6 +169,7 @@ cdef extern from "proxy/exchange.h" nogil:
     int pp_exchange_set_field(pp_exchange *x, pp_http_msg *m, pp_span name, pp_span value)
     pp_bool pp_exchange_may_write(int id)
     int pp_exchange_set_path(pp_exchange *x, pp_span path)
+    int pp_exchange_set_query(pp_exchange *x, pp_span query)
 
 
 cdef extern from "base/arena.h" nogil:

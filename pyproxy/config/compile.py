@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyproxy.config import addresses
+from pyproxy.config.compile_filters import BoundFilter, FilterCompiler
 from pyproxy.config.compile_greeting import add_greeting
 from pyproxy.config.compile_tls import client_settings, server_settings
 from pyproxy.config.faults import Report
@@ -14,10 +15,8 @@ from pyproxy.config.model import (
     Arm,
     Config,
     Endpoint,
-    FilterRef,
     Listener,
     NoLog,
-    PythonFilter,
     Route,
     Section,
     Upstream,
@@ -26,10 +25,8 @@ from pyproxy.config.model import (
 )
 from pyproxy.config.predicates import load_predicate
 from pyproxy.config.resolve import resolve_endpoints
-from pyproxy.config.sections_match import plain_condition
 from pyproxy.config.sections_tls import Tls
 from pyproxy.errors import ConfigError
-from pyproxy.expressions import program
 from pyproxy.tls.names import choice_steps
 
 if TYPE_CHECKING:
@@ -49,34 +46,6 @@ _IDLE_MS = {"http": 75_000, "tcp": 3_600_000, "udp": 30_000}
 _MAX_KEEPALIVE_S = 32_767
 
 _T = TypeVar("_T")
-
-
-class BoundFilter(Protocol):
-    """A filter that is ready to run: what `SnapshotBuilder.add_filter` takes."""
-
-    @property
-    def name(self) -> str:
-        """What logs call it."""
-
-    @property
-    def phases(self) -> Mapping[str, Callable[..., Any]]:
-        """Phase name -> bound callable."""
-
-    @property
-    def timeout_ms(self) -> int:
-        """The deadline of one async call."""
-
-    @property
-    def buffer_request_body(self) -> int:
-        """Bytes of request body to collect; 0: the body phase sees chunks."""
-
-    @property
-    def buffer_response_body(self) -> int:
-        """The same for the response body."""
-
-    @property
-    def priority(self) -> int:
-        """What its class says of its place among others."""
 
 
 def wants_demo(config: Config) -> bool:
@@ -180,11 +149,9 @@ class _Compiler:
     ) -> None:
         self.config = config
         self.builder = builder
-        self.bound = bound
         self.logs: dict[AccessLog, int] = {}
         self.upstreams: dict[str, int] = {}
-        self.filters: dict[str, int] = {}
-        self.turns: dict[tuple[str, str, str], int] = {}
+        self.filters = FilterCompiler(config, builder, bound)
 
     def run(self) -> Iterator[Snapshot | None]:
         config = self.config
@@ -204,12 +171,13 @@ class _Compiler:
                 yield from self.add_tls(number, listener, listener.tls)
         for key, ref in filter_refs(config):
             if ref.enabled:
-                self.filters[key] = _at(ref, self.add_filter, key, ref)
-        common = self.chain(None)
+                _at(ref, self.filters.add, key, ref)
+        common = self.filters.chain(None)
         self.builder.set_global_filters(common)
         for i, route in enumerate(config.routes):
             if route.enabled:
-                _at(route, self.add_route, i, route, self.chain(i) if route.filters else common)
+                chain = self.filters.chain(i) if route.filters else common
+                _at(route, self.add_route, i, route, chain)
             if i % _ROUTES_IN_A_STEP == 0:
                 yield None
         yield self.builder.finish()
@@ -307,51 +275,6 @@ class _Compiler:
                     server_name=host,
                     **endpoint.role,
                 )
-
-    def chain(self, route: int | None) -> list[int]:
-        """The filters of a route, in the order in which they run."""
-        if not self.filters:
-            return []
-        from pyproxy.config.filters import order  # for those who have filters
-
-        return [self.filters[key] for key, _ in order.chain(self.config, route, self.priority)]
-
-    def priority(self, key: str, ref: FilterRef) -> int:
-        """Of a filter that is given none: what its kind says, or its class."""
-        from pyproxy.config.filters import order
-
-        bound = self.bound.get(key)
-        return order.default_priority(ref) if bound is None else bound.priority
-
-    def place_of(self, key: str, ref: FilterRef) -> str:
-        """Names a filter by its route and label, and of several alike in one place by its turn."""
-        where, _, _ = key.rpartition("filters[")
-        index = int(where[len("routes[") : -len("].")]) if where else None
-        route = f"route {route_name(self.config, index)}" if index is not None else "all"
-        alike = (route, ref.kind, ref.label)
-        turn = self.turns[alike] = self.turns.get(alike, 0) + 1
-        return f"{route} {turn}"
-
-    def add_filter(self, key: str, ref: FilterRef) -> int:
-        number = self._add_filter(key, ref)
-        if ref.when is not None:
-            when, callables = program(when=plain_condition(ref.when, load_predicate))
-            self.builder.set_condition(number, when, callables)
-        return number
-
-    def _add_filter(self, key: str, ref: FilterRef) -> int:
-        options = ref.options
-        if not isinstance(options, PythonFilter) and not options.python_class:
-            found = options.options_at(self.place_of(key, ref))
-            return self.builder.add_native_filter(ref.kind, ref.label, found)
-        bound = self.bound[key]
-        return self.builder.add_filter(
-            bound.name,
-            bound.phases,
-            timeout_ms=bound.timeout_ms,
-            buffer_request_body=bound.buffer_request_body,
-            buffer_response_body=bound.buffer_response_body,
-        )
 
     def add_route(self, index: int, route: Route, chain: list[int]) -> None:
         predicate, callables = route.match.predicate(load_predicate)

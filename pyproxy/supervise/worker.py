@@ -32,7 +32,8 @@ from pyproxy._engine import (
     set_ticket_keys,
     sweep_tls,
 )
-from pyproxy.config.compile import BoundFilter, compile_snapshot, compile_steps
+from pyproxy.config.compile import compile_snapshot, compile_steps
+from pyproxy.config.compile_filters import BoundFilter
 from pyproxy.config.compile_tls import server_settings
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
@@ -50,9 +51,8 @@ from .sockets import ListenSocket
 _ROUTES_IN_A_STEP = 64
 _T = TypeVar("_T")
 
-# The filters of a configuration, by their key in `model.filter_refs`.
+# Filters by their key in `model.filter_refs`; and what makes those of a configuration, in workers.
 Filters = Mapping[str, BoundFilter]
-# Makes them; runs in workers.
 BindFilters = Callable[[Config], Filters]
 
 

@@ -17,10 +17,16 @@ ENTRY_POINTS = "pyproxy.filters"
 
 # Word -> module and class of its section, by word.
 _KINDS = {
+    "basic_auth": "pyproxy.config.filters.basic_auth:BasicAuthFilter",
     "concurrency_limit": "pyproxy.config.filters.concurrency_limit:ConcurrencyLimitFilter",
     "cors": "pyproxy.config.filters.cors:CorsFilter",
+    "csrf": "pyproxy.config.filters.csrf:CsrfFilter",
+    "forward_auth": "pyproxy.config.filters.forward_auth:ForwardAuthFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
+    "hmac_auth": "pyproxy.config.filters.hmac_auth:HmacAuthFilter",
     "ip_restriction": "pyproxy.config.filters.ip_restriction:IpRestrictionFilter",
+    "jwt": "pyproxy.config.filters.jwt:JwtFilter",
+    "key_auth": "pyproxy.config.filters.key_auth:KeyAuthFilter",
     "python": "pyproxy.config.model:PythonFilter",
     "rate_limit": "pyproxy.config.filters.rate_limit:RateLimitFilter",
     "real_ip": "pyproxy.config.filters.real_ip:RealIpFilter",

@@ -113,4 +113,24 @@ PP_TEST_CASE(a_new_path_is_brought_to_normal_form)
     end(x);
 }
 
+PP_TEST_CASE(another_query_is_sent_on_when_it_can_be_one)
+{
+    struct pp_exchange *x = begin();
+    PP_REQUIRE(x != NULL);
+    char query[] = "a=1&b";
+    PP_CHECK_EQ(pp_exchange_set_query(x, pp_span(query, sizeof query - 1)), PP_OK);
+    query[0] = 'z';
+    PP_CHECK_STR(x->request.query, "a=1&b");
+    PP_CHECK_EQ(pp_exchange_set_query(x, PP_SPAN("a b")), PP_EINVAL);
+    PP_CHECK_EQ(pp_exchange_set_query(x, PP_SPAN("a#b")), PP_EINVAL);
+    PP_CHECK_EQ(pp_exchange_set_query(x, PP_SPAN("a\r\nb")), PP_EINVAL);
+    PP_CHECK_EQ(pp_exchange_set_query(x, PP_SPAN("\xc3\xa4")), PP_EINVAL);
+    PP_CHECK_STR(x->request.query, "a=1&b");
+    PP_CHECK_EQ(pp_exchange_set_query(x, PP_SPAN("")), PP_OK);
+    PP_CHECK(x->request.query.p != NULL && x->request.query.n == 0);
+    PP_CHECK_EQ(pp_exchange_set_query(x, PP_SPAN_NONE), PP_OK);
+    PP_CHECK(x->request.query.p == NULL);
+    end(x);
+}
+
 PP_TEST_MAIN()

@@ -25,8 +25,11 @@ REST = {
 
 
 def completed(block):
+    rest = dict(REST)
+    if "protocol: tcp" in block:
+        del rest["routes"]  # those are of HTTP
     return block + "".join(
-        text for key, text in REST.items() if not re.search(rf"^{key}:", block, re.MULTILINE)
+        text for key, text in rest.items() if not re.search(rf"^{key}:", block, re.MULTILINE)
     )
 
 
