@@ -1,6 +1,5 @@
 """Where endpoints are found while the service runs: names, files, plug-ins."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -147,6 +146,8 @@ class Discover(Section, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """Equal for sections that say the same; goes from process to process."""
+        import json  # not for who has no such section
+
         return json.dumps(_plain(self), sort_keys=True, default=str)
 
 

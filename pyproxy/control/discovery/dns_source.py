@@ -143,7 +143,10 @@ class NoSuchName(DiscoveryError):
 
 
 def _resolver(section: DnsSource) -> dns.asyncresolver.Resolver:
-    resolver = dns.asyncresolver.Resolver(configure=not section.servers)
+    try:
+        resolver = dns.asyncresolver.Resolver(configure=not section.servers)
+    except dns.exception.DNSException as error:
+        raise DiscoveryError(f"/etc/resolv.conf: {error}") from error
     if section.servers:
         pairs = [server_of(text) for text in section.servers]
         resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in pairs]
