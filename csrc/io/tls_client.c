@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "io/tls_conf.h"
 
@@ -13,8 +14,29 @@ struct pp_tls_client {
     struct ssl_ctx_st *setup;
     uint32_t refs;
     bool verify;
-    char *name; /* NULL: each endpoint has its own */
+    char *name;         /* NULL: each endpoint has its own */
+    uint64_t digest[2]; /* of all parameters */
 };
+
+/* A digest of what <digest> stands for and <s> after it: lengths count, so no two lists of spans
+ * are the same text. */
+static void mix(uint64_t digest[2], struct pp_span s)
+{
+    struct pp_hash_seed seed = {digest[0], digest[1]};
+    pp_hash_wide(&seed, s, digest);
+}
+
+static void digest_of(const struct pp_tls_client_params *p, uint64_t digest[2])
+{
+    const struct pp_tls_settings *s = &p->settings;
+    const struct pp_span spans[] = {s->ciphers, s->ciphersuites, s->groups, p->name, p->ca,
+                                    p->ca_dir,  p->chain,        p->key,    p->alpn, p->key_log};
+    int numbers[] = {s->min_version, s->max_version, p->verify};
+    digest[0] = digest[1] = 0;
+    mix(digest, pp_span((const char *)numbers, sizeof(numbers)));
+    for (size_t i = 0; i < PP_COUNT_OF(spans); i++)
+        mix(digest, spans[i]);
+}
 
 static int load_trust(struct pp_tls_client *c, const struct pp_tls_client_params *p,
                       struct pp_tls_why *why)
@@ -109,6 +131,7 @@ int pp_tls_client_new(struct pp_tls_lib *lib, const struct pp_tls_client_params 
     c->lib = lib;
     c->refs = 1;
     c->verify = params->verify;
+    digest_of(params, c->digest);
     c->setup = lib->api.SSL_CTX_new(lib->api.TLS_client_method());
     int rc = c->setup == NULL ? PP_ENOMEM : PP_OK;
     if (params->name.n >= NAME_BYTES)
@@ -143,6 +166,13 @@ void pp_tls_client_unref(struct pp_tls_client *client)
         client->lib->api.SSL_CTX_free(client->setup);
     pp_mem_free(client->name);
     pp_mem_free(client);
+}
+
+bool pp_tls_client_is_alike(const struct pp_tls_client *a, const struct pp_tls_client *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    return a->digest[0] == b->digest[0] && a->digest[1] == b->digest[1];
 }
 
 struct pp_tls_lib *pp_tls_client_lib(const struct pp_tls_client *client)

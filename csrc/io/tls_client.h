@@ -34,6 +34,9 @@ void pp_tls_client_unref(struct pp_tls_client *client);
  * none). NULL when memory is out. */
 struct ssl_st *pp_tls_client_open(struct pp_tls_client *client, struct pp_span name,
                                   struct ssl_session_st *ticket) PP_MUST_USE;
+/* Were both made with the same parameters? Then a connection of one may be used for the other. NULL
+ * is alike with NULL. */
+bool pp_tls_client_is_alike(const struct pp_tls_client *a, const struct pp_tls_client *b);
 struct pp_tls_lib *pp_tls_client_lib(const struct pp_tls_client *client);
 /* Forget a session that pp_chan_tls_ticket gave. NULL is fine. */
 void pp_tls_client_free_ticket(const struct pp_tls_client *client, struct ssl_session_st *ticket);

@@ -116,6 +116,7 @@ struct pp_cluster {
     uint32_t record;
     uint32_t refs;  /* the snapshot, and every connection of the cluster */
     uint32_t index; /* in its snapshot */
+    bool replaced;  /* its snapshot is not the installed one any more (proxy/up_carry.h) */
     uint32_t n;
     struct pp_endpoint endpoint[];
 };
@@ -140,6 +141,11 @@ void pp_cluster_set_role(struct pp_cluster *cl, uint32_t i, uint8_t tier, bool d
  * endpoints from the cluster of the same name in core->snapshot, which is about to be replaced.
  * Before the first pick. */
 void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core);
+
+/* The cluster of <sn> that is called like <cl>, and the endpoint of <cl> that has the address of
+ * <ep>; NULL: there is none. */
+struct pp_cluster *pp_cluster_namesake(const struct pp_cluster *cl, const struct pp_snapshot *sn);
+struct pp_endpoint *pp_cluster_twin(struct pp_cluster *cl, const struct pp_endpoint *ep);
 
 static inline void pp_cluster_ref(struct pp_cluster *cl)
 {

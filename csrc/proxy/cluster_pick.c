@@ -150,34 +150,32 @@ static uint32_t nearby(uint32_t i, uint32_t k, uint32_t n)
     return (k % 2 != 0 ? i + step : i + n - step) % n;
 }
 
-static const struct pp_cluster *predecessor(const struct pp_cluster *cl,
-                                            const struct pp_snapshot *sn)
+struct pp_cluster *pp_cluster_namesake(const struct pp_cluster *cl, const struct pp_snapshot *sn)
 {
     for (uint32_t k = 0; sn != NULL && k < sn->n_cluster; k++) {
-        const struct pp_cluster *old = sn->cluster[nearby(cl->index, k, sn->n_cluster)];
+        struct pp_cluster *old = sn->cluster[nearby(cl->index, k, sn->n_cluster)];
         if (pp_span_eq(old->name, cl->name))
             return old;
     }
     return NULL;
 }
 
-/* The endpoint of <old> that is <ep>; NULL: it is new. */
-static const struct pp_endpoint *same(const struct pp_cluster *old, const struct pp_endpoint *ep)
+struct pp_endpoint *pp_cluster_twin(struct pp_cluster *cl, const struct pp_endpoint *ep)
 {
     uint64_t key = pp_cluster_key(ep);
-    for (uint32_t k = 0; k < old->n; k++) {
-        uint32_t i = nearby(ep->index, k, old->n);
-        if (old->view[i].key == key)
-            return &old->endpoint[i];
+    for (uint32_t k = 0; k < cl->n; k++) {
+        uint32_t i = nearby(ep->index, k, cl->n);
+        if (cl->view[i].key == key)
+            return &cl->endpoint[i];
     }
     return NULL;
 }
 
-static void inherit(struct pp_cluster *cl, const struct pp_cluster *old)
+static void inherit(struct pp_cluster *cl, struct pp_cluster *old)
 {
     for (uint32_t i = 0; i < cl->n; i++) {
         struct pp_endpoint *ep = &cl->endpoint[i];
-        const struct pp_endpoint *was = same(old, ep);
+        const struct pp_endpoint *was = pp_cluster_twin(old, ep);
         if (was == NULL) {
             ep->warm_ms = cl->core->loop.now_ms;
             continue;
@@ -191,7 +189,7 @@ static void inherit(struct pp_cluster *cl, const struct pp_cluster *old)
 
 void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core)
 {
-    const struct pp_cluster *old = predecessor(cl, core->snapshot);
+    struct pp_cluster *old = pp_cluster_namesake(cl, core->snapshot);
     cl->core = core;
     cl->told = core->metrics.told;
     cl->record = pp_metrics_record(&core->metrics, PP_METRIC_UPSTREAM, cl->name);

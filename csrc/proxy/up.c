@@ -5,6 +5,7 @@
 #include "io/fd.h"
 #include "io/sock.h"
 #include "proxy/extended.h"
+#include "proxy/up_carry.h"
 #include "proxy/up_h2.h"
 
 static void count(struct pp_up *up, int n)
@@ -341,6 +342,8 @@ void pp_up_release(struct pp_up *up)
     pp_h1_end_message(h);
     bool clean = up->state == PP_UP_BUSY && h->mem == NULL && pp_h1_is_flushed(h) && !h->ch.rdhup &&
                  pp_up_is_quiet(up);
+    if (PP_UNLIKELY(up->ep->cluster->replaced))
+        clean = clean && pp_up_carry(up);
     if (!clean || !pp_pool_release(up->ep, &up->pooled, h->core->loop.now_ms)) {
         pp_up_close(up);
         return;

@@ -405,6 +405,7 @@ struct pp_http2_kind *pp_http2_codec_kind_new(enum pp_http2_role role,
     if (!k) {
         return NULL;
     }
+    k->refs = 1;
     k->server = role == PP_HTTP2_SERVER;
     k->events = events;
     k->chunks = chunks;
@@ -416,9 +417,15 @@ struct pp_http2_kind *pp_http2_codec_kind_new(enum pp_http2_role role,
     return k;
 }
 
+struct pp_http2_kind *pp_http2_codec_kind_ref(struct pp_http2_kind *k)
+{
+    k->refs++;
+    return k;
+}
+
 void pp_http2_codec_kind_free(struct pp_http2_kind *k)
 {
-    if (!k) {
+    if (!k || --k->refs > 0) {
         return;
     }
     nghttp2_session_callbacks_del(k->callbacks);

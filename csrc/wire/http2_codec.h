@@ -161,7 +161,9 @@ struct pp_http2_kind *pp_http2_codec_kind_new(enum pp_http2_role role,
                                               const struct pp_http2_limits *limits,
                                               const struct pp_http2_events *events,
                                               struct pp_slab *chunks) PP_MUST_USE;
-/* <k> may be NULL. */
+/* One more reference to <k>, which is returned. */
+struct pp_http2_kind *pp_http2_codec_kind_ref(struct pp_http2_kind *k);
+/* Give a reference back; the last one frees it. <k> may be NULL. */
 void pp_http2_codec_kind_free(struct pp_http2_kind *k);
 
 /* A connection that begins now: our SETTINGS (and a client's preface) wait in the output. NULL when

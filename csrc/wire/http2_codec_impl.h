@@ -17,6 +17,7 @@ struct pp_http2_kind {
     struct pp_slab *chunks;
     struct pp_http2_limits limits;
     struct pp_http2_section_limits section;
+    uint32_t refs;
     bool server;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;

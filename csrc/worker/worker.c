@@ -6,6 +6,7 @@
 #include "io/sink.h"
 #include "proxy/greet.h"
 #include "proxy/down_h2.h"
+#include "proxy/up_carry.h"
 #include "proxy/up_stream.h"
 
 int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t slot,
@@ -100,10 +101,14 @@ static void close_flows(struct pp_worker *w)
     }
 }
 
-static void close_pools(struct pp_core *core, struct pp_snapshot *sn)
+static void close_pools(struct pp_snapshot *sn)
 {
     for (uint32_t i = 0; i < sn->n_cluster; i++)
         pp_up_close_idle(sn->cluster[i]);
+}
+
+static void close_address_pools(struct pp_core *core)
+{
     uint32_t pos = 0;
     struct pp_span key;
     void *cl;
@@ -125,7 +130,8 @@ void pp_worker_fini(struct pp_worker *w)
     pp_down_close_all(core);
     close_flows(w);
     if (core->snapshot != NULL)
-        close_pools(core, core->snapshot);
+        close_pools(core->snapshot);
+    close_address_pools(core);
     pp_loop_leave(&core->loop);
     pp_udp_drop_spare(core);
     pp_core_fini(core);
@@ -255,7 +261,9 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
         return PP_OK;
     /* Exchanges that still run keep the old one alive and write to its logs. */
     pp_loop_enter(&core->loop);
-    close_pools(core, old);
+    if (old != sn)
+        pp_up_carry_all(old, sn);
+    close_address_pools(core);
     pp_loop_leave(&core->loop);
     pp_snapshot_release(old);
     return PP_OK;

@@ -6,7 +6,7 @@
 /metrics         Prometheus text
 /listeners       where the proxy can be reached, real ports included
 /certificates    the certificates in force, their days and what is wrong with them; never a key
-/upstreams       endpoints: state, weight, requests in progress
+/upstreams       endpoints: state, weight, requests in progress; what sources of them say
 /config/summary  listeners, routes and upstreams in force; no filter configuration, no header values
 
 POST /upstreams/NAME/endpoints/ADDRESS with {"state": "ready" | "drain" | "down" | "configured",
@@ -32,7 +32,7 @@ from pyproxy.config import model
 from pyproxy.supervise.endpoints import Endpoints, OrderError, UnknownEndpoint
 from pyproxy.tls.held import certificates_of, rows_of
 
-from . import metrics, page
+from . import discovery_metrics, metrics, page
 
 # The pages are pictures of the moment.
 _FRESH = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -68,6 +68,8 @@ class Overview:
         default_factory=lambda: {"phase": "starting", "pid": 0, "workers": []}
     )
     shared: metrics.Table | None = None
+    # What sources of endpoints say, by upstream.
+    discovery: Callable[[], dict[str, dict[str, Any]]] = dict
     clock: Callable[[], float] = time.time
 
     def not_ready(self) -> list[str]:
@@ -93,6 +95,7 @@ class Overview:
         families = metrics.process_families(self.state["workers"], age, self.start_time)
         if self.shared is not None:
             families += metrics.shared_families(self.shared, time.monotonic_ns())
+        families += discovery_metrics.families(self.discovery())
         families.append(metrics.certificate_family(certificates_of(self.config), now))
         return metrics.render(self.segment, [family for family in families if family.lines])
 
@@ -126,7 +129,7 @@ def application(overview: Overview) -> Starlette:
 
     async def upstreams(request: Request) -> Response:
         rows = overview.endpoints.rows(overview.config) if overview.endpoints else {}
-        return JSONResponse({"upstreams": rows}, headers=_FRESH)
+        return JSONResponse({"upstreams": rows, "discovery": overview.discovery()}, headers=_FRESH)
 
     async def endpoint(request: Request) -> Response:
         status, body = await change_endpoint(overview, request)

@@ -218,7 +218,8 @@ def _action(config: Config, route: Route, values: dict[str, str]) -> list[tuple[
         for endpoint in config.upstreams[route.upstream].endpoints:
             weight = f" (weight {endpoint.weight})" if endpoint.weight != 1 else ""
             rows.append(("", endpoint.address + weight))
-        return rows
+        discover = config.upstreams[route.upstream].discover
+        return rows + ([("", f"and what is found by {discover.title}")] if discover else [])
     if route.split is not None:
         total = sum(arm.weight for arm in route.split.arms)
         rows = [

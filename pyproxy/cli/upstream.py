@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import Any
 
 from pyproxy.cli import caller
@@ -44,14 +45,24 @@ def main(args: argparse.Namespace) -> int:
         )
         print(_line(args.upstream, done["endpoint"]))
         return 0
-    groups = caller.ask(args, "upstreams")["upstreams"]
+    done = caller.ask(args, "upstreams")
+    groups, discovery = done["upstreams"], done.get("discovery", {})
     if args.upstream and args.upstream not in groups:
         raise StartError(f'there is no upstream "{args.upstream}"')
     for name, rows in groups.items():
         for row in rows:
             if args.upstream in ("", name) and args.endpoint in ("", row["address"]):
                 print(_line(name, row))
+        if args.upstream in ("", name) and not args.endpoint and name in discovery:
+            print(_source(name, discovery[name], time.time()))
     return 0
+
+
+def _source(upstream: str, row: dict[str, Any], now: float) -> str:
+    text = f"{upstream}  found by {row['source']}"
+    if row["last_change"]:
+        text += f"  changed {max(now - row['last_change'], 0):.0f} s ago"
+    return text + (f"  error: {row['error']}" if row["error"] else "")
 
 
 def _line(upstream: str, row: dict[str, Any]) -> str:

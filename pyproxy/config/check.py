@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyproxy.config import addresses, patterns
+from pyproxy.config.check_discovery import check_discovery
 from pyproxy.config.check_http2 import check_http2
 from pyproxy.config.check_match import check_when
 from pyproxy.config.check_routes import check_routes
@@ -269,6 +270,7 @@ _RULES: tuple[Callable[[Config, Report], None], ...] = (
     _check_listeners,
     check_protocols,
     _check_upstreams,
+    check_discovery,
     check_tls,
     check_http2,
     _check_filters,

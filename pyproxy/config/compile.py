@@ -264,7 +264,8 @@ class _Compiler:
         if settings is not None:
             self.builder.set_upstream_tls(number, settings)
         for endpoint in upstream.endpoints:
-            label, host = endpoint_name(name, endpoint), addresses.host_of(endpoint.address)
+            label = endpoint_name(name, endpoint)
+            host = endpoint.host or addresses.host_of(endpoint.address)
             for address in endpoint.resolved:
                 self.builder.add_endpoint(
                     number,

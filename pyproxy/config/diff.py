@@ -96,7 +96,7 @@ def _text(value: Any) -> str:
         value = {
             _shown(name): _text(getattr(value, name))
             for name in value.__struct_fields__
-            if name not in ("place", "resolved", *_PRIVATE, *_READ)
+            if name not in ("place", "resolved", "found", "host", *_PRIVATE, *_READ)
             if (name, getattr(value, name)) not in _USUAL
         }
         return "{" + ", ".join(f"{name}: {text}" for name, text in value.items()) + "}"

@@ -18,6 +18,7 @@ from pyproxy.config.section import (
     Section,
 )
 from pyproxy.config.sections_balance import Balance, Endpoint, Sticky
+from pyproxy.config.sections_discovery import Discover
 from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
 from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.sections_udp import Udp
@@ -295,10 +296,17 @@ class Upstream(Section, frozen=True, kw_only=True):
         tuple[Endpoint, ...],
         ONE_OR_MORE,
         Meta(
-            description="Where to connect.",
+            description="Where to connect. May be absent where there is `discover`.",
             examples=[["127.0.0.1:9000", {"address": "127.0.0.1:9001", "weight": 2}]],
         ),
-    ]
+    ] = ()
+    discover: Annotated[
+        Discover | None,
+        Meta(
+            description="Where further endpoints are found while it runs. Absent: nowhere.",
+            examples=[{"dns": {"name": "app.internal", "port": 9000}}, {"file": "endpoints.yaml"}],
+        ),
+    ] = None
     tls: Annotated[
         bool | UpstreamTls | None,
         Meta(description="Speak TLS to the endpoints; `true` for the defaults. Absent: plain."),

@@ -181,7 +181,7 @@ class Endpoint(Section, frozen=True, kw_only=True):
         Meta(
             description="`host:port`, `[v6]:port`, `unix:/path`, or `demo:` for the built-in "
             "demonstration origin. "
-            "A host name is resolved once, at start.",
+            "A host name is resolved once, at start and by a reload; `discover` follows names.",
             examples=["127.0.0.1:9000", "app.internal:80", "unix:/run/app.sock", "demo:"],
         ),
     ]
@@ -202,6 +202,9 @@ class Endpoint(Section, frozen=True, kw_only=True):
         bool, Meta(description="It gets nothing new, but clients that stick to it come back.")
     ] = False
     resolved: Annotated[tuple[str, ...], HIDDEN] = ()
+    # It was found while the service runs, by the name <host> if it has one (config/found.py).
+    found: Annotated[bool, HIDDEN] = False
+    host: Annotated[str, HIDDEN] = ""
 
     def __post_init__(self) -> None:
         if self.backup and self.priority > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable
+from importlib import import_module
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,13 +22,14 @@ from pyproxy.tls.held import with_part, without_keys
 if TYPE_CHECKING:
     from pyproxy.admin.api import Overview
     from pyproxy.admin.server import AdminServer
+    from pyproxy.control.discovery.watchers import Watchers
 
 
 class ControlPlan(NamedTuple):
     """All that the control process is made from."""
 
     config: Config
-    admin_socket: socket.socket
+    admin_socket: socket.socket | None
     stats: mmap
     shared: mmap
     listeners: list[dict[str, Any]]
@@ -41,8 +43,11 @@ def run(plan: ControlPlan, channel: Channel) -> int:
     # part of a start; and before the user changes, who may not be able to read where Python is
     # installed.
     from pyproxy.admin.api import Overview, application
-    from pyproxy.admin.server import AdminServer
+    from pyproxy.control.discovery import wanted
+    from pyproxy.control.discovery.watchers import Watchers
 
+    if wanted(plan.config, "dns"):
+        import_module("pyproxy.control.discovery.dns_source")
     segment = StatSegment.open(plan.stats)
     overview = Overview(
         without_keys(plan.config),
@@ -52,23 +57,55 @@ def run(plan: ControlPlan, channel: Channel) -> int:
         Endpoints(segment),
         shared=SharedTable.open(plan.shared),
     )
-    server = AdminServer(application(overview), plan.admin_socket)
+    server = None
+    if plan.admin_socket is not None:
+        from pyproxy.admin.server import AdminServer
+
+        server = AdminServer(application(overview), plan.admin_socket)
     if plan.identity is not None:
         privileges.drop(plan.identity)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    loop.run_until_complete(_serve(server, overview, channel))
+    voice = Voice(loop, channel)
+    watchers = Watchers(voice.say_found)
+    overview.discovery = watchers.rows
+    loop.run_until_complete(_serve(server, overview, watchers, channel))
     return 0
 
 
-async def _serve(server: AdminServer, overview: Overview, channel: Channel) -> None:
-    serving = asyncio.ensure_future(server.serve())
+class Voice:
+    """Speaks to the supervisor."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel) -> None:
+        self._loop = loop
+        self._channel = channel
+
+    def say_found(self, message: dict[str, Any]) -> None:
+        """The endpoints of an upstream."""
+        self._channel.send(Kind.FOUND, message)
+        if self._channel.wants_write:
+            self._loop.add_writer(self._channel.fileno(), self._flush)
+
+    def _flush(self) -> None:
+        self._channel.flush()
+        if not self._channel.wants_write:
+            self._loop.remove_writer(self._channel.fileno())
+
+
+async def _serve(
+    server: AdminServer | None, overview: Overview, watchers: Watchers, channel: Channel
+) -> None:
     stopped = asyncio.Event()
+    ending = asyncio.ensure_future(stopped.wait())
+    serving = ending if server is None else asyncio.ensure_future(server.serve())
     loop = asyncio.get_running_loop()
-    loop.add_reader(channel.fileno(), _on_channel, channel, overview, stopped)
-    await _first_of(serving, asyncio.ensure_future(stopped.wait()))
+    watchers.adopt(overview.config)
+    loop.add_reader(channel.fileno(), _on_channel, channel, overview, watchers, stopped)
+    await _first_of(serving, ending)
     loop.remove_reader(channel.fileno())
-    server.end()
+    watchers.close()
+    if server is not None:
+        server.end()
     # Raises what the server may have died of: then this process ends in error and is started again.
     await serving
 
@@ -79,7 +116,9 @@ async def _first_of(*futures: Awaitable[Any]) -> None:
     )
 
 
-def _on_channel(channel: Channel, overview: Overview, stopped: asyncio.Event) -> None:
+def _on_channel(
+    channel: Channel, overview: Overview, watchers: Watchers, stopped: asyncio.Event
+) -> None:
     try:
         for message in channel.receive():
             if message.kind is Kind.STATE:
@@ -87,6 +126,7 @@ def _on_channel(channel: Channel, overview: Overview, stopped: asyncio.Event) ->
             elif message.kind is Kind.CONFIG:
                 overview.config = without_keys(blob.unpack(message.fds[0]))
                 overview.listeners = message.body["listeners"]
+                watchers.adopt(overview.config)
             elif message.kind is Kind.CERTIFICATES:
                 part = without_keys(blob.unpack(message.fds[0]))
                 overview.config = with_part(overview.config, part)

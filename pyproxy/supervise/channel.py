@@ -65,6 +65,7 @@ class Kind(enum.IntEnum):
     LEAVING = 22  # worker -> supervisor: somebody wants this process to end; it waits for DRAIN
     CERTIFICATES = 23  # supervisor -> worker, control: of some listeners, new ones; their memory
     TICKET_KEYS = 24  # supervisor -> worker: of session tickets; {"keys"}
+    FOUND = 30  # control -> supervisor: the endpoints of an upstream; {"upstream", "key", ..}
 
     HELLO = 64  # caller -> supervisor: {"protocol", "command", ..}
     SAY = 65  # supervisor -> caller: a line for people; {"text"}

@@ -297,7 +297,7 @@ def _take_over(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
 
 def _upstreams(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
     rows = Endpoints(up.service.counters.segment).rows(up.service.config)
-    caller.done(True, upstreams=rows)
+    caller.done(True, upstreams=rows, discovery=up.discovery.rows())
 
 
 def _endpoint(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:

@@ -77,6 +77,7 @@ class Endpoints:
             "address": endpoint.address,
             "weight": endpoint.weight,
             "tier": endpoint.tier,
+            "found": endpoint.found,
             "state": "drain" if endpoint.drain else "ready",
             "reasons": ["drain"] if endpoint.drain else [],
         }

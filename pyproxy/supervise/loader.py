@@ -30,6 +30,7 @@ from pyproxy.tls.held import part_of
 from . import blob, privileges
 from .channel import Channel, Kind
 from .children import Child, describe_exit, end_with_parent, fork_child
+from .first_look import with_first_look
 from .worker import BindFilters, verify_filters
 
 _NICER = 10
@@ -54,6 +55,7 @@ def read_again(
     gc.disable()
     try:
         config = resolve_endpoints(load(source), demo_address=demo_address)
+        config = with_first_look(config, running, identity, channel.close)
         found: list[str] = []
         if python_refs(config):
             found += check_filters(config, identity, bind, channel.close)
@@ -92,6 +94,19 @@ def read_files_again(channel: Channel, running: Config) -> int:
         config = part_of(outcome.config, running) if part else outcome.config
         _try_to_build(_only_http(config) if part else config)
         channel.send(Kind.LOADED, {**body, "part": part}, [blob.pack(config)])
+    except PyproxyError as error:
+        channel.send(Kind.FAILED, {"error": str(error)})
+    except Exception:
+        channel.send(Kind.FAILED, {"error": traceback.format_exc().rstrip()})
+    return 0
+
+
+def pass_on(channel: Channel, config: Config) -> int:
+    """Entry of the loader's process for a configuration that is known: LOADED, or FAILED."""
+    gc.disable()
+    try:
+        _try_to_build(config)
+        channel.send(Kind.LOADED, {}, [blob.pack(config)])
     except PyproxyError as error:
         channel.send(Kind.FAILED, {"error": str(error)})
     except Exception:

@@ -25,8 +25,7 @@ from .certificates import replace_certificates, warn_of_certificates
 from .channel import Channel, Kind, Message
 from .children import Child, State
 from .endpoints import Endpoints
-from .loader import read_again, read_files_again
-from .looking import Look, look_of
+from .loader import pass_on, read_again, read_files_again
 from .reactor import Timer
 from .rebind import Rebind
 from .service import bind_points, slots_of
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 # For reading and for preparing, each; beyond it something hangs.
 _STEP_SECONDS = 60.0
-_LOOK_SECONDS = 1.0
 # Fields that processes take when they start: a reload leaves them as they are.
 _FIXED = ("user", "pid_file", "control_socket", "log", "admin", "watch", "shared_memory_bytes")
 
@@ -64,6 +62,7 @@ class _What(enum.Enum):
     ALL = enum.auto()
     DIFFERENCE = enum.auto()  # and then only told
     FILES = enum.auto()  # those that the configuration names, such as certificates
+    GIVEN = enum.auto()  # nothing: it is given, with other endpoints
 
 
 class Reload:
@@ -81,18 +80,17 @@ class Reload:
         self._memory = -1
         self._found: dict[str, Any] = {}
         self._config: Config | None = None
+        self._given: Config | None = None
         self._rebind: Rebind | None = None
         self._waiting: set[Child] = set()
         self._timer: Timer | None = None
         self._number = 0
-        self._seen: Look | None = None
-        self._settling: Look | None = None
 
     # ---- asking for it
 
     def request(self, asker: Asker | None = None, *, only_diff: bool = False) -> None:
         """Read the configuration again, and serve it if it is right."""
-        why_not = self._why_not()
+        why_not = self.why_not()
         if why_not:
             self._log.warning(f"no reload: {why_not}")
             if asker:
@@ -119,7 +117,16 @@ class Reload:
         self._what = _What.FILES
         self._begin()
 
-    def _why_not(self) -> str:
+    def serve(self, config: Config, asker: Asker) -> None:
+        """Serve <config>, which differs from what is served in endpoints alone; filters stay as
+        they are. For use while none is `active`."""
+        self._askers = [asker]
+        self._what = _What.GIVEN
+        self._given = config
+        self._begin()
+
+    def why_not(self) -> str:
+        """What stands against reading the configuration again; empty: nothing."""
         up = self._up
         if up.phase != "running":
             return f"the service is {up.phase.value}"
@@ -136,45 +143,17 @@ class Reload:
         """One is in progress."""
         return self._step is not _Step.IDLE
 
-    def watch_files(self) -> None:
-        """Begin to look for changes of the files, if the configuration says so."""
-        if self._up.service.config.watch and self._up.service.source not in ("", "-"):
-            self._seen = self._settling = self._look_at_files()
-            self._up.reactor.call_later(_LOOK_SECONDS, self._look)
-
-    def _look(self) -> None:
-        """Reload when the files are others than before and have not changed since the last look."""
-        if self._up.phase != "running":
-            return
-        now = self._look_at_files()
-        if now != self._seen and now == self._settling and not self._why_not():
-            self._seen = now
-            self._log.info("%s has changed", self._up.service.source)
-            self.request()
-        self._settling = now
-        self._up.reactor.call_later(_LOOK_SECONDS, self._look)
-
-    def _look_at_files(self) -> Look | None:
-        return look_of(self._up.service.source, self._up.service.modules)
-
-    def _look_at_modules(self, modules: Iterable[str]) -> None:
-        """The code of the user that is served now, which `watch` looks at as well."""
-        self._up.service.modules = tuple(modules)
-        if self._seen is not None:
-            now = self._look_at_files() or {}
-            # What was seen when the reading began still counts.
-            self._seen = self._settling = {k: self._seen.get(k, now[k]) for k in now}
-
     # ---- the steps
 
     def _begin(self) -> None:
         self._step = _Step.READING
         if self._what is _What.ALL:
             systemd.notify_reloading()
-            self._seen = self._look_at_files()
         self._loader = Child(
             "the reading of the configuration", self._read, "pyproxy-load", lasting=False
         )
+        if self._what is _What.ALL:
+            self._up.watch.note()
         self._timer = self._up.reactor.call_later(_STEP_SECONDS, self._on_timeout)
         try:
             self._up.tree.add(self._loader)
@@ -187,6 +166,8 @@ class Reload:
         service = self._up.service
         if self._what is _What.FILES:
             return read_files_again(channel, service.config)
+        if self._given is not None:
+            return pass_on(channel, self._given)
         return read_again(
             channel,
             service.source,
@@ -233,7 +214,12 @@ class Reload:
         """A worker that is started while the others prepare has the old configuration as well."""
         if self._step is _Step.PREPARING and child in self._up.workers:
             self._waiting.add(child)
-            self._up.tree.send(child, Kind.PREPARE, {"id": self._number}, [self._memory])
+            self._ask_to_prepare(child)
+
+    def _ask_to_prepare(self, child: Child) -> None:
+        same = self._what is _What.GIVEN
+        body = {"id": self._number, "same_filters": same}
+        self._up.tree.send(child, Kind.PREPARE, body, [self._memory])
 
     def _heard_from(self, child: Child, then: Callable[[], None]) -> None:
         self._waiting.discard(child)
@@ -285,7 +271,7 @@ class Reload:
         self._restart_clock()
         self._waiting = {child for child in up.workers if child.running}
         for child in self._waiting:
-            up.tree.send(child, Kind.PREPARE, {"id": self._number}, [self._memory])
+            self._ask_to_prepare(child)
 
     def _restart_clock(self) -> None:
         if self._timer is not None:
@@ -299,7 +285,7 @@ class Reload:
         self._step = _Step.SWITCHING
         self._restart_clock()
         service = up.service
-        if self._what is _What.FILES:
+        if self._is_internal:
             service.config = config
         else:
             kept = [
@@ -332,10 +318,10 @@ class Reload:
 
     def _switched(self) -> None:
         service = self._up.service
-        if self._what is _What.FILES:
+        if self._is_internal:
             self._finish(True, **self._found)
             return
-        self._look_at_modules(self._found.get("modules", ()))
+        self._up.watch.note_modules(self._found.get("modules", ()))
         service.counters.set("config_generation", service.revision)
         self._log.info("configuration %d is served: %s", service.revision, service.source)
         warn_of_certificates(service.config, self._log.warning)
@@ -343,12 +329,17 @@ class Reload:
 
     # ---- the outcome
 
+    @property
+    def _is_internal(self) -> bool:
+        """The configuration's own files were not read again: it is the same revision."""
+        return self._what in (_What.FILES, _What.GIVEN)
+
     def _say(self, text: str) -> None:
         for asker in self._askers:
             asker.say(text)
 
     def _fail(self, error: str, faults: Iterable[Any] = ()) -> None:
-        if self._what is not _What.FILES:  # whoever asked for that knows what it means
+        if not self._is_internal:  # whoever asked for that knows what it means
             texts = [str(Fault(*fault)) for fault in faults] or [error]
             self._log.error("the configuration stays as it was:\n  %s", "\n  ".join(texts))
         for child in self._waiting:
@@ -368,6 +359,7 @@ class Reload:
         for asker in askers:
             asker.done(ok, **more)
         self._up.on_change()
+        self._up.discovery.look()
         if self._again:
             self._again = False
             self._askers, self._next = self._next, []
@@ -384,7 +376,7 @@ class Reload:
         if self._memory >= 0:
             os.close(self._memory)
         self._memory = -1
-        self._config = self._rebind = None
+        self._config = self._rebind = self._given = None
         self._found = {}
         self._waiting = set()
 

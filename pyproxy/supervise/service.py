@@ -24,6 +24,7 @@ from pyproxy.config.compile import wants_demo
 from pyproxy.config.model import Config
 from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.control import process as control
+from pyproxy.control.discovery import wanted
 from pyproxy.errors import StartError
 
 from . import fdstore, logfiles, privileges, systemd
@@ -33,6 +34,7 @@ from .channel import Channel
 from .children import Child
 from .counters import Counters
 from .cpus import usable_cpus
+from .first_look import with_first_look
 from .shared import Shared
 from .sockets import BoundAddress, ListenSocket, SocketTable
 from .systemd import GivenSocket
@@ -96,6 +98,7 @@ class Service:
             left = self._open_own(_DEMO, "127.0.0.1:0", 0o600, left)
         # Once, here: all workers, and those that replace them, then agree on the addresses.
         self.config = resolve_endpoints(self.config, demo_address=self.demo_address)
+        self.config = with_first_look(self.config, None, self.identity)
         warn = log.get("supervisor").warning
         self.table = open_sockets(bind_points(self.config), self.slots, left, say=warn)
         left = self.table.unused
@@ -219,11 +222,11 @@ class Service:
         )
 
     def control_child(self) -> Child | None:
-        """The control process, if an admin server is wanted."""
+        """The control process, if there is something to do for it."""
         admin = self.admin
-        if admin is None:
+        if admin is None and not wanted(self.config):
             return None
-        sock = admin.sockets[0].sock
+        sock = admin.sockets[0].sock if admin is not None else None
 
         def entry(channel: Channel) -> int:
             plan = control.ControlPlan(
@@ -237,7 +240,8 @@ class Service:
             )
             return control.run(plan, channel)
 
-        return Child("control", entry, "pyproxy-control", keep=lambda: [sock])
+        kept = [sock] if sock is not None else []
+        return Child("control", entry, "pyproxy-control", keep=lambda: kept)
 
     def demo_child(self) -> Child | None:
         """The demonstration origin, if the configuration names it."""

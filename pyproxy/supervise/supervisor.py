@@ -32,7 +32,9 @@ from .assignment import Assignment
 from .certificates import CertificateWatch
 from .channel import Kind, Message
 from .children import Child, State
+from .config_watch import ConfigWatch
 from .control_socket import ControlSocket
+from .discovery import Discovery
 from .drain import DrainLimits
 from .generations import Generations
 from .reactor import Reactor, Timer
@@ -78,9 +80,11 @@ class Supervisor:
         self.assignment = Assignment(self)
         self.generations = Generations(self)
         self.reload = Reload(self)
+        self.watch = ConfigWatch(self)
         self.upgrade = Upgrade(self)
         self.certificates = CertificateWatch(self)
         self.tickets = Tickets(self)
+        self.discovery = Discovery(self)
         self.control_socket = ControlSocket(self)
         # The next generation, once it has taken over: this one only has to end then.
         self.succeeded = False
@@ -174,7 +178,7 @@ class Supervisor:
         if self.control:
             self.tree.add(self.control)
             self.control.state = State.READY
-        self.reload.watch_files()
+        self.watch.begin()
         self.certificates.begin()
         self.tickets.begin()
         self.on_change()
@@ -194,9 +198,8 @@ class Supervisor:
 
     def reopen_logs(self) -> None:
         """Everybody who writes to the log files opens them anew, in older generations too."""
-        for child in self.tree.children:
-            if child.slot >= 0:
-                self.tree.send(child, Kind.REOPEN)
+        for child in (c for c in self.tree.children if c.slot >= 0):
+            self.tree.send(child, Kind.REOPEN)
         self.generations.reopen_logs()
 
     # ---- what the tree tells
@@ -245,8 +248,7 @@ class Supervisor:
             self.reload.on_message(child, message)
         elif message.kind is Kind.DRAINED:
             child.drained = True
-            aborted = message.body.get("aborted", 0)
-            if aborted:
+            if aborted := message.body.get("aborted", 0):
                 self._log.warning(
                     f"{child.role}: {aborted} connections were still open when the drain time ended"
                 )
@@ -255,6 +257,8 @@ class Supervisor:
         elif message.kind is Kind.PROGRESS:
             child.progress = message.body
             self.on_change()
+        elif message.kind is Kind.FOUND:
+            self.discovery.on_found(message.body)
         elif message.kind is Kind.UNLISTENED:
             self.assignment.on_unlistened(child, message.body["ids"])
         else:

@@ -51,8 +51,9 @@ from .sockets import ListenSocket
 _ROUTES_IN_A_STEP = 64
 _T = TypeVar("_T")
 
-# Makes the filters of a configuration, by their key in `model.filter_refs`; runs in workers.
-BindFilters = Callable[[Config], Mapping[str, BoundFilter]]
+# Filters by their key in `model.filter_refs`; and what makes those of a configuration, in workers.
+Filters = Mapping[str, BoundFilter]
+BindFilters = Callable[[Config], Filters]
 
 
 class WorkerPlan(NamedTuple):
@@ -121,7 +122,9 @@ class Worker:
         self._log = log.get("worker")
         # Listening sockets: number of the supervisor -> handle of the engine.
         self._doors: dict[int, int] = {}
-        self._pending: tuple[int, Snapshot] | None = None
+        self._pending: tuple[int, Snapshot, Filters] | None = None
+        # Those of the snapshot that is served.
+        self._filters: Filters = {}
         self._building: asyncio.Task[None] | None = None
         # Those at work on new certificates, in the order of their arrival.
         self._replacing: list[asyncio.Task[None]] = []
@@ -163,7 +166,7 @@ class Worker:
         self._engine = Engine(
             loop=self._loop, slot=plan.column, stats=plan.stats, shared=plan.shared
         )
-        filters = plan.bind(plan.config)
+        filters = self._filters = plan.bind(plan.config)
         # The engine could only say that a system call failed.
         logfiles.check(logfiles.paths_of(plan.config))
         self._engine.install(compile_snapshot(plan.config, SnapshotBuilder(), filters))
@@ -237,7 +240,8 @@ class Worker:
     def _on_prepare(self, message: Message) -> None:
         self._forget()
         fd = os.dup(message.fds[0])
-        self._building = self._loop.create_task(self._prepare(message.body["id"], fd))
+        filters = self._filters if message.body.get("same_filters") else None
+        self._building = self._loop.create_task(self._prepare(message.body["id"], fd, filters))
 
     def _forget(self) -> None:
         """Give up a configuration that is being built or has been."""
@@ -245,10 +249,10 @@ class Worker:
             self._building.cancel()
         self._building = self._pending = None
 
-    async def _prepare(self, number: int, fd: int) -> None:
+    async def _prepare(self, number: int, fd: int, filters: Filters | None) -> None:
         try:
             with contextlib.closing(os.fdopen(fd, "rb")):
-                self._pending = number, await self._build(fd)
+                self._pending = number, *await self._build(fd, filters)
         except PyproxyError as error:
             self._say(Kind.REFUSED, {"id": number, "error": str(error)})
         except Exception:
@@ -256,14 +260,16 @@ class Worker:
         else:
             self._say(Kind.PREPARED, {"id": number})
 
-    async def _build(self, fd: int) -> Snapshot:
-        """Build a snapshot from memory, a little at a time: requests go on meanwhile."""
+    async def _build(self, fd: int, filters: Filters | None) -> tuple[Snapshot, Filters]:
+        """Build a snapshot from memory, a little at a time: requests go on meanwhile.
+
+        Without <filters>, which are those of the same routes, they are made anew."""
         # Nothing of it is garbage; looking for some again and again would stop the requests.
         gc.disable()
         try:
             config = await _in_steps(blob.unpack_steps(fd))
             logfiles.check(logfiles.paths_of(config))
-            filters = self._plan.bind(config)
+            filters = self._plan.bind(config) if filters is None else filters
             await asyncio.sleep(0)
             steps = compile_steps(config, SnapshotBuilder(), filters)
             routes = list(config.routes)
@@ -275,7 +281,7 @@ class Worker:
                 await asyncio.sleep(0)
         finally:
             gc.enable()
-        return snapshot
+        return snapshot, filters
 
     def _on_switch(self, message: Message) -> None:
         pending, self._pending = self._pending, None
@@ -283,6 +289,7 @@ class Worker:
             return  # it was told to forget it in the meantime
         try:
             self._engine.install(pending[1])
+            self._filters = pending[2]
         except Exception:
             # Whoever comes in our place begins with the new configuration.
             self._log.exception("the new configuration cannot be served here")

@@ -132,18 +132,24 @@ def echo(request: OriginRequest) -> Answer:
 
 
 class Origin:
-    """A server on a free port of 127.0.0.1, from `with` (or `start`) until its end (or `close`).
+    """A server, from `with` (or `start`) until its end (or `close`).
+
+    It listens `at` an address: a free port of 127.0.0.1.
 
     `answer` is what it answers, or a function of the request that says so; it runs in a thread of
     the connection. Absent: what arrived, as JSON. `requests` grows as complete requests arrive.
     """
 
     def __init__(
-        self, answer: Handler | Answerable = echo, *, tls: ssl.SSLContext | None = None
+        self,
+        answer: Handler | Answerable = echo,
+        *,
+        tls: ssl.SSLContext | None = None,
+        at: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
         self._handler: Handler = answer if callable(answer) else lambda _: answer
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server(at, backlog=512)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -170,7 +176,7 @@ class Origin:
     @property
     def address(self) -> str:
         """What to write under `endpoints`."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self._listener.getsockname()[0]}:{self.port}"
 
     @property
     def url(self) -> str:

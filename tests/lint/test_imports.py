@@ -16,6 +16,7 @@ LAYERS = (
     ("pyproxy._version", "pyproxy.errors", "pyproxy.log", "pyproxy._wire", "pyproxy._engine"),
     ("pyproxy.config", "pyproxy.filters.base", "pyproxy.tls"),
     ("pyproxy.filters", "pyproxy.identity", "pyproxy.queue", "pyproxy.wasm"),
+    ("pyproxy.control.discovery",),
     ("pyproxy.supervise",),
     ("pyproxy.supervise.worker", "pyproxy.supervise.drain", "pyproxy.demo"),
     ("pyproxy.supervise.loader",),
@@ -26,7 +27,8 @@ LAYERS = (
         *("pyproxy.supervise.reload", "pyproxy.supervise.upgrade", "pyproxy.supervise.takeover"),
         *("pyproxy.supervise.generations", "pyproxy.supervise.control_socket"),
         *("pyproxy.supervise.announce", "pyproxy.supervise.launch"),
-        "pyproxy.supervise.certificates",
+        *("pyproxy.supervise.certificates", "pyproxy.supervise.config_watch"),
+        "pyproxy.supervise.discovery",
     ),
     ("pyproxy.cli", "pyproxy.__main__", "pyproxy.program", "pyproxy.testing"),
 )
@@ -42,14 +44,14 @@ STANDARD_ONLY = tuple(
     f"pyproxy.supervise.{name}"
     for name in (
         *("announce", "assignment", "bindpoint", "binding", "certificates", "channel"),
-        "children",
+        *("children", "config_watch", "discovery"),
         *("control_socket", "fdstore", "generations", "init", "init_link", "moving", "reactor"),
         *("rebind", "retire", "sockets", "supervisor", "systemd", "tree", "upgrade"),
     )
 )
 THIRD_PARTY = {
     *("uvloop", "httptools", "h2", "OpenSSL", "msgspec", "yaml", "starlette", "uvicorn", "httpx"),
-    *("anyio", "cryptography"),
+    *("anyio", "cryptography", "dns"),
 }
 
 

@@ -82,10 +82,15 @@ class Origin(_Origin):
 
 
 @contextlib.contextmanager
-def origin(handler: Handler = echo, *, tls: ssl.SSLContext | None = None) -> Iterator[Origin]:
-    """An origin on a free port of 127.0.0.1; with <tls> it speaks that.
+def origin(
+    handler: Handler = echo,
+    *,
+    tls: ssl.SSLContext | None = None,
+    at: tuple[str, int] = ("127.0.0.1", 0),
+) -> Iterator[Origin]:
+    """An origin on a free port of 127.0.0.1, or <at>; with <tls> it speaks that.
 
     <handler> runs in a thread of the connection; None as its answer drops the connection.
     """
-    with Origin(handler, tls=tls) as server:
+    with Origin(handler, tls=tls, at=at) as server:
         yield server

@@ -409,4 +409,23 @@ PP_TEST_CASE(a_client_finds_the_endpoint_that_it_sticks_to)
     end();
 }
 
+/* Before the first endpoints are found. */
+PP_TEST_CASE(without_endpoints_no_policy_chooses_any)
+{
+    static const char *const policies[] = {"round_robin", "least_request", "random",
+                                           "ring_hash",   "maglev",        "peak_ewma"};
+    struct pp_cluster_conf conf = pp_cluster_default_conf();
+    begin();
+    for (size_t i = 0; i < PP_COUNT_OF(policies); i++) {
+        struct pp_cluster *cl = make(policies[i], &conf, 0);
+        pp_cluster_attach(cl, &core[0]);
+        for (uint64_t hash = 0; hash < 3; hash++)
+            PP_CHECK(pp_cluster_pick(cl, 0, hash) == NULL);
+        PP_CHECK(pp_cluster_pick(cl, 1, 0) == NULL);
+        PP_CHECK(pp_cluster_find(cl, 0, 1) == NULL);
+        pp_cluster_unref(cl);
+    }
+    end();
+}
+
 PP_TEST_MAIN()
