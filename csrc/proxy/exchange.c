@@ -175,6 +175,17 @@ int pp_exchange_set_path(struct pp_exchange *x, struct pp_span path)
     return PP_OK;
 }
 
+int pp_exchange_set_query(struct pp_exchange *x, struct pp_span query)
+{
+    for (size_t i = 0; i < query.n; i++) {
+        if (!pp_http_tok_is((unsigned char)query.p[i], PP_TOK_TARGET) || query.p[i] == '#')
+            return PP_EINVAL;
+    }
+    x->request.query = query;
+    x->query = NULL; /* its arguments, once they are asked for again */
+    return PP_OK;
+}
+
 struct pp_span pp_exchange_scheme(const struct pp_exchange *x)
 {
     return x->tls != NULL ? PP_SPAN("https") : PP_SPAN("http");

@@ -320,6 +320,10 @@ int pp_exchange_set_field(struct pp_exchange *x, struct pp_http_msg *m, struct p
  * PP_ENOMEM, PP_EINVAL or a PP_EURI_* verdict. */
 int pp_exchange_set_path(struct pp_exchange *x, struct pp_span path) PP_MUST_USE;
 
+/* Send on another query, without its '?'; <query>.p NULL: none. Visible ASCII but '#'; its bytes
+ * must be as lasting as the exchange. PP_OK or PP_EINVAL. */
+int pp_exchange_set_query(struct pp_exchange *x, struct pp_span query) PP_MUST_USE;
+
 /* "http" or "https": how the client reached us. */
 struct pp_span pp_exchange_scheme(const struct pp_exchange *x);
 

@@ -8,13 +8,15 @@
 #include "proxy/filter_real_ip.h"
 #include "proxy/filter_referer_restriction.h"
 #include "proxy/filter_request_id.h"
+#include "proxy/filter_rewrite.h"
 #include "proxy/filter_ua_restriction.h"
 
 /* By name. */
 static const struct pp_filter_kind *const kinds[] = {
     &pp_filter_concurrency_limit_kind,   &pp_filter_cors_kind,       &pp_filter_headers_kind,
     &pp_filter_ip_restriction_kind,      &pp_filter_rate_limit_kind, &pp_filter_real_ip_kind,
-    &pp_filter_referer_restriction_kind, &pp_filter_request_id_kind, &pp_filter_ua_restriction_kind,
+    &pp_filter_referer_restriction_kind, &pp_filter_request_id_kind, &pp_filter_rewrite_kind,
+    &pp_filter_ua_restriction_kind,
 };
 
 const struct pp_filter_kind *pp_filters_at(unsigned i)

@@ -26,6 +26,7 @@ _KINDS = {
     "real_ip": "pyproxy.config.filters.real_ip:RealIpFilter",
     "referer_restriction": "pyproxy.config.filters.referer_restriction:RefererRestrictionFilter",
     "request_id": "pyproxy.config.filters.request_id:RequestIdFilter",
+    "rewrite": "pyproxy.config.filters.rewrite:RewriteFilter",
     "ua_restriction": "pyproxy.config.filters.ua_restriction:UaRestrictionFilter",
 }
 
