@@ -1,7 +1,9 @@
 #include "proxy/filters.h"
 
+#include "proxy/filter_body_limit.h"
 #include "proxy/filter_concurrency_limit.h"
 #include "proxy/filter_cors.h"
+#include "proxy/filter_fault_injection.h"
 #include "proxy/filter_headers.h"
 #include "proxy/filter_ip_restriction.h"
 #include "proxy/filter_rate_limit.h"
@@ -13,9 +15,17 @@
 
 /* By name. */
 static const struct pp_filter_kind *const kinds[] = {
-    &pp_filter_concurrency_limit_kind,   &pp_filter_cors_kind,       &pp_filter_headers_kind,
-    &pp_filter_ip_restriction_kind,      &pp_filter_rate_limit_kind, &pp_filter_real_ip_kind,
-    &pp_filter_referer_restriction_kind, &pp_filter_request_id_kind, &pp_filter_rewrite_kind,
+    &pp_filter_body_limit_kind,
+    &pp_filter_concurrency_limit_kind,
+    &pp_filter_cors_kind,
+    &pp_filter_fault_injection_kind,
+    &pp_filter_headers_kind,
+    &pp_filter_ip_restriction_kind,
+    &pp_filter_rate_limit_kind,
+    &pp_filter_real_ip_kind,
+    &pp_filter_referer_restriction_kind,
+    &pp_filter_request_id_kind,
+    &pp_filter_rewrite_kind,
     &pp_filter_ua_restriction_kind,
 };
 

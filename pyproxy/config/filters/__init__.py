@@ -17,8 +17,10 @@ ENTRY_POINTS = "pyproxy.filters"
 
 # Word -> module and class of its section, by word.
 _KINDS = {
+    "body_limit": "pyproxy.config.filters.body_limit:BodyLimitFilter",
     "concurrency_limit": "pyproxy.config.filters.concurrency_limit:ConcurrencyLimitFilter",
     "cors": "pyproxy.config.filters.cors:CorsFilter",
+    "fault_injection": "pyproxy.config.filters.fault_injection:FaultInjectionFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "ip_restriction": "pyproxy.config.filters.ip_restriction:IpRestrictionFilter",
     "python": "pyproxy.config.model:PythonFilter",

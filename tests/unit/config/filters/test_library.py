@@ -47,6 +47,18 @@ BASE = "listeners: {w: {bind: '127.0.0.1:0'}}\nroutes: [{respond: {}}]\nfilters:
         ("cors: {origin_patterns: ['^https://a']}", 'cors.origin_patterns[0]: "^https://a" also '),
         ("cors: {origins: ['null'], methods: ['*', GET]}", 'cors.methods: "*" stands for all'),
         ("cors: {origins: ['null'], expose: [a b]}", 'cors.expose[0]: "a b" is not a word of HTTP'),
+        ("body_limit: {max: 0}", "body_limit.max: this filter limits nothing; write a size"),
+        ("body_limit: {}", 'body_limit: "max" is missing; add it'),
+        ("fault_injection: {}", "fault_injection: this filter injects nothing; add delay or abort"),
+        (
+            "fault_injection: {abort: {}, delay: {percent: 5}}",
+            'fault_injection.delay: "time" is missing',
+        ),
+        (
+            "fault_injection: {abort: {percent: 101}}",
+            'fault_injection.abort.percent: "101" is out of range',
+        ),
+        ("fault_injection: {abort: {status: 99}}", 'fault_injection.abort.status: "99" is out of'),
         ("request_id: {format: uuid5}", 'request_id.format: "uuid5" is not allowed here'),
         ("request_id: {header: host}", 'request_id.header: "host" cannot carry an id'),
         ("request_id: {header: a b}", 'request_id.header: "a b" is not the name of a header'),
