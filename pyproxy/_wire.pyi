@@ -114,6 +114,12 @@ def check_predicate(program: bytes) -> None:
 def check_variable(name: str) -> None:
     """Raise WireError when there is no such variable."""
 
+def check_regex(text: str, names: Sequence[str] = ()) -> list[str]:
+    """Which of `names` are groups of a regular expression, by number or name.
+
+    Raises WireError when it is none, with what is wrong as `text`.
+    """
+
 def variable_rows() -> list[tuple[str, str]]:
     """(name, meaning) of every variable; a name that ends in "." goes on with one of a request."""
 

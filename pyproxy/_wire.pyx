@@ -38,6 +38,7 @@ from pyproxy._capi.base cimport (
     PP_METRIC_UPSTREAM,
     PP_METRIC_WORKER,
     PP_OK,
+    PP_REGEX_WHY_BYTES,
     PP_STATSEG_COMMON,
     PP_STATSEG_LAYOUT,
     PP_VARIABLE_ARGUMENT,
@@ -66,6 +67,11 @@ from pyproxy._capi.base cimport (
     pp_metric_row_s,
     pp_metric_schema,
     pp_metric_words,
+    pp_regex,
+    pp_regex_free,
+    pp_regex_group_find,
+    pp_regex_groups,
+    pp_regex_new,
     pp_shtable,
     pp_shtable_fill,
     pp_shtable_format,
@@ -648,6 +654,34 @@ def check_variable(str name not None):
     cdef bytes text = _as_bytes(name)
     if pp_variable_parse(_span(text), &v) != PP_OK:
         raise WireError(PP_EINVAL, f"there is no such variable: {name}")
+
+
+def check_regex(str text not None, names=()):
+    """Which of `names` are groups of a regular expression, by number or name.
+
+    Raises WireError when it is none, with what is wrong as `text`.
+    """
+    cdef char why[PP_REGEX_WHY_BYTES]
+    cdef pp_regex *re = NULL
+    cdef bytes pattern = _as_bytes(text)
+    cdef bytes name
+    why[0] = 0
+    rc = pp_regex_new(_span(pattern), &re, why)
+    if rc == PP_ENOMEM:
+        raise MemoryError
+    if rc != PP_OK:
+        raise WireError(rc, (<bytes>why).decode("utf-8", "replace"))
+    try:
+        most = pp_regex_groups(re)
+        found = []
+        for given in names:
+            name = _as_bytes(given)
+            number = int(name) if name.isdigit() else -1
+            if 0 <= number <= most or pp_regex_group_find(re, _span(name)) > 0:
+                found.append(given)
+        return found
+    finally:
+        pp_regex_free(re)
 
 
 def variable_rows():

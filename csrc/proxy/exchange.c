@@ -20,6 +20,7 @@ struct pp_exchange *pp_exchange_new(struct pp_core *core, const struct pp_listen
     pp_http_msg_init(&x->response, &x->arena);
     x->core = core;
     x->client_fd = -1;
+    x->body_limit = UINT64_MAX;
     x->snapshot = pp_snapshot_acquire(core->snapshot);
     x->listener = listener;
     x->route = core->snapshot->route[0];

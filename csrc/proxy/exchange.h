@@ -216,13 +216,14 @@ struct pp_exchange {
     bool path_set;        /* a filter has chosen <path> */
     bool held_filtered;   /* an async filter has been through the held body */
     bool declared_length; /* a response without a body came with Content-Length (HEAD, 304) */
-    bool wants_tunnel; /* CONNECT, or <offer>: needs a fresh HTTP/1 connection to the endpoint, or
-                        * an extended CONNECT to it */
-    bool extended;     /* it came as extended CONNECT (proxy/extended.h) */
-    bool opens_tunnel; /* <response> is the head that opens it */
-    bool tunnelled;    /* it was opened, and counted as answered */
-    bool restored;     /* it came from another worker, whose log filters have seen it */
-    bool moved;        /* it goes on in another worker, which writes the log line */
+    bool wants_tunnel;   /* CONNECT, or <offer>: needs a fresh HTTP/1 connection to the endpoint, or
+                          * an extended CONNECT to it */
+    bool extended;       /* it came as extended CONNECT (proxy/extended.h) */
+    bool opens_tunnel;   /* <response> is the head that opens it */
+    bool tunnelled;      /* it was opened, and counted as answered */
+    bool restored;       /* it came from another worker, whose log filters have seen it */
+    bool moved;          /* it goes on in another worker, which writes the log line */
+    uint64_t body_limit; /* most bytes of the request's body, besides the route's limit */
     uint8_t attempts;
     uint8_t replays;          /* of them, those that an endpoint had sent back unread */
     uint16_t n_interim;       /* interim responses of the endpoint */

@@ -1,10 +1,12 @@
 #include "proxy/filters.h"
 
+#include "proxy/filter_body_limit.h"
 #include "proxy/filter_compression.h"
 #include "proxy/filter_concurrency_limit.h"
 #include "proxy/filter_cors.h"
 #include "proxy/filter_decompression.h"
 #include "proxy/filter_error_pages.h"
+#include "proxy/filter_fault_injection.h"
 #include "proxy/filter_headers.h"
 #include "proxy/filter_ip_restriction.h"
 #include "proxy/filter_rate_limit.h"
@@ -12,16 +14,19 @@
 #include "proxy/filter_referer_restriction.h"
 #include "proxy/filter_request_id.h"
 #include "proxy/filter_response_rewrite.h"
+#include "proxy/filter_rewrite.h"
 #include "proxy/filter_ua_restriction.h"
 
 /* By name, one a line. */
 /* clang-format off */
 static const struct pp_filter_kind *const kinds[] = {
+    &pp_filter_body_limit_kind,
     &pp_filter_compression_kind,
     &pp_filter_concurrency_limit_kind,
     &pp_filter_cors_kind,
     &pp_filter_decompression_kind,
     &pp_filter_error_pages_kind,
+    &pp_filter_fault_injection_kind,
     &pp_filter_headers_kind,
     &pp_filter_ip_restriction_kind,
     &pp_filter_rate_limit_kind,
@@ -29,6 +34,7 @@ static const struct pp_filter_kind *const kinds[] = {
     &pp_filter_referer_restriction_kind,
     &pp_filter_request_id_kind,
     &pp_filter_response_rewrite_kind,
+    &pp_filter_rewrite_kind,
     &pp_filter_ua_restriction_kind,
 };
 /* clang-format on */

@@ -13,8 +13,27 @@ bool pp_forward_is_trusted(const struct pp_exchange *x)
     return false;
 }
 
+/* "?query". In a target that came so it stands there already; a query that was set stands alone. */
+static int give_query(struct pp_exchange *x, struct pp_span *value)
+{
+    struct pp_span path = x->request.path, query = x->request.query;
+    if (query.p == NULL)
+        return PP_ENOENT;
+    if (path.p != NULL && query.p == path.p + path.n + 1) {
+        *value = pp_span(query.p - 1, query.n + 1);
+        return PP_OK;
+    }
+    char *p = pp_arena_alloc(&x->arena, query.n + 1);
+    if (p == NULL)
+        return PP_ENOMEM;
+    p[0] = '?';
+    memcpy(p + 1, query.p, query.n);
+    *value = pp_span(p, query.n + 1);
+    return PP_OK;
+}
+
 /* Names that templates know: see proxy/template.h. */
-static bool lookup(void *arg, struct pp_span name, struct pp_span *value)
+static int lookup(void *arg, struct pp_span name, struct pp_span *value)
 {
     struct pp_exchange *x = arg;
     if (pp_span_eq(name, PP_SPAN("scheme")))
@@ -24,19 +43,17 @@ static bool lookup(void *arg, struct pp_span name, struct pp_span *value)
     else if (pp_span_eq(name, PP_SPAN("path")))
         *value = x->path;
     else if (pp_span_eq(name, PP_SPAN("query")))
-        *value = x->request.query.p == NULL
-                     ? PP_SPAN_NONE
-                     : pp_span(x->request.query.p - 1, x->request.query.n + 1);
+        return give_query(x, value);
     else {
         for (unsigned i = 0; i < x->hit.n_capture; i++) {
             if (pp_span_eq(name, pp_router_capture_name(x->snapshot->router, x->hit.pattern, i))) {
                 *value = x->hit.capture[i];
-                return true;
+                return PP_OK;
             }
         }
-        return false;
+        return PP_ENOENT;
     }
-    return value->p != NULL;
+    return value->p != NULL ? PP_OK : PP_ENOENT;
 }
 
 /* path[?query] in the arena. */

@@ -170,8 +170,8 @@ bool pp_step_request(struct pp_exchange *x)
         pp_exchange_enter(x, PP_EXCHANGE_REPLY);
         return true;
     }
-    pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length, route->max_body,
-                  route->chain.buffer_request);
+    pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length,
+                  PP_MIN(route->max_body, x->body_limit), route->chain.buffer_request);
     bool collect = x->flow[PP_DIR_REQUEST].hold > 0;
     pp_exchange_enter(x, collect ? PP_EXCHANGE_COLLECT : PP_EXCHANGE_PEER);
     if (collect && !x->flow[PP_DIR_REQUEST].source_ended)

@@ -74,8 +74,11 @@ int pp_template_render(const struct pp_template *t, struct pp_arena *arena,
         size_t at = 0;
         for (uint32_t i = 0; i < t->n; i++) {
             struct pp_span s = t->part[i].text;
-            if (t->part[i].is_name && !lookup(arg, s, &s))
+            int rc = t->part[i].is_name ? lookup(arg, s, &s) : PP_OK;
+            if (rc == PP_ENOENT)
                 continue;
+            if (rc != PP_OK)
+                return rc;
             if (pass == 1)
                 memcpy(p + at, s.p, s.n);
             at += s.n;

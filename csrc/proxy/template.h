@@ -11,16 +11,16 @@
 
 struct pp_template;
 
-/* Value of the name <name>; false: there is none (renders as nothing). */
-typedef bool (*pp_template_lookup_fn)(void *arg, struct pp_span name, struct pp_span *value);
+/* Value of the name <name>, asked for up to twice. PP_OK; PP_ENOENT: there is none (renders as
+ * nothing); PP_ENOMEM. */
+typedef int (*pp_template_lookup_fn)(void *arg, struct pp_span name, struct pp_span *value);
 
 /* Compile <text> into <arena>, which must outlive the template. PP_OK, PP_ENOMEM or PP_EINVAL
  * (unbalanced braces, empty name). */
 int pp_template_new(struct pp_arena *arena, struct pp_span text, const struct pp_template **out)
     PP_MUST_USE;
 
-/* Render with <lookup>(arg, ...) into <arena>. A value may be used up to twice per name, sizes are
- * summed first. PP_OK or PP_ENOMEM. */
+/* Render with <lookup>(arg, ...) into <arena>. Sizes are summed first. PP_OK or PP_ENOMEM. */
 int pp_template_render(const struct pp_template *t, struct pp_arena *arena,
                        pp_template_lookup_fn lookup, void *arg, struct pp_span *out) PP_MUST_USE;
 

@@ -397,6 +397,25 @@ int pp_uri_decode(struct pp_span s, bool plus, char *dst, size_t *n)
     return PP_OK;
 }
 
+size_t pp_uri_encode(struct pp_span s, char *dst)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t w = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (is((char)c, UNRESERVED)) {
+            dst[w++] = (char)c;
+        } else {
+            dst[w++] = '%';
+            dst[w++] = digits[c >> 4];
+            dst[w++] = digits[c & 15];
+        }
+    }
+    return w;
+}
+
 bool pp_uri_next_arg(struct pp_span *rest, struct pp_span *name, struct pp_span *value)
 {
     while (rest->n > 0) {

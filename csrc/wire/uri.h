@@ -57,6 +57,10 @@ bool pp_uri_is_plain_path(struct pp_span path);
  * be s.p itself). Any octet may come out, NUL too. PP_OK and *n, or PP_EURI_PERCENT. */
 int pp_uri_decode(struct pp_span s, bool plus, char *dst, size_t *n) PP_MUST_USE;
 
+/* Write <s> at <dst> (room for 3 * s.n bytes) with everything but unreserved characters (section
+ * 2.3) percent-encoded: one piece of a path or query, whatever is in it. The bytes written. */
+size_t pp_uri_encode(struct pp_span s, char *dst);
+
 /* Take the next name[=value] off the front of the query string *rest, still encoded; value->p is
  * NULL when there is no '='. Empty pieces ("&&") are skipped; a piece "=x" has an empty name. false
  * at the end. */

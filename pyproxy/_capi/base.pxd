@@ -109,6 +109,17 @@ cdef extern from "base/ip.h" nogil:
     pp_bool pp_ip_parse_v6(pp_span s, uint8_t *ip)
 
 
+cdef extern from "base/regex.h" nogil:
+    enum:
+        PP_REGEX_WHY_BYTES
+    struct pp_regex:
+        pass
+    int pp_regex_new(pp_span text, pp_regex **out, char *why)
+    void pp_regex_free(pp_regex *re)
+    unsigned pp_regex_groups(const pp_regex *re)
+    unsigned pp_regex_group_find(const pp_regex *re, pp_span name)
+
+
 cdef extern from "base/variable.h" nogil:
     enum:
         PP_VARIABLE_HEADER

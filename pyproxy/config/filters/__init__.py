@@ -18,12 +18,14 @@ ENTRY_POINTS = "pyproxy.filters"
 # Word -> module and class of its section, by word.
 _KINDS = {
     "basic_auth": "pyproxy.config.filters.basic_auth:BasicAuthFilter",
+    "body_limit": "pyproxy.config.filters.body_limit:BodyLimitFilter",
     "compression": "pyproxy.config.filters.compression:CompressionFilter",
     "concurrency_limit": "pyproxy.config.filters.concurrency_limit:ConcurrencyLimitFilter",
     "cors": "pyproxy.config.filters.cors:CorsFilter",
     "csrf": "pyproxy.config.filters.csrf:CsrfFilter",
     "decompression": "pyproxy.config.filters.decompression:DecompressionFilter",
     "error_pages": "pyproxy.config.filters.error_pages:ErrorPagesFilter",
+    "fault_injection": "pyproxy.config.filters.fault_injection:FaultInjectionFilter",
     "forward_auth": "pyproxy.config.filters.forward_auth:ForwardAuthFilter",
     "headers": "pyproxy.config.filters.headers:HeadersFilter",
     "hmac_auth": "pyproxy.config.filters.hmac_auth:HmacAuthFilter",
@@ -37,6 +39,7 @@ _KINDS = {
     "request_id": "pyproxy.config.filters.request_id:RequestIdFilter",
     "request_validation": "pyproxy.config.filters.request_validation:RequestValidationFilter",
     "response_rewrite": "pyproxy.config.filters.response_rewrite:ResponseRewriteFilter",
+    "rewrite": "pyproxy.config.filters.rewrite:RewriteFilter",
     "ua_restriction": "pyproxy.config.filters.ua_restriction:UaRestrictionFilter",
 }
 

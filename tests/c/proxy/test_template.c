@@ -3,15 +3,17 @@
 #include "base/mem.h"
 #include "pp_test.h"
 
-static bool lookup(void *arg, struct pp_span name, struct pp_span *value)
+static int lookup(void *arg, struct pp_span name, struct pp_span *value)
 {
     if (pp_span_eq(name, PP_SPAN("host")))
         *value = PP_SPAN("example");
     else if (pp_span_eq(name, PP_SPAN("none")))
-        return false;
+        return PP_ENOENT;
+    else if (pp_span_eq(name, PP_SPAN("full")))
+        return PP_ENOMEM;
     else
         *value = name;
-    return true;
+    return PP_OK;
 }
 
 static bool renders(const char *text, const char *want)
@@ -25,6 +27,17 @@ static bool renders(const char *text, const char *want)
               pp_span_eq(got, pp_span(want, strlen(want)));
     pp_arena_fini(&arena);
     return ok;
+}
+
+PP_TEST_CASE(a_value_without_memory_is_no_empty_value)
+{
+    struct pp_arena arena;
+    const struct pp_template *t;
+    struct pp_span got;
+    pp_arena_init(&arena, NULL, 0, SIZE_MAX);
+    PP_CHECK_EQ(pp_template_new(&arena, PP_SPAN("a{full}"), &t), PP_OK);
+    PP_CHECK_EQ(pp_template_render(t, &arena, lookup, NULL, &got), PP_ENOMEM);
+    pp_arena_fini(&arena);
 }
 
 PP_TEST_CASE(names_are_replaced_and_doubled_braces_are_braces)

@@ -104,6 +104,22 @@ PP_TEST_CASE(decoding_in_place)
     PP_CHECK_STR(pp_span(s, n), "a b +");
 }
 
+PP_TEST_CASE(what_was_encoded_decodes_to_itself)
+{
+    char all[256], out[3 * 256], back[3 * 256];
+    size_t n;
+
+    for (int i = 0; i < 256; i++) {
+        all[i] = (char)i;
+    }
+    size_t w = pp_uri_encode(pp_span(all, sizeof(all)), out);
+    PP_CHECK_EQ(w, 66 + 190 * 3);
+    PP_CHECK_EQ(pp_uri_decode(pp_span(out, w), true, back, &n), PP_OK);
+    PP_CHECK_BYTES(pp_span(back, n), all, sizeof(all));
+    w = pp_uri_encode(PP_SPAN("a/b?c=d&e f~"), out);
+    PP_CHECK_STR(pp_span(out, w), "a%2Fb%3Fc%3Dd%26e%20f~");
+}
+
 PP_TEST_CASE(absent_queries_and_values_differ_from_empty_ones)
 {
     struct pp_uri_split u;
