@@ -33,7 +33,8 @@ class Setup:
     header x-user, set request header x-bench-user to it, set response header x-bench to 1), routes
     (the `route_paths`, all to the origin; none of them is a catch-all), gzip (JSON is compressed,
     at `GZIP_LEVEL`), tls (HTTP/1.1 and HTTP/2 over TLS with the certificate `pair`), h2c (cleartext
-    HTTP/2 on both sides), websocket, tcp, udp (one answer to each datagram).
+    HTTP/2 on both sides), websocket, tcp, udp (one answer to each datagram), filters (native
+    filters: those of the `set`).
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Setup:
     origin: int
     flavour: str = "plain"
     routes: int = 1
+    set: str = ""
     workers: int = 1
     pair: Pair | None = None
 

@@ -144,6 +144,21 @@ def own(scenario: str, key: str) -> Callable[[Result], Spread | None]:
     return find
 
 
+def added(scenario: str, slot: str) -> Callable[[Result], Spread | None]:
+    """CPU µs per request of pyproxy's `slot` beyond those of pyproxy alone, same rounds."""
+
+    def find(result: Result) -> Spread | None:
+        rounds = dig(result, "scenarios", scenario, "rounds") or []
+        beyond = [
+            r[slot]["cpu_us"] - r["pyproxy"]["cpu_us"]
+            for r in rounds
+            if slot in r and "pyproxy" in r
+        ]
+        return Spread.of(beyond) if beyond else None
+
+    return find
+
+
 SMALL = "small keep-alive, 64 clients: CPU per request"
 GOALS = (
     Goal(f"{SMALL} ÷ bare relay's", 1.15, "", ratio("small-64", "relay")),
@@ -157,6 +172,11 @@ GOALS = (
         "",
         ratio("filter", "nginx"),
     ),
+    Goal(
+        "20 native filters on one route, together", 2, " µs", added("filters", "pyproxy (twenty)")
+    ),
+    Goal("rate limit", 0.5, " µs", added("filters", "pyproxy (rate-limit)")),
+    Goal("JSON Web Token, shown again", 2, " µs", added("filters", "pyproxy (jwt)")),
     Goal("new connection per request: CPU ÷ nginx's", 0.95, "", ratio("new-connection", "nginx")),
     Goal("1 MiB responses: CPU per request ÷ the best peer's", 0.90, "", best_ratio("down-1m")),
     Goal("1 MiB requests: CPU per request ÷ the best peer's", 0.90, "", best_ratio("up-1m")),

@@ -108,6 +108,7 @@ def prepare(
             origin=ports[0],
             flavour=scenario.flavour,
             routes=slot.routes,
+            set=slot.set,
             workers=scenario.workers,
             pair=pair,
         )

@@ -28,6 +28,7 @@ class Scenario:
     answer: tuple[str, ...] = ()
     reaches: tuple[str, ...] = ()
     routes: tuple[int, ...] = (1,)
+    sets: tuple[str, ...] = ("",)
     again: bool = False
     seconds: float = 1.0
     rate_of: str = ""
@@ -46,6 +47,7 @@ class Slot:
     contender: str
     routes: int
     again: bool = False
+    set: str = ""
 
 
 AGAIN = " (again)"
@@ -83,7 +85,9 @@ def slots(scenario: Scenario, present: Iterable[str], subject: str) -> list[Slot
             continue
         for i, routes in enumerate(scenario.routes):
             key = name if i == 0 else f"{name} ({routes:,} routes)"
-            found.append(Slot(key, name, routes))
+            for of_filters in scenario.sets:
+                own = f"{key} ({of_filters})" if of_filters else key
+                found.append(Slot(own, name, routes, set=of_filters))
             if scenario.again and name == subject and i == 0:
                 found.append(Slot(key + AGAIN, name, routes, again=True))
     return found

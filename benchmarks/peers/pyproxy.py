@@ -17,6 +17,7 @@ from benchmarks import machine
 from benchmarks.certificate import SUITE
 from benchmarks.contender import GZIP_LEVEL, Contender, Setup, route_paths
 from benchmarks.errors import Unavailable
+from benchmarks.peers import native
 
 PROGRAM = machine.ROOT / ".venv" / "bin" / "pyproxy"
 QUICKSTART = machine.ROOT / "examples" / "quickstart.yaml"
@@ -29,7 +30,19 @@ class Pyproxy(Contender):
     name = "pyproxy"
     label = "pyproxy"
     flavours = frozenset(
-        {"plain", "log", "filter", "routes", "gzip", "tls", "h2c", "websocket", "tcp", "udp"}
+        {
+            "plain",
+            "log",
+            "filter",
+            "routes",
+            "gzip",
+            "tls",
+            "h2c",
+            "websocket",
+            "tcp",
+            "udp",
+            "filters",
+        }
     )
 
     def install(self) -> None:
@@ -108,4 +121,6 @@ def configuration(setup: Setup) -> dict[str, Any]:
         config["filters"] = [{"python": {"use": "bench_filters:Stamp"}}]
     if setup.flavour == "gzip":
         config["filters"] = [{"compression": {"codings": ["gzip"], "gzip": {"level": GZIP_LEVEL}}}]
+    if setup.flavour == "filters":
+        config["routes"][0]["filters"] = native.of_set(setup.set)
     return config

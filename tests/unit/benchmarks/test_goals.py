@@ -73,3 +73,16 @@ def test_only_what_was_in_a_killed_workers_hands_may_be_lost(
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number(value).replace(",", "") == text.replace(",", "")
+
+
+def test_what_filters_add_is_a_difference_within_a_round() -> None:
+    found = result(filters=scenario(20.0, {}))
+    assert verdict(found, "20 native filters").word == "not measured"
+    found["scenarios"]["filters"]["rounds"] = [
+        {"pyproxy": {"cpu_us": base}, "pyproxy (twenty)": {"cpu_us": base + more}}
+        for base, more in ((10.0, 1.0), (20.0, 1.5), (30.0, 2.5))
+    ]
+    got = verdict(found, "20 native filters").got
+    assert got is not None
+    assert got.median == pytest.approx(1.5)
+    assert verdict(found, "JSON Web Token").word == "not measured"

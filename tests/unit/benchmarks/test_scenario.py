@@ -54,6 +54,25 @@ def test_slots_cover_route_counts_and_repeat_only_the_subject() -> None:
     ]
 
 
+def test_a_set_of_filters_is_a_column() -> None:
+    text = """
+[[scenario]]
+name = "filters"
+title = "x"
+connections = 1
+contenders = ["pyproxy"]
+sets = ["", "twenty"]
+again = true
+"""
+    (scenario,) = parse(text, "x.toml")
+    found = slots(scenario, ["pyproxy"], "pyproxy")
+    assert [(s.key, s.set) for s in found] == [
+        ("pyproxy", ""),
+        ("pyproxy (twenty)", "twenty"),
+        ("pyproxy (again)", ""),
+    ]
+
+
 def test_every_slot_is_first_in_some_round() -> None:
     (scenario,) = parse(TEXT, "x.toml")
     order = slots(scenario, ["relay", "pyproxy", "nginx"], "pyproxy")
