@@ -30,8 +30,8 @@ def check_discovery(config: Config, report: Report) -> None:
             or report.written(upstream, "discover")
             or report.written(upstream, "endpoints")
         ):
-            cure = "add endpoints, or discover"
-            report.add(upstream, "endpoints", "there are no endpoints", cure, path=path)
+            cure = "add it, or discover"
+            report.add(upstream, "", '"endpoints" is missing', cure, path=path)
 
 
 def _check_dns(source: DnsSource, path: str, report: Report) -> None:

@@ -77,10 +77,11 @@ class Endpoints:
             "address": endpoint.address,
             "weight": endpoint.weight,
             "tier": endpoint.tier,
-            "found": endpoint.found,
             "state": "drain" if endpoint.drain else "ready",
             "reasons": ["drain"] if endpoint.drain else [],
         }
+        if endpoint.found:
+            row["found"] = True
         base = bases.get(endpoint_name(upstream, endpoint))
         if base is None:
             return row

@@ -55,4 +55,34 @@ PP_TEST_CASE(a_nameless_endpoint_cannot_be_verified)
     pp_tls_lib_free(lib);
 }
 
+PP_TEST_CASE(only_what_was_made_of_the_same_parameters_is_alike)
+{
+    lib = test_tls_lib();
+    test_make_pair(&pair, "DNS:a.example", false, -60, 3600, NULL);
+    struct pp_span pem = test_text(pair.chain), key = test_text(pair.key);
+    const struct pp_tls_client_params base = {.name = PP_SPAN("a.example"),
+                                              .alpn = PP_SPAN("\x02h2")};
+    struct pp_tls_client_params other[] = {base, base, base, base, base, base, base, base};
+    struct pp_tls_client *first = NULL, *c = NULL;
+    other[1].name = PP_SPAN("b.example");
+    other[2].alpn = PP_SPAN_NONE;
+    other[3].ca = pem;
+    other[4].chain = pem;
+    other[4].key = key;
+    other[5].ca = pem;
+    other[5].verify = true;
+    other[6].settings.min_version = PP_TLS_VERSION_1_3;
+    other[7].settings.groups = PP_SPAN("X25519");
+    PP_REQUIRE(pp_tls_client_new(lib, &base, &why, &first) == PP_OK);
+    for (size_t i = 0; i < PP_COUNT_OF(other); i++) {
+        PP_REQUIRE(pp_tls_client_new(lib, &other[i], &why, &c) == PP_OK);
+        PP_CHECK_EQ(pp_tls_client_is_alike(first, c), i == 0);
+        pp_tls_client_unref(c);
+    }
+    PP_CHECK(pp_tls_client_is_alike(NULL, NULL) && !pp_tls_client_is_alike(first, NULL));
+    pp_tls_client_unref(first);
+    test_free_pair(&pair);
+    pp_tls_lib_free(lib);
+}
+
 PP_TEST_MAIN()

@@ -366,6 +366,7 @@ PP_TEST_CASE(idle_connections_are_closed_when_their_cluster_is_forgotten)
     o2_respond(&o2_streams[0], 204, NULL, true);
     struct o2 *idle = o2_streams[0].o, *busy = o2_streams[1].o;
     o2_settle(idle);
+    r.conf.cluster.limits.fields++; /* else they would be carried over */
     struct pp_snapshot *sn = rig_snapshot(&r);
     PP_REQUIRE(sn != NULL && pp_worker_install(&r.w, sn) == PP_OK);
     pp_snapshot_unref(sn);

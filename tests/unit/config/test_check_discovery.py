@@ -29,7 +29,7 @@ def test_sound_sources(upstream):
 @pytest.mark.parametrize(
     ("upstream", "said"),
     [
-        ("{}", "upstreams.app.endpoints: there are no endpoints; add endpoints, or discover"),
+        ("{}", 'upstreams.app: "endpoints" is missing; add it, or discover'),
         ("{endpoints: []}", "upstreams.app.endpoints: this list is too short; it needs at least 1"),
         (
             "{discover: {}}",
