@@ -7,6 +7,7 @@
 #include "io/sock.h"
 #include "proxy/core.h"
 #include "route/balance.h"
+#include "route/retry_policy.h"
 #include "wire/http2_codec.h"
 
 /* What is spoken to endpoints. */
@@ -52,6 +53,7 @@ struct pp_cluster_conf {
     struct pp_tls_client *tls;     /* how its endpoints are spoken to; NULL: plain */
     struct pp_cluster_http2 http2;
     struct pp_cluster_balance balance;
+    struct pp_retry_policy retry;
 };
 
 /* Why an endpoint gets nothing new: bits, because one reason does not end another. Each has one

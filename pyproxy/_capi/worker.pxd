@@ -88,6 +88,17 @@ cdef extern from "proxy/cluster.h" nogil:
     pp_cluster_conf_s pp_cluster_default_conf()
 
 
+cdef extern from "route/retry_policy.h" nogil:
+    struct pp_retry_policy:
+        pp_bool non_idempotent
+        uint32_t base_ms
+        uint32_t most_ms
+        uint32_t per_try_ms
+        uint32_t after_ms
+        uint32_t budget_percent
+        uint32_t budget_least
+
+
 cdef extern from "worker/builder.h" nogil:
     struct pp_builder:
         pass
@@ -142,6 +153,11 @@ cdef extern from "worker/builder.h" nogil:
         uint32_t slow_start_ms
         uint16_t ramp[32]
     int pp_builder_set_balance(pp_builder *b, uint32_t upstream, const pp_builder_balance *balance)
+    struct pp_builder_retry:
+        pp_retry_policy policy
+        pp_span conditions
+    int pp_builder_set_retry(pp_builder *b, uint32_t upstream, const pp_builder_retry *r)
+    int pp_builder_set_route_retry(pp_builder *b, uint32_t route, const pp_builder_retry *r)
     void pp_builder_set_role(pp_builder *b, uint32_t upstream, uint8_t tier, pp_bool drain)
     int pp_builder_set_host(pp_builder *b, uint32_t upstream, pp_span host)
     int pp_builder_set_upstream_tls(pp_builder *b, uint32_t upstream, pp_tls_client *tls)

@@ -34,7 +34,7 @@ PROXY_ORDER = (
     ("body",),
     ("up", "up_h1", "up_h2", "up_stream", "up_stream_tunnel", "up_tls"),
     ("tunnel",),
-    ("step", "step_request", "step_response"),
+    ("step", "step_request", "step_response", "step_retry"),
     ("drive",),
     (
         *("down", "down_h1", "down_h2", "down_h2_stream", "down_h2_tunnel", "down_tls"),
