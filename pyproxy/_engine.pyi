@@ -187,6 +187,18 @@ class SnapshotBuilder:
         `ramp` has the weight of each step of a slow start, in thousandths. ValueError for a `key`
         that is no request variable.
         """
+    def set_breaker(
+        self,
+        upstream: int,
+        *,
+        in_a_row: int,
+        percent: int,
+        least: int,
+        window_ms: int,
+        open_ms: int,
+        probes: int,
+    ) -> None:
+        """When the upstream is left alone for a while (struct pp_breaker_conf)."""
     def set_retry(
         self,
         upstream: int,

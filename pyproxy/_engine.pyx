@@ -1064,6 +1064,14 @@ cdef class SnapshotBuilder:
         keep = [borrow(key, &b.key), borrow(sticky, &b.sticky), borrow(attributes, &b.attributes)]
         self._check(pp_builder_set_balance(self._draft(), upstream, &b))
 
+    def set_breaker(self, uint32_t upstream, *, uint32_t in_a_row, uint32_t percent, uint32_t least,
+                    uint32_t window_ms, uint32_t open_ms, uint32_t probes):
+        cdef pp_breaker_conf c
+        self._check_upstream(upstream)
+        c.in_a_row, c.percent, c.least = in_a_row, percent, least
+        c.window_ms, c.open_ms, c.probes = window_ms, open_ms, probes
+        pp_builder_set_breaker(self._draft(), upstream, &c)
+
     def set_retry(self, uint32_t upstream, *, str conditions not None, bint non_idempotent,
                   uint32_t base_ms, uint32_t most_ms, uint32_t per_try_ms, uint32_t after_ms,
                   uint32_t budget_percent, uint32_t budget_least):

@@ -175,6 +175,8 @@ static const struct pp_endpoint *same(const struct pp_cluster *old, const struct
 
 static void inherit(struct pp_cluster *cl, const struct pp_cluster *old)
 {
+    if (pp_breaker_is_on(&cl->conf.breaker))
+        cl->breaker = old->breaker;
     for (uint32_t i = 0; i < cl->n; i++) {
         struct pp_endpoint *ep = &cl->endpoint[i];
         const struct pp_endpoint *was = same(old, ep);

@@ -1,6 +1,6 @@
 #include "proxy/drive.h"
 
-#include "proxy/cluster.h"
+#include "proxy/circuit.h"
 #include "proxy/extended.h"
 #include "proxy/reply.h"
 #include "proxy/retry.h"
@@ -82,6 +82,7 @@ static void on_response(struct pp_exchange *x)
                             m->status / 100 - 1]++;
     pp_metrics_observe(&core->metrics, PP_METRIC_UPSTREAM, x->cluster->record,
                        x->t.first_byte - x->t.sent);
+    pp_circuit_note(x->cluster, m->status >= 500);
     if (PP_UNLIKELY(pp_retry_heeds_answers(x)) && pp_step_retry_answer(x))
         return; /* it waits for its next attempt */
     pp_retry_untime(x);

@@ -256,6 +256,7 @@ struct pp_exchange {
     struct pp_span held;       /* a collected body after its filters */
     struct pp_router_hit hit;
     pp_router_methods allowed; /* for 405 */
+    uint32_t retry_after_s;    /* for a 503 of our own: when to come again */
     bool forwarded;            /* forwarding fields are in the request */
 
     struct pp_cluster *cluster;   /* in use, NULL before */

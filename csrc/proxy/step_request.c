@@ -1,5 +1,6 @@
 /* The steps of the request: from its head to its sending. */
 #include "proxy/affinity.h"
+#include "proxy/circuit.h"
 #include "proxy/condition.h"
 #include "proxy/forward.h"
 #include "proxy/grpc.h"
@@ -221,6 +222,9 @@ bool pp_step_peer(struct pp_exchange *x)
     if (verdict == PP_REPLY)
         return pp_step_to_reply(x);
     int rc = settle_cluster(x);
+    if (rc == PP_OK && PP_UNLIKELY(pp_breaker_is_on(&x->cluster->conf.breaker)) &&
+        !pp_circuit_admit(x->cluster, &x->retry_after_s))
+        return pp_step_to_error(x, pp_fault_make(PP_FAULT_BREAKER_OPEN, PP_SIDE_UP, false, PP_OK));
     struct pp_endpoint *ep = rc == PP_OK ? pp_affinity_pick(x) : NULL;
     if (ep == NULL) {
         if (x->cluster != NULL)

@@ -1,5 +1,6 @@
 /* From an attempt that failed, or an answer that is not wanted, to the next attempt or to the end.
  */
+#include "proxy/circuit.h"
 #include "proxy/retry.h"
 #include "proxy/step.h"
 
@@ -39,6 +40,8 @@ bool pp_step_retry(struct pp_exchange *x)
         PP_COUNT(&x->core->metrics, x->endpoint->record, ENDPOINT, FAILURES, 1);
         pp_cluster_observe(x->endpoint, x->core->loop.now_us - x->t.connect, true);
         leave_out(x);
+        if (!pp_retry_is_replay(&f))
+            pp_circuit_note(x->endpoint->cluster, true);
     }
     uint64_t due_ms = 0;
     bool pauses = pauses_after(x, &f);

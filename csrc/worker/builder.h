@@ -134,6 +134,9 @@ struct pp_builder_balance {
 };
 int pp_builder_set_balance(struct pp_builder *b, uint32_t upstream,
                            const struct pp_builder_balance *balance);
+/* When <upstream> is left alone for a while (route/breaker.h). */
+void pp_builder_set_breaker(struct pp_builder *b, uint32_t upstream,
+                            const struct pp_breaker_conf *conf);
 /* What is tried again at <upstream>, or of <route> whatever its upstream says (builder_retry.c):
  * <conditions> are words as pp_retry_policy_add takes them, comma-separated, beside the numbers in
  * <policy>. Copied. */

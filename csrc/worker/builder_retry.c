@@ -1,4 +1,4 @@
-/* How the builder is told what is tried again. */
+/* How the builder is told what is done about upstreams that fail. */
 #include "worker/builder.h"
 
 static int compile(struct pp_builder *b, const struct pp_builder_retry *r,
@@ -25,4 +25,10 @@ int pp_builder_set_route_retry(struct pp_builder *b, uint32_t route,
         return PP_ENOMEM;
     pp_builder_route(b, route)->retry = p;
     return compile(b, r, p);
+}
+
+void pp_builder_set_breaker(struct pp_builder *b, uint32_t upstream,
+                            const struct pp_breaker_conf *conf)
+{
+    pp_builder_upstream(b, upstream)->breaker = *conf;
 }

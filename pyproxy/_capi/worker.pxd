@@ -99,6 +99,16 @@ cdef extern from "route/retry_policy.h" nogil:
         uint32_t budget_least
 
 
+cdef extern from "route/breaker.h" nogil:
+    struct pp_breaker_conf:
+        uint32_t in_a_row
+        uint32_t percent
+        uint32_t least
+        uint32_t window_ms
+        uint32_t open_ms
+        uint32_t probes
+
+
 cdef extern from "worker/builder.h" nogil:
     struct pp_builder:
         pass
@@ -153,6 +163,7 @@ cdef extern from "worker/builder.h" nogil:
         uint32_t slow_start_ms
         uint16_t ramp[32]
     int pp_builder_set_balance(pp_builder *b, uint32_t upstream, const pp_builder_balance *balance)
+    void pp_builder_set_breaker(pp_builder *b, uint32_t upstream, const pp_breaker_conf *conf)
     struct pp_builder_retry:
         pp_retry_policy policy
         pp_span conditions

@@ -292,6 +292,8 @@ class _Compiler:
             attributes=sticky.attributes() if sticky else "",
             **upstream.balance.numbers(),
         )
+        if upstream.breaker is not None:
+            self.builder.set_breaker(number, **upstream.breaker.numbers())
         if upstream.retry is not None:
             self.builder.set_retry(number, **upstream.retry.numbers())
         settings = client_settings(upstream)

@@ -19,7 +19,7 @@ from pyproxy.config.section import (
 )
 from pyproxy.config.sections_balance import Balance, Endpoint, Sticky
 from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
-from pyproxy.config.sections_retry import Retry
+from pyproxy.config.sections_retry import Breaker, Retry
 from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, FileMode, Size
@@ -349,6 +349,14 @@ class Upstream(Section, frozen=True, kw_only=True):
         Meta(
             description="What else is tried again, and how. Absent: nothing else, and at once.",
             examples=[{"conditions": ["gateway_error", "reset"], "per_try_timeout": "2s"}],
+        ),
+    ] = None
+    breaker: Annotated[
+        Breaker | None,
+        Meta(
+            description="Leave the upstream alone for a while when too much has failed. Absent: "
+            "never.",
+            examples=[{"failures": 5}, {"failure_percent": 50, "open": "10s"}],
         ),
     ] = None
     proxy_protocol: Annotated[

@@ -1,10 +1,13 @@
-"""What is tried again. The engine's side is csrc/route/retry_policy.h."""
+"""What is done about an upstream that fails.
+
+The engine's side is csrc/route/retry_policy.h and csrc/route/breaker.h.
+"""
 
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from pyproxy.config.section import ONE_OR_NONE, Count, Section
+from pyproxy.config.section import ONE_OR_NONE, Count, Positive, Section
 from pyproxy.config.units import Duration
 
 _MAX_MS = 3_600_000
@@ -109,4 +112,54 @@ class Retry(Section, frozen=True, kw_only=True):
             "after_ms": self.max_retry_after_ms,
             "budget_percent": self.budget,
             "budget_least": self.min_concurrent,
+        }
+
+
+class Breaker(Section, frozen=True, kw_only=True):
+    """A circuit breaker: when too much has failed, requests are refused at once for a while.
+
+    Each worker has its own. Failures are answers from 500 on, and what brings no answer.
+    """
+
+    failures: Annotated[
+        Count, Meta(description="Failures in a row that open it; 0: they do not.")
+    ] = 0
+    failure_percent: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100,
+            description="Share of failures in `window` that opens it; 0: it does not.",
+        ),
+    ] = 0
+    min_requests: Annotated[
+        Positive, Meta(description="Requests that must have ended in `window` for that.")
+    ] = 20
+    window_ms: Annotated[
+        Duration, Meta(ge=100, le=_MAX_MS, description="How far back `failure_percent` looks.")
+    ] = field(name="window", default=10_000)
+    open_ms: Annotated[Duration, Meta(ge=1, le=_MAX_MS, description="How long it stays open.")] = (
+        field(name="open", default=10_000)
+    )
+    probes: Annotated[
+        Positive,
+        Meta(
+            description="Then so many requests are let through; when as many have succeeded, it "
+            "closes, and one that fails opens it again."
+        ),
+    ] = 1
+
+    def __post_init__(self) -> None:
+        if not (self.failures or self.failure_percent):
+            raise ValueError("a breaker needs failures, failure_percent or both")
+
+    def numbers(self) -> dict[str, int]:
+        """What the engine wants to know."""
+        return {
+            "in_a_row": self.failures,
+            "percent": self.failure_percent,
+            "least": self.min_requests,
+            "window_ms": self.window_ms,
+            "open_ms": self.open_ms,
+            "probes": self.probes,
         }

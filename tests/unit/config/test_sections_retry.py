@@ -75,3 +75,19 @@ def test_a_route_may_have_its_own() -> None:
 )
 def test_what_makes_no_sense_is_refused(tmp_path, retry) -> None:
     assert len(faults(tmp_path, f"retry: {{{retry}}}")) == 1
+
+
+def test_a_breaker_has_what_it_needs(tmp_path) -> None:
+    assert config("retries: 1").upstreams["app"].breaker is None
+    numbers = config("breaker: {failures: 5, open: 3s}").upstreams["app"].breaker.numbers()
+    assert numbers == {
+        "in_a_row": 5,
+        "percent": 0,
+        "least": 20,
+        "window_ms": 10_000,
+        "open_ms": 3000,
+        "probes": 1,
+    }
+    assert len(faults(tmp_path, "breaker: {probes: 2}")) == 1
+    assert len(faults(tmp_path, "breaker: {failures: 1, failure_percent: 101}")) == 1
+    assert len(faults(tmp_path, "breaker: {failures: 1, window: 1ms}")) == 1
