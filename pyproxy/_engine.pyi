@@ -187,6 +187,49 @@ class SnapshotBuilder:
         `ramp` has the weight of each step of a slow start, in thousandths. ValueError for a `key`
         that is no request variable.
         """
+    def set_breaker(
+        self,
+        upstream: int,
+        *,
+        in_a_row: int,
+        percent: int,
+        least: int,
+        window_ms: int,
+        open_ms: int,
+        probes: int,
+    ) -> None:
+        """When the upstream is left alone for a while (struct pp_breaker_conf)."""
+    def set_retry(
+        self,
+        upstream: int,
+        *,
+        conditions: str,
+        non_idempotent: bool,
+        base_ms: int,
+        most_ms: int,
+        per_try_ms: int,
+        after_ms: int,
+        budget_percent: int,
+        budget_least: int,
+    ) -> None:
+        """What is tried again (struct pp_retry_policy); `conditions` are words with commas.
+
+        ValueError for a word that is none.
+        """
+    def set_route_retry(
+        self,
+        route: int,
+        *,
+        conditions: str,
+        non_idempotent: bool,
+        base_ms: int,
+        most_ms: int,
+        per_try_ms: int,
+        after_ms: int,
+        budget_percent: int,
+        budget_least: int,
+    ) -> None:
+        """The same for one route, whatever its upstream says."""
     def add_endpoint(
         self,
         upstream: int,

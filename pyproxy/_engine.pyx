@@ -752,6 +752,18 @@ cdef int check_tls(int rc, const pp_tls_why *why, str where="") except -1:
     return check(rc)
 
 
+cdef object retry_of(pp_builder_retry *r, str conditions, bint non_idempotent, uint32_t base_ms,
+                     uint32_t most_ms, uint32_t per_try_ms, uint32_t after_ms,
+                     uint32_t budget_percent, uint32_t budget_least):
+    """Fill <r>; keep what is returned as long."""
+    memset(r, 0, sizeof(r[0]))
+    r.policy.non_idempotent = non_idempotent
+    r.policy.base_ms, r.policy.most_ms = base_ms, most_ms
+    r.policy.per_try_ms, r.policy.after_ms = per_try_ms, after_ms
+    r.policy.budget_percent, r.policy.budget_least = budget_percent, budget_least
+    return borrow(conditions, &r.conditions)
+
+
 cdef object fill_settings(pp_tls_settings *s, agreement):
     """Take over what both kinds of settings share; keep what is returned as long as <s>."""
     if tls_lib == NULL:
@@ -879,6 +891,7 @@ cdef class SnapshotBuilder:
     cdef list _callables
     cdef uint32_t _listeners
     cdef uint32_t _upstreams
+    cdef uint32_t _routes
     cdef uint32_t _filters
     cdef bint _has_fallback
 
@@ -1063,6 +1076,33 @@ cdef class SnapshotBuilder:
         keep = [borrow(key, &b.key), borrow(sticky, &b.sticky), borrow(attributes, &b.attributes)]
         self._check(pp_builder_set_balance(self._draft(), upstream, &b))
 
+    def set_breaker(self, uint32_t upstream, *, uint32_t in_a_row, uint32_t percent, uint32_t least,
+                    uint32_t window_ms, uint32_t open_ms, uint32_t probes):
+        cdef pp_breaker_conf c
+        self._check_upstream(upstream)
+        c.in_a_row, c.percent, c.least = in_a_row, percent, least
+        c.window_ms, c.open_ms, c.probes = window_ms, open_ms, probes
+        pp_builder_set_breaker(self._draft(), upstream, &c)
+
+    def set_retry(self, uint32_t upstream, *, str conditions not None, bint non_idempotent,
+                  uint32_t base_ms, uint32_t most_ms, uint32_t per_try_ms, uint32_t after_ms,
+                  uint32_t budget_percent, uint32_t budget_least):
+        cdef pp_builder_retry r
+        self._check_upstream(upstream)
+        keep = retry_of(&r, conditions, non_idempotent, base_ms, most_ms, per_try_ms, after_ms,
+                        budget_percent, budget_least)
+        self._check(pp_builder_set_retry(self._draft(), upstream, &r))
+
+    def set_route_retry(self, uint32_t route, *, str conditions not None, bint non_idempotent,
+                        uint32_t base_ms, uint32_t most_ms, uint32_t per_try_ms, uint32_t after_ms,
+                        uint32_t budget_percent, uint32_t budget_least):
+        cdef pp_builder_retry r
+        if route >= self._routes:
+            raise IndexError(f"no such route: {route}")
+        keep = retry_of(&r, conditions, non_idempotent, base_ms, most_ms, per_try_ms, after_ms,
+                        budget_percent, budget_least)
+        self._check(pp_builder_set_route_retry(self._draft(), route, &r))
+
     def add_endpoint(self, uint32_t upstream, str address not None, *, uint32_t weight=1,
                      str name not None="", str server_name not None="", uint8_t tier=0,
                      bint drain=False):
@@ -1187,6 +1227,7 @@ cdef class SnapshotBuilder:
             keep.append(self._copy_fields(list(respond[1]), &r))
             keep.append(borrow(respond[2], &r.body))
         self._check(pp_builder_add_route(self._draft(), &r, &id))
+        self._routes = id + 1
         if predicate:
             guard = self._compile(predicate, tuple(predicates))
         if split:

@@ -150,6 +150,17 @@
     X(UPSTREAM, IDLE, "upstream_connections_idle", GAUGE, "", "Connections waiting in the pool.")  \
     X(UPSTREAM, PANIC, "upstream_panic_total", COUNTER, "",                                        \
       "Endpoints chosen while too few were usable, so that all were used.")                        \
+    X(UPSTREAM, RETRIES_ACTIVE, "upstream_retries_active", GAUGE, "",                              \
+      "Exchanges in progress that a retry policy has tried again.")                                \
+    X(UPSTREAM, RETRIES_REFUSED, "upstream_retries_refused_total", COUNTER, "",                    \
+      "Exchanges not tried again because the budget for retries was used up.")                     \
+    X(UPSTREAM, BREAKER_OPEN, "upstream_breaker_workers", GAUGE, "state=\"open\"",                 \
+      "Workers in which the circuit breaker of the upstream is not closed.")                       \
+    X(UPSTREAM, BREAKER_HALF_OPEN, "upstream_breaker_workers", GAUGE, "state=\"half_open\"", "")   \
+    X(UPSTREAM, BREAKER_OPENS, "upstream_breaker_opens_total", COUNTER, "",                        \
+      "Times that a circuit breaker has opened.")                                                  \
+    X(UPSTREAM, BREAKER_REFUSED, "upstream_breaker_refused_total", COUNTER, "",                    \
+      "Attempts that an open circuit breaker has refused.")                                        \
     X(ENDPOINT, REQUESTS, "endpoint_requests_total", COUNTER, "",                                  \
       "Exchanges sent to the endpoint.")                                                           \
     X(ENDPOINT, FAILURES, "endpoint_failures_total", COUNTER, "",                                  \

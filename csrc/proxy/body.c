@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "proxy/retry.h"
 
 /* Shorter bodies are copied: two splices and their pipe cost more than moving so few bytes. */
 #define SPLICE_MIN 65536
@@ -65,7 +66,8 @@ void pp_body_forget_sent(struct pp_exchange *x)
     flow->held_n = flow->held_cap = 0;
 }
 
-/* The endpoint may give the request back unread until it answers. Without memory for that, or with
+/* The request may have to be sent again until it is answered: the endpoint gives it back unread, or
+ * a retry policy says so. Without memory for that, or with
  * too much to keep, it is not tried again. */
 static void keep_sent(struct pp_exchange *x, struct pp_span piece)
 {
@@ -82,7 +84,7 @@ int pp_body_deliver(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece
     enum pp_side sink = pp_body_sink(dir);
     int rc = PP_OK;
     if (piece.n > 0) {
-        if (x->ops[sink]->may_refuse)
+        if (x->ops[sink]->may_refuse || (dir == PP_DIR_REQUEST && pp_retry_keeps_body(x)))
             keep_sent(x, piece);
         flow->bytes += piece.n;
         rc = x->ops[sink]->send_body(x, piece);

@@ -18,7 +18,7 @@
 /* Reads of one body per turn: a fast source gives way to the others after so many. */
 #define PP_BODY_ROUNDS 16
 /* Most bytes of a streamed request that are kept to be sent again, when an endpoint of HTTP/2 has
- * not looked at them; a longer one is not tried again. */
+ * not looked at them, or a retry policy asks for it; a longer one is not tried again. */
 #define PP_BODY_REPLAY_BYTES 65536
 
 /* Begin the body of <dir>: <kind> and <length> as http_rules found them, at most <limit> bytes.

@@ -197,6 +197,7 @@ struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span ad
     /* Said of an upstream's endpoints; the address may be anybody's. */
     own.proxy_protocol = 0;
     own.balance = pp_cluster_default_conf().balance;
+    own.breaker = (struct pp_breaker_conf){0};
     cl = pp_cluster_new(address, &own, &pp_balance_rr_ops, 1);
     if (cl == NULL)
         return NULL;

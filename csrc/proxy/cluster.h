@@ -7,6 +7,8 @@
 #include "io/sock.h"
 #include "proxy/core.h"
 #include "route/balance.h"
+#include "route/breaker.h"
+#include "route/retry_policy.h"
 #include "wire/http2_codec.h"
 
 /* What is spoken to endpoints. */
@@ -52,6 +54,8 @@ struct pp_cluster_conf {
     struct pp_tls_client *tls;     /* how its endpoints are spoken to; NULL: plain */
     struct pp_cluster_http2 http2;
     struct pp_cluster_balance balance;
+    struct pp_retry_policy retry;
+    struct pp_breaker_conf breaker;
 };
 
 /* Why an endpoint gets nothing new: bits, because one reason does not end another. Each has one
@@ -112,6 +116,7 @@ struct pp_cluster {
     uint64_t total;              /* exchanges in progress, for bounded load */
     uint64_t total_ms;           /* when they were counted */
     bool panic;                  /* too few are usable: all are used */
+    struct pp_breaker breaker;   /* proxy/circuit.h */
     struct pp_http2_kind *http2; /* of its HTTP/2 connections, made with the first one */
     uint32_t record;
     uint32_t refs;  /* the snapshot, and every connection of the cluster */

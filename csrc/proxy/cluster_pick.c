@@ -173,6 +173,8 @@ struct pp_endpoint *pp_cluster_twin(struct pp_cluster *cl, const struct pp_endpo
 
 static void inherit(struct pp_cluster *cl, struct pp_cluster *old)
 {
+    if (pp_breaker_is_on(&cl->conf.breaker))
+        cl->breaker = old->breaker;
     for (uint32_t i = 0; i < cl->n; i++) {
         struct pp_endpoint *ep = &cl->endpoint[i];
         const struct pp_endpoint *was = pp_cluster_twin(old, ep);

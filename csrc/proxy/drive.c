@@ -1,8 +1,9 @@
 #include "proxy/drive.h"
 
-#include "proxy/cluster.h"
+#include "proxy/circuit.h"
 #include "proxy/extended.h"
 #include "proxy/reply.h"
+#include "proxy/retry.h"
 #include "proxy/step.h"
 #include "proxy/upgrade.h"
 
@@ -70,7 +71,6 @@ static void on_response(struct pp_exchange *x)
         relay_interim(x);
         return;
     }
-    pp_body_forget_sent(x);
     x->t.first_byte = core->loop.now_us;
     if (pp_cluster_is_timed(x->endpoint->cluster))
         pp_cluster_observe(x->endpoint, x->t.first_byte - x->t.connect, false);
@@ -82,6 +82,11 @@ static void on_response(struct pp_exchange *x)
                             m->status / 100 - 1]++;
     pp_metrics_observe(&core->metrics, PP_METRIC_UPSTREAM, x->cluster->record,
                        x->t.first_byte - x->t.sent);
+    pp_circuit_note(x->cluster, m->status >= 500);
+    if (PP_UNLIKELY(pp_retry_heeds_answers(x)) && pp_step_retry_answer(x))
+        return; /* it waits for its next attempt */
+    pp_retry_untime(x);
+    pp_body_forget_sent(x);
     pp_exchange_enter(x, PP_EXCHANGE_UPSTREAM_RESPONSE);
     pp_step_run(x);
 }

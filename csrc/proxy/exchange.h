@@ -18,6 +18,8 @@
  *                               RESPONSE): both connections leave for a tunnel, whose end is the
  *                               exchange's (proxy/tunnel.h)
  *
+ *   a retry may wait in PAUSE before it begins anew with PEER
+ *
  * SIDES  the exchange reaches its two connections through two tables of the same shape (struct
  * pp_side_ops). For each direction one side is the source and the other the sink:
  *
@@ -45,20 +47,21 @@ enum pp_exchange_state {
     PP_EXCHANGE_REQUEST = 3,   /* request */
     PP_EXCHANGE_COLLECT = 4,   /* collecting the request body for a buffering filter */
     PP_EXCHANGE_PEER = 5,      /* upstream_peer, and choosing the endpoint */
-    PP_EXCHANGE_CONNECT = 6,   /* waiting for the connection */
-    PP_EXCHANGE_CONNECTED = 7, /* connected */
-    PP_EXCHANGE_UPSTREAM_REQUEST = 8,
-    PP_EXCHANGE_SEND = 9,   /* the head goes out */
-    PP_EXCHANGE_AWAIT = 10, /* the request body streams; waiting for the response head */
-    PP_EXCHANGE_UPSTREAM_RESPONSE = 11,
-    PP_EXCHANGE_RESPONSE = 12,
-    PP_EXCHANGE_BODY = 13,   /* the response has begun */
-    PP_EXCHANGE_TUNNEL = 14, /* the head that opens a tunnel was sent; bytes pass until it ends */
-    PP_EXCHANGE_CONNECT_FAILED = 15,
-    PP_EXCHANGE_PROXY_ERROR = 16,
-    PP_EXCHANGE_REPLY = 17, /* an answer of our own is being sent */
-    PP_EXCHANGE_LOG = 18,
-    PP_EXCHANGE_DONE = 19
+    PP_EXCHANGE_PAUSE = 6,     /* waiting until the next attempt */
+    PP_EXCHANGE_CONNECT = 7,   /* waiting for the connection */
+    PP_EXCHANGE_CONNECTED = 8, /* connected */
+    PP_EXCHANGE_UPSTREAM_REQUEST = 9,
+    PP_EXCHANGE_SEND = 10,  /* the head goes out */
+    PP_EXCHANGE_AWAIT = 11, /* the request body streams; waiting for the response head */
+    PP_EXCHANGE_UPSTREAM_RESPONSE = 12,
+    PP_EXCHANGE_RESPONSE = 13,
+    PP_EXCHANGE_BODY = 14,   /* the response has begun */
+    PP_EXCHANGE_TUNNEL = 15, /* the head that opens a tunnel was sent; bytes pass until it ends */
+    PP_EXCHANGE_CONNECT_FAILED = 16,
+    PP_EXCHANGE_PROXY_ERROR = 17,
+    PP_EXCHANGE_REPLY = 18, /* an answer of our own is being sent */
+    PP_EXCHANGE_LOG = 19,
+    PP_EXCHANGE_DONE = 20
 };
 
 enum pp_dir { PP_DIR_REQUEST = 0, PP_DIR_RESPONSE = 1 };
@@ -73,6 +76,7 @@ enum pp_park {
 
 struct pp_exchange;
 struct pp_filter_state; /* proxy/filter.h */
+struct pp_retrying;     /* proxy/retry.c */
 struct pp_grpc_web;
 
 struct pp_args;   /* wire/args.h */
@@ -127,7 +131,8 @@ struct pp_side_ops {
     /* The exchange is over for this side. <reusable>: both directions ended in order. Detaches. */
     void (*finish)(struct pp_exchange *x, bool reusable);
     /* UP: the endpoint may say that it has not looked at a request that was sent to it, so what it
-     * gets of a body is kept for another attempt (pp_body_deliver). */
+     * gets of a body is kept for another attempt (pp_body_deliver), whatever a retry policy says.
+     */
     bool may_refuse;
 };
 
@@ -254,6 +259,7 @@ struct pp_exchange {
     struct pp_span held;       /* a collected body after its filters */
     struct pp_router_hit hit;
     pp_router_methods allowed; /* for 405 */
+    uint32_t retry_after_s;    /* for a 503 of our own: when to come again */
     bool forwarded;            /* forwarding fields are in the request */
 
     struct pp_cluster *cluster;   /* in use, NULL before */
@@ -268,6 +274,7 @@ struct pp_exchange {
     struct pp_grpc_web *web;  /* of a call that came as gRPC-Web (proxy/grpc.h), else NULL */
     void *view;               /* the Python view, owned by the hook */
     struct pp_filter_state *filter_states; /* what native filters keep, newest first */
+    struct pp_retrying *retrying;          /* once it was tried again, or an attempt was timed */
     struct pp_task *task[PP_PARK_COUNT];   /* what is waited for, by enum pp_park; borrowed */
 
     struct pp_http_msg request, response;

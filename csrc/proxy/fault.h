@@ -43,7 +43,9 @@
     X(SHUTDOWN, 503, "shutdown", "the worker is stopping")                                         \
     X(FLOW_LIMIT, 503, "session_limit", "the listener has more sessions than it may")              \
     X(UPSTREAM_NO_UPGRADE, 502, "upstream_no_upgrade",                                             \
-      "the endpoint does not take WebSockets over HTTP/2")
+      "the endpoint does not take WebSockets over HTTP/2")                                         \
+    X(TRY_TIMEOUT, 504, "try_timeout", "the endpoint took longer than one attempt may")            \
+    X(BREAKER_OPEN, 503, "breaker_open", "too many requests to the upstream have failed")
 
 enum pp_fault_code {
 #define PP_FAULT_ENUM(code, status, word, text) PP_FAULT_##code,

@@ -42,6 +42,20 @@ static int add_allow(struct pp_exchange *x, pp_router_methods allowed)
     return rc != PP_OK ? rc : pp_http_msg_add(&x->response, PP_SPAN("Allow"), PP_NAME_ALLOW, value);
 }
 
+/* Whoever balances over several of us can tell this 503 from an endpoint's. */
+static int add_overload(struct pp_exchange *x)
+{
+    char digits[PP_NUM_U64_CHARS];
+    struct pp_span value = pp_span(digits, pp_num_format_u64(digits, x->retry_after_s));
+    int rc = pp_arena_dup(&x->arena, value, &value);
+    if (rc == PP_OK)
+        rc = pp_http_msg_add(&x->response, PP_SPAN("Retry-After"), PP_NAME_RETRY_AFTER, value);
+    if (rc == PP_OK)
+        rc = pp_http_msg_add(&x->response, PP_SPAN("X-Pyproxy-Overloaded"), PP_NAME_OTHER,
+                             span_of(pp_fault_word(&x->fault)));
+    return rc;
+}
+
 int pp_reply_fault(struct pp_exchange *x, pp_router_methods allowed)
 {
     const struct pp_fault *f = &x->fault;
@@ -66,6 +80,8 @@ int pp_reply_fault(struct pp_exchange *x, pp_router_methods allowed)
     x->reply_body = body;
     rc = pp_http_msg_add(&x->response, PP_SPAN("Content-Type"), PP_NAME_CONTENT_TYPE,
                          PP_SPAN("application/json"));
+    if (rc == PP_OK && f->code == PP_FAULT_BREAKER_OPEN)
+        rc = add_overload(x);
     if (rc == PP_OK && f->code == PP_FAULT_METHOD_NOT_ALLOWED)
         rc = add_allow(x, allowed);
     return rc;

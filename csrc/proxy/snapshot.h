@@ -60,8 +60,9 @@ struct pp_chain {
     uint32_t buffer_response; /* the same for the response body */
 };
 
-struct pp_cluster;  /* proxy/cluster.h */
-struct pp_tls_conf; /* io/tls_conf.h */
+struct pp_cluster;      /* proxy/cluster.h */
+struct pp_retry_policy; /* route/retry_policy.h */
+struct pp_tls_conf;     /* io/tls_conf.h */
 
 /* What is read of a connection before it begins (proxy/greet.h). */
 struct pp_greet_conf {
@@ -148,9 +149,10 @@ struct pp_route {
     struct pp_cluster *cluster;
     const struct pp_split *split; /* NULL: <cluster> takes all */
     struct pp_chain chain;
-    uint64_t max_body;         /* request body bytes -> 413; UINT64_MAX: no limit */
-    uint64_t total_timeout_ms; /* 0: none */
-    struct pp_span body;       /* respond */
+    uint64_t max_body;                   /* request body bytes -> 413; UINT64_MAX: no limit */
+    uint64_t total_timeout_ms;           /* 0: none */
+    const struct pp_retry_policy *retry; /* NULL: that of the upstream */
+    struct pp_span body;                 /* respond */
     const struct pp_respond_field *field;
     uint32_t n_field;
     const struct pp_template *location;     /* redirect */

@@ -15,6 +15,7 @@ static void cancel_bodies(struct pp_exchange *x)
 void pp_step_detach_up(struct pp_exchange *x, bool reusable)
 {
     cancel_bodies(x);
+    pp_retry_untime(x);
     if (!pp_exchange_is_attached(x, PP_SIDE_UP))
         return;
     x->ops[PP_SIDE_UP]->finish(x, reusable);
@@ -70,25 +71,6 @@ bool pp_step_phase(struct pp_exchange *x, enum pp_phase phase, enum pp_exchange_
     return true;
 }
 
-bool pp_step_retry(struct pp_exchange *x)
-{
-    struct pp_fault f = x->last_fault;
-    struct pp_flow *request = &x->flow[PP_DIR_REQUEST];
-    if (x->endpoint != NULL) {
-        PP_COUNT(&x->core->metrics, x->endpoint->record, ENDPOINT, FAILURES, 1);
-        pp_cluster_observe(x->endpoint, x->core->loop.now_us - x->t.connect, true);
-        if (x->endpoint->index < 64)
-            x->tried |= UINT64_C(1) << x->endpoint->index;
-    }
-    if (!pp_retry_may(x, &f))
-        return pp_step_to_error(x, f);
-    x->replays += pp_retry_is_replay(&f);
-    request->head_sent = request->sink_ended = request->sink_broken = false;
-    PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, RETRIES, 1);
-    pp_exchange_enter(x, PP_EXCHANGE_PEER);
-    return true;
-}
-
 void pp_step_flush_head(struct pp_exchange *x, enum pp_dir dir)
 {
     enum pp_side sink = pp_body_sink(dir);
@@ -113,6 +95,7 @@ static bool (*const steps[])(struct pp_exchange *x) = {
     [PP_EXCHANGE_REQUEST] = pp_step_request,
     [PP_EXCHANGE_COLLECT] = pp_step_collect,
     [PP_EXCHANGE_PEER] = pp_step_peer,
+    [PP_EXCHANGE_PAUSE] = pp_step_pause,
     [PP_EXCHANGE_CONNECT] = await_event,
     [PP_EXCHANGE_CONNECTED] = pp_step_connected,
     [PP_EXCHANGE_UPSTREAM_REQUEST] = pp_step_upstream_request,

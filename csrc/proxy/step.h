@@ -3,6 +3,7 @@
  *   step.c           the table of the steps, and the ways on that several of them share
  *   step_request.c   from the request's head to its sending: EARLY ... SEND, CONNECT_FAILED
  *   step_response.c  from the response's head to the end: UPSTREAM_RESPONSE ... LOG
+ *   step_retry.c     from an attempt that failed to the next one, or to the end
  *
  * A step ends with another state or waits for an event; events are proxy/drive.c's. */
 #ifndef PP_PROXY_STEP_H
@@ -32,6 +33,9 @@ bool pp_step_to_reply(struct pp_exchange *x);
 /* Another attempt, or the end. x->last_fault says what happened to the connection; it is detached.
  * True. */
 bool pp_step_retry(struct pp_exchange *x);
+/* The same for the answer in x->response, whose head has just come. False: it is what the client
+ * gets. */
+bool pp_step_retry_answer(struct pp_exchange *x);
 /* Give the endpoint's connection back, if there is one, and end body filters. */
 void pp_step_detach_up(struct pp_exchange *x, bool reusable);
 
@@ -49,6 +53,7 @@ bool pp_step_route(struct pp_exchange *x);
 bool pp_step_request(struct pp_exchange *x);
 bool pp_step_collect(struct pp_exchange *x);
 bool pp_step_peer(struct pp_exchange *x);
+bool pp_step_pause(struct pp_exchange *x);
 bool pp_step_connected(struct pp_exchange *x);
 bool pp_step_upstream_request(struct pp_exchange *x);
 bool pp_step_connect_failed(struct pp_exchange *x);

@@ -1,9 +1,11 @@
 /* The steps of the request: from its head to its sending. */
 #include "proxy/affinity.h"
+#include "proxy/circuit.h"
 #include "proxy/condition.h"
 #include "proxy/forward.h"
 #include "proxy/grpc.h"
 #include "proxy/reply.h"
+#include "proxy/retry.h"
 #include "proxy/split.h"
 #include "proxy/step.h"
 #include "proxy/up.h"
@@ -220,6 +222,9 @@ bool pp_step_peer(struct pp_exchange *x)
     if (verdict == PP_REPLY)
         return pp_step_to_reply(x);
     int rc = settle_cluster(x);
+    if (rc == PP_OK && PP_UNLIKELY(pp_breaker_is_on(&x->cluster->conf.breaker)) &&
+        !pp_circuit_admit(x->cluster, &x->retry_after_s))
+        return pp_step_to_error(x, pp_fault_make(PP_FAULT_BREAKER_OPEN, PP_SIDE_UP, false, PP_OK));
     struct pp_endpoint *ep = rc == PP_OK ? pp_affinity_pick(x) : NULL;
     if (ep == NULL) {
         if (x->cluster != NULL)
@@ -237,6 +242,9 @@ bool pp_step_peer(struct pp_exchange *x)
     /* After a failure a fresh connection is the surer way: its siblings in the pool may be as dead.
      * One that becomes a tunnel never comes back, and its request is not sent twice. */
     rc = pp_up_acquire(x, ep, x->attempts > 1 || x->wants_tunnel);
+    bool timed = pp_retry_policy_of(x)->per_try_ms > 0 && (rc == PP_OK || rc == PP_EAGAIN);
+    if (PP_UNLIKELY(timed) && pp_retry_time(x) != PP_OK)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     if (rc == PP_OK) {
         x->t.connected = x->core->loop.now_us;
         pp_exchange_enter(x, PP_EXCHANGE_CONNECTED);
@@ -314,9 +322,12 @@ bool pp_step_send(struct pp_exchange *x)
     struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
     const struct pp_side_ops *up = x->ops[PP_SIDE_UP];
     frame_request(x);
+    bool again = flow->hold == 0 && flow->bytes > 0; /* some of the body was sent before */
     int rc = up->send_head(x);
-    if (rc == PP_OK && flow->hold == 0 && flow->bytes > 0) /* sent before, and not looked at */
+    if (rc == PP_OK && again)
         rc = up->send_body(x, pp_span(flow->held, flow->held_n));
+    if (rc == PP_OK && again) /* what is kept may move when more comes */
+        rc = up->flush(x);
     bool ends_here = flow->hold > 0 || flow->source_ended;
     if (rc == PP_OK && ends_here)
         rc = pp_body_deliver(x, PP_DIR_REQUEST, flow->hold > 0 ? x->held : PP_SPAN_NONE, true);

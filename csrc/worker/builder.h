@@ -134,6 +134,19 @@ struct pp_builder_balance {
 };
 int pp_builder_set_balance(struct pp_builder *b, uint32_t upstream,
                            const struct pp_builder_balance *balance);
+/* When <upstream> is left alone for a while (route/breaker.h). */
+void pp_builder_set_breaker(struct pp_builder *b, uint32_t upstream,
+                            const struct pp_breaker_conf *conf);
+/* What is tried again at <upstream>, or of <route> whatever its upstream says (builder_retry.c):
+ * <conditions> are words as pp_retry_policy_add takes them, comma-separated, beside the numbers in
+ * <policy>. Copied. */
+struct pp_builder_retry {
+    struct pp_retry_policy policy;
+    struct pp_span conditions;
+};
+int pp_builder_set_retry(struct pp_builder *b, uint32_t upstream, const struct pp_builder_retry *r);
+int pp_builder_set_route_retry(struct pp_builder *b, uint32_t route,
+                               const struct pp_builder_retry *r);
 /* The endpoint that was added last to <upstream> is of <tier>, and (<drain>) gets nothing new. */
 void pp_builder_set_role(struct pp_builder *b, uint32_t upstream, uint8_t tier, bool drain);
 /* The host name by which the endpoint that was added last to <upstream> was found. */

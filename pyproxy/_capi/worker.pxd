@@ -88,6 +88,27 @@ cdef extern from "proxy/cluster.h" nogil:
     pp_cluster_conf_s pp_cluster_default_conf()
 
 
+cdef extern from "route/retry_policy.h" nogil:
+    struct pp_retry_policy:
+        pp_bool non_idempotent
+        uint32_t base_ms
+        uint32_t most_ms
+        uint32_t per_try_ms
+        uint32_t after_ms
+        uint32_t budget_percent
+        uint32_t budget_least
+
+
+cdef extern from "route/breaker.h" nogil:
+    struct pp_breaker_conf:
+        uint32_t in_a_row
+        uint32_t percent
+        uint32_t least
+        uint32_t window_ms
+        uint32_t open_ms
+        uint32_t probes
+
+
 cdef extern from "worker/builder.h" nogil:
     struct pp_builder:
         pass
@@ -142,6 +163,12 @@ cdef extern from "worker/builder.h" nogil:
         uint32_t slow_start_ms
         uint16_t ramp[32]
     int pp_builder_set_balance(pp_builder *b, uint32_t upstream, const pp_builder_balance *balance)
+    void pp_builder_set_breaker(pp_builder *b, uint32_t upstream, const pp_breaker_conf *conf)
+    struct pp_builder_retry:
+        pp_retry_policy policy
+        pp_span conditions
+    int pp_builder_set_retry(pp_builder *b, uint32_t upstream, const pp_builder_retry *r)
+    int pp_builder_set_route_retry(pp_builder *b, uint32_t route, const pp_builder_retry *r)
     void pp_builder_set_role(pp_builder *b, uint32_t upstream, uint8_t tier, pp_bool drain)
     int pp_builder_set_host(pp_builder *b, uint32_t upstream, pp_span host)
     int pp_builder_set_upstream_tls(pp_builder *b, uint32_t upstream, pp_tls_client *tls)

@@ -260,6 +260,10 @@ class _Compiler:
             attributes=sticky.attributes() if sticky else "",
             **upstream.balance.numbers(),
         )
+        if upstream.breaker is not None:
+            self.builder.set_breaker(number, **upstream.breaker.numbers())
+        if upstream.retry is not None:
+            self.builder.set_retry(number, **upstream.retry.numbers())
         settings = client_settings(upstream)
         if settings is not None:
             self.builder.set_upstream_tls(number, settings)
@@ -278,7 +282,7 @@ class _Compiler:
 
     def add_route(self, index: int, route: Route, chain: list[int]) -> None:
         predicate, callables = route.match.predicate(load_predicate)
-        self.builder.add_route(
+        number = self.builder.add_route(
             route_name(self.config, index),
             hosts=route.match.all_hosts,
             paths=route.match.all_paths,
@@ -299,6 +303,8 @@ class _Compiler:
             predicates=callables,
             **self.split(route_name(self.config, index), route),
         )
+        if route.retry is not None:
+            self.builder.set_route_retry(number, **route.retry.numbers())
 
     def split(self, name: str, route: Route) -> dict[str, Any]:
         """The arms of a route."""

@@ -33,6 +33,7 @@ from pyproxy.config.sections import (
 from pyproxy.config.sections_balance import Endpoint
 from pyproxy.config.sections_http2 import UpstreamHttp2
 from pyproxy.config.sections_match import Arm, Condition, Split, Test
+from pyproxy.config.sections_retry import Retry
 from pyproxy.config.sections_route import Match, Redirect, Respond, Rewrite
 from pyproxy.config.sections_tls import FileLook
 from pyproxy.config.sections_udp import Udp
@@ -212,6 +213,10 @@ class Route(Section, frozen=True, kw_only=True):
     timeout_ms: Annotated[
         Duration, Meta(description="For the whole exchange; 0: as the upstream's `timeouts.total`.")
     ] = field(name="timeout", default=0)
+    retry: Annotated[
+        Retry | None,
+        Meta(description="What is tried again, instead of what the upstream says. Absent: that."),
+    ] = None
     grpc_web: Annotated[
         bool, Meta(description="Take calls of gRPC-Web as well, and pass them on as gRPC.")
     ] = False

@@ -20,6 +20,7 @@ from pyproxy.config.section import (
 from pyproxy.config.sections_balance import Balance, Endpoint, Sticky
 from pyproxy.config.sections_discovery import Discover
 from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
+from pyproxy.config.sections_retry import Breaker, Retry
 from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.sections_udp import Udp
 from pyproxy.config.units import Duration, FileMode, Size
@@ -348,9 +349,24 @@ class Upstream(Section, frozen=True, kw_only=True):
             ge=0,
             le=16,
             description="Further tries after a failed connect or a dead reused connection, when "
-            "that is safe.",
+            "that is safe, and after whatever `retry` names.",
         ),
     ] = 1
+    retry: Annotated[
+        Retry | None,
+        Meta(
+            description="What else is tried again, and how. Absent: nothing else, and at once.",
+            examples=[{"conditions": ["gateway_error", "reset"], "per_try_timeout": "2s"}],
+        ),
+    ] = None
+    breaker: Annotated[
+        Breaker | None,
+        Meta(
+            description="Leave the upstream alone for a while when too much has failed. Absent: "
+            "never.",
+            examples=[{"failures": 5}, {"failure_percent": 50, "open": "10s"}],
+        ),
+    ] = None
     proxy_protocol: Annotated[
         Literal["off", "v1", "v2"],
         Meta(
