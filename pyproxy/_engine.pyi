@@ -187,6 +187,21 @@ class SnapshotBuilder:
         `ramp` has the weight of each step of a slow start, in thousandths. ValueError for a `key`
         that is no request variable.
         """
+    def set_outlier(
+        self,
+        upstream: int,
+        *,
+        interval_ms: int,
+        base_ms: int,
+        max_ms: int,
+        consecutive_5xx: int,
+        consecutive_gateway: int,
+        min_hosts: int,
+        min_volume: int,
+        stdev_factor: int,
+        max_percent: int,
+    ) -> None:
+        """When endpoints are ejected for their answers (struct pp_outlier_conf)."""
     def add_endpoint(
         self,
         upstream: int,

@@ -1,6 +1,7 @@
 #include "proxy/step.h"
 
 #include "base/check.h"
+#include "proxy/cluster_outlier.h"
 #include "proxy/retry.h"
 
 /* Body filters that still work on a piece: what they give back would have nowhere to go. */
@@ -77,6 +78,7 @@ bool pp_step_retry(struct pp_exchange *x)
     if (x->endpoint != NULL) {
         PP_COUNT(&x->core->metrics, x->endpoint->record, ENDPOINT, FAILURES, 1);
         pp_cluster_observe(x->endpoint, x->core->loop.now_us - x->t.connect, true);
+        pp_cluster_outlier_fault(x->endpoint, &f);
         if (x->endpoint->index < 64)
             x->tried |= UINT64_C(1) << x->endpoint->index;
     }
