@@ -260,6 +260,8 @@ class _Compiler:
             attributes=sticky.attributes() if sticky else "",
             **upstream.balance.numbers(),
         )
+        if upstream.outlier_detection is not None:
+            self.builder.set_outlier(number, **upstream.outlier_detection.numbers())
         settings = client_settings(upstream)
         if settings is not None:
             self.builder.set_upstream_tls(number, settings)
