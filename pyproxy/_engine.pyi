@@ -230,6 +230,21 @@ class SnapshotBuilder:
         budget_least: int,
     ) -> None:
         """The same for one route, whatever its upstream says."""
+    def set_outlier(
+        self,
+        upstream: int,
+        *,
+        interval_ms: int,
+        base_ms: int,
+        max_ms: int,
+        consecutive_5xx: int,
+        consecutive_gateway: int,
+        min_hosts: int,
+        min_volume: int,
+        stdev_factor: int,
+        max_percent: int,
+    ) -> None:
+        """When endpoints are ejected for their answers (struct pp_outlier_conf)."""
     def add_endpoint(
         self,
         upstream: int,

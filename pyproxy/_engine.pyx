@@ -1103,6 +1103,18 @@ cdef class SnapshotBuilder:
                         budget_percent, budget_least)
         self._check(pp_builder_set_route_retry(self._draft(), route, &r))
 
+    def set_outlier(self, uint32_t upstream, *, uint64_t interval_ms, uint64_t base_ms,
+                    uint64_t max_ms, uint32_t consecutive_5xx, uint32_t consecutive_gateway,
+                    uint32_t min_hosts, uint32_t min_volume, uint32_t stdev_factor,
+                    uint32_t max_percent):
+        cdef pp_outlier_conf c
+        self._check_upstream(upstream)
+        c.interval_ms, c.base_ms, c.max_ms = interval_ms, base_ms, max_ms
+        c.consecutive_5xx, c.consecutive_gateway = consecutive_5xx, consecutive_gateway
+        c.min_hosts, c.min_volume, c.stdev_factor = min_hosts, min_volume, stdev_factor
+        c.max_percent = max_percent
+        pp_builder_set_outlier(self._draft(), upstream, &c)
+
     def add_endpoint(self, uint32_t upstream, str address not None, *, uint32_t weight=1,
                      str name not None="", str server_name not None="", uint8_t tier=0,
                      bint drain=False):

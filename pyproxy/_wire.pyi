@@ -101,6 +101,17 @@ class BodyDecoder:
     def trailers(self) -> list[tuple[bytes, bytes]]: ...
 
 @final
+class Regex:
+    """A regular expression over bytes, in linear time (csrc/base/regex.h).
+
+    WireError with a sentence for what is none.
+    """
+
+    def __init__(self, pattern: str) -> None: ...
+    def search(self, text: bytes) -> bool:
+        """Does it match anywhere in `text`?"""
+
+@final
 class Lookup:
     """What a look-up asks about, as a mapping of variables: what conditions in Python get."""
 

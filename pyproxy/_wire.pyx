@@ -59,6 +59,10 @@ from pyproxy._capi.base cimport (
     pp_mem_alloc,
     pp_mem_free,
     pp_mem_resize,
+    pp_regex,
+    pp_regex_free,
+    pp_regex_new,
+    pp_regex_search,
     pp_metric_bucket_us,
     pp_metric_clear_gauges,
     pp_metric_histogram,
@@ -693,6 +697,32 @@ def variable_rows():
         rows.append((_as_str(name), _as_str(meaning)))
         i += 1
     return rows
+
+
+cdef class Regex:
+    """A regular expression over bytes, in linear time (csrc/base/regex.h)."""
+
+    cdef pp_regex *_p
+
+    def __cinit__(self, str pattern not None):
+        cdef char why[PP_REGEX_WHY_BYTES]
+        why[0] = 0
+        cdef bytes text = _as_bytes(pattern)
+        rc = pp_regex_new(_span(text), &self._p, why)
+        if rc == PP_ENOMEM:
+            raise MemoryError
+        if rc != PP_OK:
+            raise WireError(rc, (<bytes>why).decode("utf-8", "replace"))
+
+    def __dealloc__(self):
+        pp_regex_free(self._p)
+
+    def search(self, bytes text not None):
+        """Does it match anywhere in `text`?"""
+        rc = pp_regex_search(self._p, _span(text), NULL, 0)
+        if rc == PP_ENOMEM:
+            raise MemoryError
+        return rc == PP_OK
 
 
 cdef class Lookup:

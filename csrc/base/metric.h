@@ -3,7 +3,8 @@
  * renders them from this same list.
  *
  * X(KIND, WORD, family, type, labels, help): <family> is the Prometheus name without the `pyproxy_`
- * prefix; lines with the same family differ by <labels>. <type> is COUNTER or GAUGE; a new worker
+ * prefix; lines with the same family differ by <labels>. A family that begins with _ is no metric:
+ * it is a word in which processes remember something. <type> is COUNTER or GAUGE; a new worker
  * clears its gauges. ROUTE and UPSTREAM records also have a latency histogram after their words. */
 #ifndef PP_BASE_METRIC_H
 #define PP_BASE_METRIC_H
@@ -172,6 +173,30 @@
       "(failed its health checks), 8 (ejected), 16 (ready, whatever the configuration says).")     \
     X(ENDPOINT, WEIGHT, "endpoint_weight", GAUGE, "",                                              \
       "Weight that the endpoint was given at run time; 0: the configuration's.")                   \
+    X(ENDPOINT, HEALTH, "endpoint_health", GAUGE, "",                                              \
+      "What health checks have found: 1 up, 2 down; 0 not checked.")                               \
+    X(ENDPOINT, HEALTH_SINCE, "endpoint_health_since_seconds", GAUGE, "",                          \
+      "Unix time since which health checks find that.")                                            \
+    X(ENDPOINT, HEALTH_REASON, "_endpoint_health_reason", GAUGE, "", "")                           \
+    X(ENDPOINT, CHECKS_PASSED, "endpoint_health_checks_total", COUNTER, "result=\"passed\"",       \
+      "Health checks, by result.")                                                                 \
+    X(ENDPOINT, CHECKS_CONNECT, "endpoint_health_checks_total", COUNTER, "result=\"connect\"", "") \
+    X(ENDPOINT, CHECKS_TIMEOUT, "endpoint_health_checks_total", COUNTER, "result=\"timeout\"", "") \
+    X(ENDPOINT, CHECKS_TLS, "endpoint_health_checks_total", COUNTER, "result=\"tls\"", "")         \
+    X(ENDPOINT, CHECKS_ANSWER, "endpoint_health_checks_total", COUNTER, "result=\"answer\"", "")   \
+    X(ENDPOINT, RESULTS_OK, "endpoint_results_total", COUNTER, "result=\"ok\"",                    \
+      "Exchanges that outlier detection has judged.")                                              \
+    X(ENDPOINT, RESULTS_ERROR, "endpoint_results_total", COUNTER, "result=\"error\"", "")          \
+    X(ENDPOINT, EJECTIONS_5XX, "endpoint_ejections_total", COUNTER, "reason=\"consecutive_5xx\"",  \
+      "Times that the endpoint was ejected for its answers.")                                      \
+    X(ENDPOINT, EJECTIONS_GATEWAY, "endpoint_ejections_total", COUNTER,                            \
+      "reason=\"consecutive_gateway_failures\"", "")                                               \
+    X(ENDPOINT, EJECTIONS_SUCCESS_RATE, "endpoint_ejections_total", COUNTER,                       \
+      "reason=\"success_rate\"", "")                                                               \
+    X(ENDPOINT, EJECTIONS_PREVENTED, "endpoint_ejections_prevented_total", COUNTER, "",            \
+      "Times that it would have been, but too many are already.")                                  \
+    X(ENDPOINT, STREAK, "_endpoint_streak", GAUGE, "", "")                                         \
+    X(ENDPOINT, EJECTION, "_endpoint_ejection", GAUGE, "", "")                                     \
     X(SUPERVISOR, RELOADS, "config_reloads_total", COUNTER, "", "Configurations put in force.")    \
     X(SUPERVISOR, RELOAD_FAILURES, "config_reload_failures_total", COUNTER, "",                    \
       "Configurations that were refused; the old one stayed in force.")                            \

@@ -337,6 +337,15 @@ void pp_statseg_change(const struct pp_statseg *s, uint32_t index, uint64_t mask
         ;
 }
 
+bool pp_statseg_swap(const struct pp_statseg *s, uint32_t index, uint64_t old, uint64_t next)
+{
+    if (index >= s->words)
+        return false;
+    pp_statseg_reach(s, PP_STATSEG_COMMON, index + 1);
+    return __atomic_compare_exchange_n(&pp_statseg_words(s, PP_STATSEG_COMMON)[index], &old, next,
+                                       false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
 const uint64_t *pp_statseg_common(const struct pp_statseg *s, uint32_t index)
 {
     return index < s->words ? &pp_statseg_words(s, PP_STATSEG_COMMON)[index] : NULL;

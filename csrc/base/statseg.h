@@ -93,6 +93,10 @@ void pp_statseg_set(const struct pp_statseg *s, uint32_t index, uint64_t value);
  * the new bits. A no-op past the end. */
 void pp_statseg_change(const struct pp_statseg *s, uint32_t index, uint64_t mask, uint64_t bits);
 
+/* Let word <index> of the common column be <next> if it is <old>. False: it is another one, or past
+ * the end. */
+bool pp_statseg_swap(const struct pp_statseg *s, uint32_t index, uint64_t old, uint64_t next);
+
 /* Word <index> of one column, and the sum of it over all columns; 0 for what is past the ends or
  * was never reached. */
 uint64_t pp_statseg_get(const struct pp_statseg *s, uint32_t column, uint32_t index);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/tls_client.h"
+#include "proxy/cluster_outlier.h"
 
 /* The same everywhere: what is hashed must lead to the same endpoint in all workers, after a
  * restart and on all machines. */
@@ -46,7 +47,8 @@ struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_c
     cl->name = pp_span(text, name.n);
     cl->view = pp_mem_zalloc((n + 1) * sizeof(cl->view[0]));
     cl->balance = balance->create(&conf->balance.policy, n);
-    if (text == NULL || cl->view == NULL || cl->balance == NULL) {
+    if (text == NULL || cl->view == NULL || cl->balance == NULL ||
+        pp_cluster_outlier_init(cl) != PP_OK) {
         pp_cluster_unref(cl);
         return NULL;
     }
@@ -115,6 +117,7 @@ void pp_cluster_unref(struct pp_cluster *cl)
     pp_tls_client_unref(cl->conf.tls);
     if (cl->balance != NULL)
         cl->balance->ops->free(cl->balance);
+    pp_cluster_outlier_fini(cl);
     pp_http2_codec_kind_free(cl->http2);
     pp_mem_free(cl->view);
     pp_mem_free((void *)(uintptr_t)cl->name.p);
@@ -198,6 +201,7 @@ struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span ad
     own.proxy_protocol = 0;
     own.balance = pp_cluster_default_conf().balance;
     own.breaker = (struct pp_breaker_conf){0};
+    own.outlier = pp_cluster_default_conf().outlier;
     cl = pp_cluster_new(address, &own, &pp_balance_rr_ops, 1);
     if (cl == NULL)
         return NULL;

@@ -8,6 +8,7 @@
 #include "proxy/core.h"
 #include "route/balance.h"
 #include "route/breaker.h"
+#include "route/outlier.h"
 #include "route/retry_policy.h"
 #include "wire/http2_codec.h"
 
@@ -56,6 +57,7 @@ struct pp_cluster_conf {
     struct pp_cluster_balance balance;
     struct pp_retry_policy retry;
     struct pp_breaker_conf breaker;
+    struct pp_outlier_conf outlier; /* interval 0: endpoints are not judged by their answers */
 };
 
 /* Why an endpoint gets nothing new: bits, because one reason does not end another. Each has one
@@ -78,6 +80,7 @@ enum pp_cluster_out {
 };
 
 struct ssl_session_st;
+struct pp_cluster_outlier; /* proxy/cluster_outlier.h */
 
 struct pp_endpoint {
     struct pp_cluster *cluster;
@@ -112,12 +115,13 @@ struct pp_cluster {
     struct pp_balance_view *view; /* what the policy sees; up to date but for live numbers */
     const uint64_t *told;         /* counts what all workers are told (proxy/metrics.h) */
     uint64_t told_seen;
-    uint64_t due_ms;             /* when a weight changes by itself */
-    uint64_t total;              /* exchanges in progress, for bounded load */
-    uint64_t total_ms;           /* when they were counted */
-    bool panic;                  /* too few are usable: all are used */
-    struct pp_breaker breaker;   /* proxy/circuit.h */
-    struct pp_http2_kind *http2; /* of its HTTP/2 connections, made with the first one */
+    uint64_t due_ms;                    /* when a weight changes by itself */
+    uint64_t total;                     /* exchanges in progress, for bounded load */
+    uint64_t total_ms;                  /* when they were counted */
+    bool panic;                         /* too few are usable: all are used */
+    struct pp_cluster_outlier *outlier; /* NULL: endpoints are not judged by their answers */
+    struct pp_breaker breaker;          /* proxy/circuit.h */
+    struct pp_http2_kind *http2;        /* of its HTTP/2 connections, made with the first one */
     uint32_t record;
     uint32_t refs;  /* the snapshot, and every connection of the cluster */
     uint32_t index; /* in its snapshot */

@@ -4,7 +4,7 @@
  * something was marked, when all workers were told something, or when a slow start has come a step
  * further. */
 #include "base/check.h"
-#include "proxy/cluster.h"
+#include "proxy/cluster_outlier.h"
 
 /* Latencies count half after this time (Finagle: decay time 10 s, which is this half-life). */
 #define HALF_US 7000000
@@ -201,6 +201,7 @@ void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core)
     if (old != NULL && old != cl)
         inherit(cl, old);
     settle_all(cl, true);
+    pp_cluster_outlier_attach(cl);
 }
 
 /* ---- live numbers ---- */

@@ -1,6 +1,7 @@
 #include "proxy/drive.h"
 
 #include "proxy/circuit.h"
+#include "proxy/cluster_outlier.h"
 #include "proxy/extended.h"
 #include "proxy/reply.h"
 #include "proxy/retry.h"
@@ -74,6 +75,7 @@ static void on_response(struct pp_exchange *x)
     x->t.first_byte = core->loop.now_us;
     if (pp_cluster_is_timed(x->endpoint->cluster))
         pp_cluster_observe(x->endpoint, x->t.first_byte - x->t.connect, false);
+    pp_cluster_outlier_answer(x->endpoint, m->status);
     x->upstream_head = true;
     x->upstream_status = m->status;
     x->upstream_keep_alive = m->keep_alive && m->body != PP_HTTP_BODY_CLOSE && !x->opens_tunnel;
@@ -149,6 +151,9 @@ static void on_failed(struct pp_exchange *x, struct pp_fault f)
     if (f.side == PP_SIDE_DOWN && !client_gone)
         x->close_down = true; /* the rest of the request cannot be trusted */
     if (client_gone || x->flow[PP_DIR_RESPONSE].head_sent || x->state == PP_EXCHANGE_REPLY) {
+        if (f.side == PP_SIDE_UP && x->state == PP_EXCHANGE_BODY && x->endpoint != NULL &&
+            f.code != PP_FAULT_TOTAL_TIMEOUT) /* half an answer */
+            pp_cluster_outlier_fault(x->endpoint, &f);
         pp_step_to_abort(x, f);
     } else if (f.side == PP_SIDE_DOWN || !pp_exchange_is_attached(x, PP_SIDE_UP)) {
         pp_step_to_error(x, f);

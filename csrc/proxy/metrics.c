@@ -85,6 +85,12 @@ bool pp_metrics_tell(const struct pp_metrics *m, uint32_t record, uint32_t word,
     return true;
 }
 
+bool pp_metrics_swap(const struct pp_metrics *m, uint32_t record, uint32_t word, uint64_t old,
+                     uint64_t next)
+{
+    return m->seg.mem != NULL && pp_statseg_swap(&m->seg, record + word, old, next);
+}
+
 uint64_t pp_metrics_elsewhere(const struct pp_metrics *m, uint32_t record, uint32_t word)
 {
     if (m->seg.mem == NULL)

@@ -41,6 +41,10 @@ uint64_t pp_metrics_told(const struct pp_metrics *m, uint32_t record, uint32_t w
  * segment. */
 bool pp_metrics_tell(const struct pp_metrics *m, uint32_t record, uint32_t word, uint64_t mask,
                      uint64_t bits);
+/* Let it be <next> if it is <old>, without a word to anybody. False: it is another one by now, or
+ * there is no segment. */
+bool pp_metrics_swap(const struct pp_metrics *m, uint32_t record, uint32_t word, uint64_t old,
+                     uint64_t next);
 /* Word <word> of <record> added up over all other workers. */
 uint64_t pp_metrics_elsewhere(const struct pp_metrics *m, uint32_t record, uint32_t word);
 

@@ -1,6 +1,7 @@
 /* From an attempt that failed, or an answer that is not wanted, to the next attempt or to the end.
  */
 #include "proxy/circuit.h"
+#include "proxy/cluster_outlier.h"
 #include "proxy/retry.h"
 #include "proxy/step.h"
 
@@ -39,6 +40,7 @@ bool pp_step_retry(struct pp_exchange *x)
     if (x->endpoint != NULL) {
         PP_COUNT(&x->core->metrics, x->endpoint->record, ENDPOINT, FAILURES, 1);
         pp_cluster_observe(x->endpoint, x->core->loop.now_us - x->t.connect, true);
+        pp_cluster_outlier_fault(x->endpoint, &f);
         leave_out(x);
         if (!pp_retry_is_replay(&f))
             pp_circuit_note(x->endpoint->cluster, true);

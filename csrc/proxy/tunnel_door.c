@@ -4,6 +4,7 @@
 #include "io/chan_tls.h"
 #include "proxy/accesslog.h"
 #include "proxy/affinity.h"
+#include "proxy/cluster_outlier.h"
 #include "proxy/down.h"
 #include "proxy/tunnel.h"
 #include "proxy/up.h"
@@ -102,6 +103,7 @@ static void connected(struct pp_tunnel *t)
 {
     t->connected_us = t->core->loop.now_us;
     t->last_ms = t->core->loop.now_ms;
+    pp_cluster_outlier_answer(t->ep, 200);
     pp_tunnel_keep_alive(t);
     pp_tunnel_open(t);
 }
@@ -119,15 +121,17 @@ static bool give_up(struct pp_tunnel *t, int rc)
 {
     struct pp_endpoint *ep = t->ep;
     struct pp_metrics *m = &t->core->metrics;
+    struct pp_fault f = pp_fault_make(connect_code(t, rc), PP_SIDE_UP, false, rc);
     bool ours = rc == PP_ENOMEM || rc == PP_EMFILE; /* another endpoint would not help */
     if (t->ch[PP_SIDE_UP].ops != NULL)
         t->ch[PP_SIDE_UP].ops->close(&t->ch[PP_SIDE_UP], false);
     PP_COUNT(m, ep->cluster->record, UPSTREAM, CONNECT_FAILURES, 1);
     PP_COUNT(m, ep->record, ENDPOINT, FAILURES, 1);
+    pp_cluster_outlier_fault(ep, &f);
     if (ep->index < 64)
         t->tried |= UINT64_C(1) << ep->index;
     if (ours || t->attempts > ep->cluster->conf.retries || t->attempts == UINT8_MAX) {
-        pp_tunnel_end(t, pp_fault_make(connect_code(t, rc), PP_SIDE_UP, false, rc), true);
+        pp_tunnel_end(t, f, true);
         return false;
     }
     PP_COUNT(m, ep->cluster->record, UPSTREAM, RETRIES, 1);

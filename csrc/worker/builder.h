@@ -147,6 +147,10 @@ struct pp_builder_retry {
 int pp_builder_set_retry(struct pp_builder *b, uint32_t upstream, const struct pp_builder_retry *r);
 int pp_builder_set_route_retry(struct pp_builder *b, uint32_t route,
                                const struct pp_builder_retry *r);
+/* When endpoints of <upstream> are ejected for their answers (builder_outlier.c); without it never.
+ */
+void pp_builder_set_outlier(struct pp_builder *b, uint32_t upstream,
+                            const struct pp_outlier_conf *conf);
 /* The endpoint that was added last to <upstream> is of <tier>, and (<drain>) gets nothing new. */
 void pp_builder_set_role(struct pp_builder *b, uint32_t upstream, uint8_t tier, bool drain);
 /* The host name by which the endpoint that was added last to <upstream> was found. */

@@ -169,6 +169,17 @@ cdef extern from "worker/builder.h" nogil:
         pp_span conditions
     int pp_builder_set_retry(pp_builder *b, uint32_t upstream, const pp_builder_retry *r)
     int pp_builder_set_route_retry(pp_builder *b, uint32_t route, const pp_builder_retry *r)
+    struct pp_outlier_conf:
+        uint64_t interval_ms
+        uint64_t base_ms
+        uint64_t max_ms
+        uint32_t consecutive_5xx
+        uint32_t consecutive_gateway
+        uint32_t min_hosts
+        uint32_t min_volume
+        uint32_t stdev_factor
+        uint32_t max_percent
+    void pp_builder_set_outlier(pp_builder *b, uint32_t upstream, const pp_outlier_conf *conf)
     void pp_builder_set_role(pp_builder *b, uint32_t upstream, uint8_t tier, pp_bool drain)
     int pp_builder_set_host(pp_builder *b, uint32_t upstream, pp_span host)
     int pp_builder_set_upstream_tls(pp_builder *b, uint32_t upstream, pp_tls_client *tls)

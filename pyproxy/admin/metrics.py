@@ -106,6 +106,8 @@ def _segment_families(segment: Segment) -> list[Family]:
     families: dict[str, Family] = {}
     labels_of: dict[str, str] = {}
     for kind, kind_label, word, metric_type, name, labels, text in _wire.metric_rows():
+        if name.startswith("_"):  # a word in which processes remember something
+            continue
         labels_of[kind] = kind_label
         family = families.setdefault(name, Family(name, metric_type.lower(), text))
         for record, base in by_kind.get(kind, ()):

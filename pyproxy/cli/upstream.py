@@ -68,7 +68,27 @@ def _source(upstream: str, row: dict[str, Any], now: float) -> str:
 def _line(upstream: str, row: dict[str, Any]) -> str:
     reasons = "+".join(row["reasons"]) or row["state"]
     tier = f"  tier {row['tier']}" if row["tier"] else ""
+    notes = [_health(row.get("health")), _ejection(row.get("ejection"))]
+    return "  ".join([_numbers(upstream, row, reasons, tier), *filter(None, notes)])
+
+
+def _numbers(upstream: str, row: dict[str, Any], reasons: str, tier: str) -> str:
     return (
         f"{upstream}  {row['address']}  {reasons}  weight {row['weight']}{tier}  "
         f"{row.get('active', 0)} active  {row.get('requests', 0)} requests"
     )
+
+
+def _health(found: dict[str, Any] | None) -> str:
+    """`checks: down for 12 s (status 500)`; empty without checks."""
+    if not found:
+        return ""
+    age = f" for {max(int(time.time() - found['since']), 0)} s" if found["since"] else ""
+    reason = f" ({found['reason']})" if found["reason"] else ""
+    return f"checks: {found['state']}{age}{reason}"
+
+
+def _ejection(found: dict[str, Any] | None) -> str:
+    if not found:
+        return ""
+    return f"ejected: {found['reason']}, {found['seconds_left']:.0f} s left"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pyproxy.config import addresses, patterns
 from pyproxy.config.check_discovery import check_discovery
+from pyproxy.config.check_health import check_health
 from pyproxy.config.check_http2 import check_http2
 from pyproxy.config.check_match import check_when
 from pyproxy.config.check_routes import check_routes
@@ -273,6 +274,7 @@ _RULES: tuple[Callable[[Config, Report], None], ...] = (
     check_discovery,
     check_tls,
     check_http2,
+    check_health,
     _check_filters,
     _check_access_logs,
     check_routes,

@@ -264,6 +264,8 @@ class _Compiler:
             self.builder.set_breaker(number, **upstream.breaker.numbers())
         if upstream.retry is not None:
             self.builder.set_retry(number, **upstream.retry.numbers())
+        if upstream.outlier_detection is not None:
+            self.builder.set_outlier(number, **upstream.outlier_detection.numbers())
         settings = client_settings(upstream)
         if settings is not None:
             self.builder.set_upstream_tls(number, settings)

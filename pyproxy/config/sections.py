@@ -19,6 +19,7 @@ from pyproxy.config.section import (
 )
 from pyproxy.config.sections_balance import Balance, Endpoint, Sticky
 from pyproxy.config.sections_discovery import Discover
+from pyproxy.config.sections_health import HealthCheck, OutlierDetection
 from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
 from pyproxy.config.sections_retry import Breaker, Retry
 from pyproxy.config.sections_tls import Tls, UpstreamTls
@@ -334,6 +335,20 @@ class Upstream(Section, frozen=True, kw_only=True):
         Meta(
             description="Bring clients back to the endpoint that they had. Absent: no.",
             examples=["srv", {"cookie": "srv", "ttl": "1h", "secure": True}],
+        ),
+    ] = None
+    health_check: Annotated[
+        HealthCheck | None,
+        Meta(
+            description="Ask endpoints again and again whether they can serve. Absent: never.",
+            examples=[{"http": "/healthz", "interval": "2s"}],
+        ),
+    ] = None
+    outlier_detection: Annotated[
+        OutlierDetection | None,
+        Meta(
+            description="Leave endpoints alone for a while that answer badly. Absent: never.",
+            examples=[{}],
         ),
     ] = None
     timeouts: Annotated[UpstreamTimeouts, Meta(description="How long an origin may take.")] = field(

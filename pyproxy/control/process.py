@@ -1,4 +1,7 @@
-"""The control process: it runs the admin server; whatever it does, no request waits for it."""
+"""The control process: it runs the admin server, finds endpoints and checks their health.
+
+Whatever it does, no request waits for it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import uvloop
 from pyproxy import log
 from pyproxy._wire import SharedTable, StatSegment
 from pyproxy.config.model import Config
+from pyproxy.control.care import Care
 from pyproxy.supervise import blob, privileges
 from pyproxy.supervise.channel import Channel, ChannelError, Kind
 from pyproxy.supervise.endpoints import Endpoints
@@ -49,6 +53,7 @@ def run(plan: ControlPlan, channel: Channel) -> int:
     if wanted(plan.config, "dns"):
         import_module("pyproxy.control.discovery.dns_source")
     segment = StatSegment.open(plan.stats)
+    care = Care(segment, plan.config)
     overview = Overview(
         without_keys(plan.config),
         segment,
@@ -69,7 +74,7 @@ def run(plan: ControlPlan, channel: Channel) -> int:
     voice = Voice(loop, channel)
     watchers = Watchers(voice.say_found)
     overview.discovery = watchers.rows
-    loop.run_until_complete(_serve(server, overview, watchers, channel))
+    loop.run_until_complete(_serve(server, overview, watchers, care, plan.config, channel))
     return 0
 
 
@@ -93,17 +98,24 @@ class Voice:
 
 
 async def _serve(
-    server: AdminServer | None, overview: Overview, watchers: Watchers, channel: Channel
+    server: AdminServer | None,
+    overview: Overview,
+    watchers: Watchers,
+    care: Care,
+    config: Config,
+    channel: Channel,
 ) -> None:
     stopped = asyncio.Event()
     ending = asyncio.ensure_future(stopped.wait())
     serving = ending if server is None else asyncio.ensure_future(server.serve())
     loop = asyncio.get_running_loop()
     watchers.adopt(overview.config)
-    loop.add_reader(channel.fileno(), _on_channel, channel, overview, watchers, stopped)
+    care.adopt(config)
+    loop.add_reader(channel.fileno(), _on_channel, channel, overview, watchers, care, stopped)
     await _first_of(serving, ending)
     loop.remove_reader(channel.fileno())
     watchers.close()
+    care.close()
     if server is not None:
         server.end()
     # Raises what the server may have died of: then this process ends in error and is started again.
@@ -117,14 +129,20 @@ async def _first_of(*futures: Awaitable[Any]) -> None:
 
 
 def _on_channel(
-    channel: Channel, overview: Overview, watchers: Watchers, stopped: asyncio.Event
+    channel: Channel,
+    overview: Overview,
+    watchers: Watchers,
+    care: Care,
+    stopped: asyncio.Event,
 ) -> None:
     try:
         for message in channel.receive():
             if message.kind is Kind.STATE:
                 overview.state = message.body
             elif message.kind is Kind.CONFIG:
-                overview.config = without_keys(blob.unpack(message.fds[0]))
+                config = blob.unpack(message.fds[0])
+                care.adopt(config)
+                overview.config = without_keys(config)
                 overview.listeners = message.body["listeners"]
                 watchers.adopt(overview.config)
             elif message.kind is Kind.CERTIFICATES:

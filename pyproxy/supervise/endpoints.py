@@ -8,16 +8,18 @@ outlive workers, reloads, and upgrades to programs that count the same things.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from pyproxy import _wire
 from pyproxy.config.compile import endpoint_name
-from pyproxy.config.model import Config, Endpoint
+from pyproxy.config.model import Config, Endpoint, Upstream
 from pyproxy.errors import PyproxyError
 
+from .segment import Segment
+from .verdicts import EJECTED, UNHEALTHY, Verdicts
+
 # enum pp_cluster_out.
-DRAIN, DOWN, UNHEALTHY, EJECTED, READY = 1, 2, 4, 8, 16
+DRAIN, DOWN, READY = 1, 2, 16
 # What an operator may say; the other bits have other authors.
 ORDERS = {"configured": 0, "ready": READY, "drain": DRAIN, "down": DOWN}
 _OPERATOR = DRAIN | DOWN | READY
@@ -34,30 +36,12 @@ class UnknownEndpoint(OrderError):
     """There is no such upstream or endpoint."""
 
 
-class Segment(Protocol):
-    """What is used of a `_wire.StatSegment`."""
-
-    def records(self) -> Iterable[tuple[str, str, int, int]]:
-        """(kind, name, base, words) of every record."""
-
-    def sum(self, index: int) -> int:
-        """One word, added up over the columns."""
-
-    def get(self, column: int, index: int) -> int:
-        """One word of a column."""
-
-    def change(self, index: int, mask: int, bits: int) -> None:
-        """Replace some bits of a common word."""
-
-    def add(self, index: int, n: int) -> None:
-        """Add to a common word."""
-
-
 class Endpoints:
     """The endpoints of the configuration in force."""
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
+        self._verdicts = Verdicts(segment)
         self._words = {
             family: word
             for kind, _, word, _, family, _, _ in _wire.metric_rows()
@@ -66,13 +50,15 @@ class Endpoints:
 
     def rows(self, config: Config) -> dict[str, list[dict[str, Any]]]:
         """Every endpoint of each upstream, with what is known of it now."""
-        bases = self._bases()
+        bases = self._verdicts.bases()
         return {
-            name: [self._row(name, e, bases) for e in upstream.endpoints]
+            name: [self._row(name, upstream, e, bases) for e in upstream.endpoints]
             for name, upstream in config.upstreams.items()
         }
 
-    def _row(self, upstream: str, endpoint: Endpoint, bases: dict[str, int]) -> dict[str, Any]:
+    def _row(
+        self, upstream: str, group: Upstream, endpoint: Endpoint, bases: dict[str, int]
+    ) -> dict[str, Any]:
         row: dict[str, Any] = {
             "address": endpoint.address,
             "weight": endpoint.weight,
@@ -92,6 +78,7 @@ class Endpoints:
         row["state"] = next(reversed(row["reasons"]), "ready")
         row["active"] = self._segment.sum(base + self._words["endpoint_requests_active"])
         row["requests"] = self._segment.sum(base + self._words["endpoint_requests_total"])
+        row.update(self._verdicts.row(group, base))
         return row
 
     def order(
@@ -117,7 +104,7 @@ class Endpoints:
             raise OrderError(f'"{state}" is no state: {", ".join(ORDERS)}')
         if weight is not None and not 0 <= weight <= MAX_WEIGHT:
             raise OrderError(f"a weight is from 1 to {MAX_WEIGHT}, or 0 for the configuration's")
-        bases = self._bases()
+        bases = self._verdicts.bases()
         base = bases.get(endpoint_name(upstream, endpoint))
         if base is None:
             raise OrderError("the counters have no room for this endpoint: restart the service")
@@ -125,28 +112,22 @@ class Endpoints:
             self._segment.change(base + self._words["endpoint_state"], _OPERATOR, ORDERS[state])
         if weight is not None:
             self._segment.change(base + self._words["endpoint_weight"], _ALL, weight)
-        self._announce()
-        return self._row(upstream, endpoint, bases)
+        self._verdicts.announce()
+        return self._row(upstream, group, endpoint, bases)
 
     def forget(self, old: Config, new: Config) -> None:
         """What was said of endpoints that come (again) with <new> is old news."""
-        known, bases = _labels(old), self._bases()
+        known, bases = _labels(old), self._verdicts.bases()
         fresh = [bases[label] for label in _labels(new) - known if label in bases]
         for base in fresh:
             for word in ("endpoint_state", "endpoint_weight"):
                 self._segment.change(base + self._words[word], _ALL, 0)
+            self._verdicts.forget(base)
         if fresh:
-            self._announce()
+            self._verdicts.announce()
 
     def _told(self, base: int, family: str) -> int:
         return self._segment.get(0, base + self._words[family])
-
-    def _announce(self) -> None:
-        base = next(base for kind, _, base, _ in self._segment.records() if kind == "supervisor")
-        self._segment.add(base + self._words["endpoint_changes_total"], 1)
-
-    def _bases(self) -> dict[str, int]:
-        return {name: base for kind, name, base, _ in self._segment.records() if kind == "endpoint"}
 
 
 def _labels(config: Config) -> set[str]:

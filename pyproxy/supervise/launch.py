@@ -28,6 +28,7 @@ from .service import Service
 from .shared import Shared
 from .supervisor import Supervisor
 from .takeover import Takeover
+from .verdicts import Verdicts
 from .worker import BindFilters, prepare_tls
 
 
@@ -88,6 +89,7 @@ def _run(
     supervisor = None
     try:
         _open(service, takeover)
+        Verdicts(service.counters.segment).prepare(service.config)
         prepare_tls()
         supervisor = Supervisor(service, takeover, InitLink.inherited(), before_fork)
         return supervisor.run()

@@ -24,6 +24,7 @@ from . import blob, systemd
 from .certificates import replace_certificates, warn_of_certificates
 from .channel import Channel, Kind, Message
 from .children import Child, State
+from .control_child import begin_control
 from .endpoints import Endpoints
 from .loader import pass_on, read_again, read_files_again
 from .reactor import Timer
@@ -301,6 +302,7 @@ class Reload:
             up.tree.send(
                 up.control, Kind.CONFIG, {"listeners": up.service.listener_rows()}, [self._memory]
             )
+        begin_control(up)
         # Each worker hears this after the switch, so it knows the listeners by then.
         up.assignment.resize(slots_of(config))
         up.assignment.retire(rebind.removed)

@@ -24,6 +24,7 @@ from pyproxy.config.compile import wants_demo
 from pyproxy.config.model import Config
 from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.control import process as control
+from pyproxy.control.care import is_wanted
 from pyproxy.control.discovery import wanted
 from pyproxy.errors import StartError
 
@@ -38,6 +39,7 @@ from .first_look import with_first_look
 from .shared import Shared
 from .sockets import BoundAddress, ListenSocket, SocketTable
 from .systemd import GivenSocket
+from .verdicts import Verdicts
 from .worker import BindFilters, Worker, WorkerPlan, use_ticket_keys
 
 _ADMIN = "admin"
@@ -85,6 +87,7 @@ class Service:
         same = {name: getattr(self.config, name) for name in kept}
         self.config = msgspec.structs.replace(config, **same)
         self.revision += 1
+        Verdicts(self.counters.segment).prepare(self.config)
 
     # ---- sockets
 
@@ -224,7 +227,7 @@ class Service:
     def control_child(self) -> Child | None:
         """The control process, if there is something to do for it."""
         admin = self.admin
-        if admin is None and not wanted(self.config):
+        if admin is None and not (wanted(self.config) or is_wanted(self.config)):
             return None
         sock = admin.sockets[0].sock if admin is not None else None
 

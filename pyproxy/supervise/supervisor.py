@@ -33,6 +33,7 @@ from .certificates import CertificateWatch
 from .channel import Kind, Message
 from .children import Child, State
 from .config_watch import ConfigWatch
+from .control_child import begin_control
 from .control_socket import ControlSocket
 from .discovery import Discovery
 from .drain import DrainLimits
@@ -174,10 +175,7 @@ class Supervisor:
             # Whoever looks after the service must know its main process before the old one ends.
             systemd.notify_main_pid(os.getpid())
             systemd.barrier()
-        self.control = self.service.control_child()
-        if self.control:
-            self.tree.add(self.control)
-            self.control.state = State.READY
+        begin_control(self)
         self.watch.begin()
         self.certificates.begin()
         self.tickets.begin()

@@ -11,7 +11,14 @@ from pyproxy.config.load import inspect, inspect_texts
 ROOT = Path(__file__).parents[3]
 PAGES = [
     (ROOT / "docs" / name).read_text()
-    for name in ("configuration.md", "discovery.md", "resilience.md", "routing.md", "tls.md")
+    for name in (
+        "configuration.md",
+        "discovery.md",
+        "health.md",
+        "resilience.md",
+        "routing.md",
+        "tls.md",
+    )
 ]
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [block for page in PAGES for block in YAML.findall(page)]
