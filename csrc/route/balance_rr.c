@@ -132,6 +132,28 @@ static uint32_t before_first(const struct balance_rr *rr, const struct queue *q,
     return PP_ID_NONE;
 }
 
+/* The one behind <before>, the first of <q> that may be chosen, goes behind the others that may be.
+ * Not behind those that were tried: it was chosen in their stead, and has its own turn yet. */
+static void to_the_end(struct balance_rr *rr, struct queue *q, uint32_t before,
+                       const struct pp_balance_pick *p)
+{
+    uint32_t i = rr->next[before], end = p->tried == 0 ? q->last : PP_ID_NONE;
+    if (i == q->last)
+        return;
+    for (uint32_t at = i; p->tried != 0 && at != q->last;) {
+        at = rr->next[at];
+        if (pp_balance_may(p, at))
+            end = at;
+    }
+    if (end == PP_ID_NONE)
+        return;
+    rr->next[before] = rr->next[i];
+    rr->next[i] = rr->next[end];
+    rr->next[end] = i;
+    if (end == q->last)
+        q->last = i;
+}
+
 static uint32_t pick_among(struct balance_rr *rr, const struct pp_balance_pick *p)
 {
     struct queue *from = NULL;
@@ -155,12 +177,7 @@ static uint32_t pick_among(struct balance_rr *rr, const struct pp_balance_pick *
     for (struct queue *q = rr->queue; q < rr->queue + rr->n_queue; q++)
         q->earned += q->weight;
     rr->credit[best] -= rr->earned - pay_tried(rr, p);
-    if (best != from->last) { /* to the end */
-        rr->next[before] = rr->next[best];
-        rr->next[best] = rr->next[from->last];
-        rr->next[from->last] = best;
-    }
-    from->last = best;
+    to_the_end(rr, from, before, p);
     return best;
 }
 

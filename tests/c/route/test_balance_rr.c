@@ -145,6 +145,25 @@ PP_TEST_CASE(retries_leave_out_what_was_tried_and_shares_stay)
     rig_end(&r);
 }
 
+/* Who stands in for another keeps its own turn: else the dead one would come first each time. */
+PP_TEST_CASE(a_dead_endpoint_is_met_no_more_often_than_its_turn_comes)
+{
+    for (uint32_t n = 2; n <= 5; n++) {
+        uint32_t met = 0, got[5] = {0};
+        rig_begin(&r, &pp_balance_rr_ops, NULL, n);
+        rig_update(&r);
+        for (uint32_t k = 0; k < 600 * n; k++) {
+            uint32_t i = rig_pick(&r, 0, 0);
+            met += i == 0;
+            got[i == 0 ? rig_pick(&r, 0, 1) : i]++;
+        }
+        PP_CHECK(met >= 595 && met <= 605);
+        for (uint32_t i = 1; i < n; i++)
+            PP_CHECK(got[i] * (n - 1) >= 595 * n && got[i] * (n - 1) <= 605 * n);
+        rig_end(&r);
+    }
+}
+
 RIG_CREATE_FAILS(pp_balance_rr_ops)
 
 PP_TEST_MAIN()
