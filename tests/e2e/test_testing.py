@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import pyproxy
 from pyproxy.errors import StartError
 from pyproxy.testing import Origin, Proxy
 from testenv import get
@@ -75,7 +76,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(pyproxy.__file__).parents[1])},
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -120,7 +120,7 @@ def test_the_end_of_the_client_reaches_the_origin() -> None:
         ws = StreamSocket(client).open()
         ws.send(CLOSE, struct.pack(">H", 4001), end=True)
         assert client.response(ws.number).ended
-        assert ended == [4001]
+        wait_until(lambda: ended == [4001], "the end at the origin")
 
 
 def test_many_streams_of_one_connection(proxy) -> None:
