@@ -51,7 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(pp_compress_reset(c) == PP_OK);
     struct result parts =
         decode(c, in, size - 2, 1 + data[1] % 16, whole.n < 4096 ? 1 + data[1] / 16 : 4096);
-    FUZZ_CHECK((whole.rc == PP_EEND) == (parts.rc == PP_EEND) || whole.n == OUT_MAX);
+    /* libzstd holds a frame to the size that it announces only when all of it is there at once. */
+    bool held_to_size = conf.coding == PP_HTTP_CODING_ZSTD && whole.rc != PP_OK;
+    FUZZ_CHECK((whole.rc == PP_EEND) == (parts.rc == PP_EEND) || whole.n == OUT_MAX ||
+               (held_to_size && whole.rc != PP_EEND));
     if (whole.rc == PP_OK || whole.rc == PP_EEND)
         FUZZ_CHECK(whole.n == parts.n && memcmp(whole.p, parts.p, whole.n) == 0);
     pp_compress_free(c);

@@ -67,7 +67,6 @@ def test_rows_are_as_configured_at_first(endpoints) -> None:
             "reasons": reasons,
             "active": 0,
             "requests": 0,
-            "found": False,
         }
         for address, weight, tier, state, reasons in (
             (FIRST, 1, 0, "ready", []),
