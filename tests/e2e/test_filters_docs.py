@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import pyproxy
 from testenv import Origin, OriginRequest, Proxy, Reply, free_port, get, origin, running, wait_until
 from testenv.client import connect
 from testenv.raw import same_workers
@@ -170,7 +171,7 @@ def test_the_tests_of_the_page_pass(blocks, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "test_audit.py"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(pyproxy.__file__).parents[1])},
         capture_output=True,
         text=True,
     )
