@@ -2,6 +2,7 @@
 #ifndef LIMIT_TEST_H
 #define LIMIT_TEST_H
 
+#include "proxy/refusal.h"
 #include "proxy/rig.h"
 
 static struct rig limit_rig;
@@ -55,23 +56,5 @@ static inline unsigned limit_status(const char *answer)
 #define limit_counted(word)                                                                        \
     (limit_rig.w.core.metrics                                                                      \
          .words[limit_rig.w.core.snapshot->route[1]->record + PP_METRIC_WORD(ROUTE, word)])
-
-/* Why options are refused; "" when they are not. */
-static inline const char *limit_refusal(struct pp_span kind, const char *options)
-{
-    static char why[PP_BUILDER_WHY];
-    struct pp_builder *b = pp_builder_new();
-    struct pp_options o;
-    uint32_t id;
-    why[0] = 0;
-    if (b == NULL || !options_of(&o, pp_builder_arena(b), options))
-        return "no memory";
-    int rc = pp_builder_add_native(b, kind, PP_SPAN("mine"), &o, &id);
-    PP_CHECK(rc == PP_OK || rc == PP_EINVAL);
-    if (rc == PP_EINVAL)
-        snprintf(why, sizeof why, "%s", pp_builder_why(b));
-    pp_builder_free(b);
-    return why;
-}
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef PP_PROXY_NATIVE_H
 #define PP_PROXY_NATIVE_H
 
+#include "proxy/refusal.h"
 #include "proxy/rig.h"
 
 static struct rig native_rig;
@@ -38,24 +39,6 @@ static inline const char *native_ask(const char *kind, const char *options, cons
 static inline int native_status(const char *heard)
 {
     return strncmp(heard, "HTTP/1.1 ", 9) == 0 ? atoi(heard + 9) : 0;
-}
-
-/* The sentence with which <options> are refused; "" when they are taken. */
-static inline const char *native_refusal(const char *kind, const char *options)
-{
-    static char why[PP_BUILDER_WHY];
-    struct pp_builder *b = pp_builder_new();
-    struct pp_options o;
-    uint32_t id;
-    why[0] = 0;
-    if (b == NULL || !options_of(&o, pp_builder_arena(b), options))
-        return "no memory";
-    int rc = pp_builder_add_native(b, rig_span(kind), PP_SPAN("mine"), &o, &id);
-    PP_CHECK(rc == PP_OK || rc == PP_EINVAL);
-    if (rc == PP_EINVAL)
-        snprintf(why, sizeof why, "%s", pp_builder_why(b));
-    pp_builder_free(b);
-    return why;
 }
 
 #endif

@@ -81,8 +81,8 @@ PP_TEST_CASE(the_routes_own_limit_stays)
 
 PP_TEST_CASE(the_limit_is_a_number_of_bytes)
 {
-    PP_CHECK_EQ(strlen(native_refusal("body_limit", "{\"max_bytes\": 0}")), 0);
-    pp_test_bytes(rig_span(native_refusal("body_limit", "{\"max_bytes\": -1}")),
+    PP_CHECK_EQ(strlen(refusal_of("body_limit", "{\"max_bytes\": 0}")), 0);
+    pp_test_bytes(rig_span(refusal_of("body_limit", "{\"max_bytes\": -1}")),
                   PP_SPAN("the option max_bytes is not a number within its bounds: mine"), "bounds",
                   __FILE__, __LINE__);
 }

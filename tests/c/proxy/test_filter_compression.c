@@ -1,6 +1,7 @@
 #include "proxy/filter_compression.c"
 
 #include "proxy/filter_coder.c"
+#include "proxy/refusal.h"
 #include "proxy/rig.h"
 
 #define ASK "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip, br;q=0.5, zstd;q=0.1\r\n\r\n"
@@ -316,23 +317,6 @@ PP_TEST_CASE(memory_that_is_out_costs_one_exchange)
 
 /* ---- what cannot be made ---- */
 
-static const char *refusal(const char *options)
-{
-    static char why[PP_BUILDER_WHY];
-    struct pp_builder *b = pp_builder_new();
-    struct pp_options o;
-    uint32_t id;
-    why[0] = 0;
-    if (b == NULL || !options_of(&o, pp_builder_arena(b), options))
-        return "no memory";
-    int rc = pp_builder_add_native(b, PP_SPAN("compression"), PP_SPAN("mine"), &o, &id);
-    PP_CHECK(rc == PP_OK || rc == PP_EINVAL);
-    if (rc == PP_EINVAL)
-        snprintf(why, sizeof why, "%s", pp_builder_why(b));
-    pp_builder_free(b);
-    return why;
-}
-
 PP_TEST_CASE(options_that_make_no_sense_are_refused)
 {
     static const struct {
@@ -345,11 +329,14 @@ PP_TEST_CASE(options_that_make_no_sense_are_refused)
         {"{\"codings\": [\"gzip\", \"gzip\"]}", "named twice: \"gzip\""},
     };
     for (size_t i = 0; i < PP_COUNT_OF(rows); i++)
-        pp_test_bytes(rig_span(refusal(rows[i].options)), rig_span(rows[i].why), rows[i].options,
-                      __FILE__, __LINE__);
-    PP_CHECK(strstr(refusal("{\"codings\": [\"gzip\"], \"gzip\": {\"level\": 10}}"), "level"));
-    PP_CHECK(strstr(refusal("{\"codings\": [\"br\"], \"br\": {\"window\": 24}}"), "window"));
-    PP_CHECK(strstr(refusal("{\"codings\": 3}"), "codings"));
+        pp_test_bytes(rig_span(refusal_of("compression", rows[i].options)), rig_span(rows[i].why),
+                      rows[i].options, __FILE__, __LINE__);
+    PP_CHECK(
+        strstr(refusal_of("compression", "{\"codings\": [\"gzip\"], \"gzip\": {\"level\": 10}}"),
+               "level"));
+    PP_CHECK(strstr(refusal_of("compression", "{\"codings\": [\"br\"], \"br\": {\"window\": 24}}"),
+                    "window"));
+    PP_CHECK(strstr(refusal_of("compression", "{\"codings\": 3}"), "codings"));
 }
 
 PP_TEST_MAIN()

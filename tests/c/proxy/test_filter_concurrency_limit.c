@@ -105,10 +105,11 @@ PP_TEST_CASE(a_request_without_key_is_refused_where_that_is_wanted)
 
 PP_TEST_CASE(options_that_make_no_sense_are_refused)
 {
-    struct pp_span kind = PP_SPAN("concurrency_limit");
-    PP_CHECK(*limit_refusal(kind, "{" OPTIONS "}") == 0);
-    PP_CHECK(strstr(limit_refusal(kind, "{\"max\": 0, \"key\": \"x\"}"), "option max") != NULL);
-    PP_CHECK(strstr(limit_refusal(kind, "{\"max\": 1, \"key\": \"{x}\"}"), "no variable") != NULL);
+    PP_CHECK(*refusal_of("concurrency_limit", "{" OPTIONS "}") == 0);
+    PP_CHECK(strstr(refusal_of("concurrency_limit", "{\"max\": 0, \"key\": \"x\"}"),
+                    "option max") != NULL);
+    PP_CHECK(strstr(refusal_of("concurrency_limit", "{\"max\": 1, \"key\": \"{x}\"}"),
+                    "no variable") != NULL);
 }
 
 PP_TEST_MAIN()

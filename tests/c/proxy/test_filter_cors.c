@@ -62,11 +62,11 @@ PP_TEST_CASE(vary_is_a_list)
 
 PP_TEST_CASE(what_opens_too_much_is_refused)
 {
-    PP_CHECK(strstr(native_refusal("cors", "{\"origins\": [\"*\"], \"credentials\": true}"),
+    PP_CHECK(strstr(refusal_of("cors", "{\"origins\": [\"*\"], \"credentials\": true}"),
                     "credentials for every origin") != NULL);
-    PP_CHECK(strstr(native_refusal("cors", "{\"methods\": [\"a b\"]}"), "not a word of HTTP"));
-    PP_CHECK(strstr(native_refusal("cors", "{\"max_age_ms\": -1}"), "max_age_ms") != NULL);
-    PP_CHECK(strcmp(native_refusal("cors", "{}"), "") == 0);
+    PP_CHECK(strstr(refusal_of("cors", "{\"methods\": [\"a b\"]}"), "not a word of HTTP"));
+    PP_CHECK(strstr(refusal_of("cors", "{\"max_age_ms\": -1}"), "max_age_ms") != NULL);
+    PP_CHECK(strcmp(refusal_of("cors", "{}"), "") == 0);
 }
 
 PP_TEST_MAIN()

@@ -1,5 +1,6 @@
 #include "proxy/filter_headers.c"
 
+#include "proxy/refusal.h"
 #include "proxy/rig.h"
 
 static struct rig r;
@@ -69,23 +70,6 @@ PP_TEST_CASE(answers_of_the_proxys_own_get_fields_too)
 
 /* ---- what cannot be made ---- */
 
-static const char *refusal(const char *options)
-{
-    static char why[PP_BUILDER_WHY];
-    struct pp_builder *b = pp_builder_new();
-    struct pp_options o;
-    uint32_t id;
-    why[0] = 0;
-    if (b == NULL || !options_of(&o, pp_builder_arena(b), options))
-        return "no memory";
-    int rc = pp_builder_add_native(b, PP_SPAN("headers"), PP_SPAN("mine"), &o, &id);
-    PP_CHECK(rc == PP_OK || rc == PP_EINVAL);
-    if (rc == PP_EINVAL)
-        snprintf(why, sizeof why, "%s", pp_builder_why(b));
-    pp_builder_free(b);
-    return why;
-}
-
 PP_TEST_CASE(options_that_make_no_sense_are_refused)
 {
     static const struct {
@@ -104,9 +88,9 @@ PP_TEST_CASE(options_that_make_no_sense_are_refused)
         {"{\"request\": {\"remove\": \"x\"}}", "the option remove is not a list: mine"},
     };
     for (size_t i = 0; i < PP_COUNT_OF(rows); i++)
-        pp_test_bytes(rig_span(refusal(rows[i].options)), rig_span(rows[i].why), rows[i].options,
-                      __FILE__, __LINE__);
-    PP_CHECK(strstr(refusal("{\"request\": {\"set\": {\"x\": \"a\nb\"}}}"),
+        pp_test_bytes(rig_span(refusal_of("headers", rows[i].options)), rig_span(rows[i].why),
+                      rows[i].options, __FILE__, __LINE__);
+    PP_CHECK(strstr(refusal_of("headers", "{\"request\": {\"set\": {\"x\": \"a\nb\"}}}"),
                     "a header cannot hold this value") != NULL);
 }
 

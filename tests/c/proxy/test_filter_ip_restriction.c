@@ -19,9 +19,9 @@ PP_TEST_CASE(clients_are_refused_by_their_address)
 
 PP_TEST_CASE(what_cannot_be_made_is_said)
 {
-    PP_CHECK(strcmp(native_refusal("ip_restriction", "{\"deny\": [\"x\"]}"),
-                    "not a network: \"x\"") == 0);
-    PP_CHECK(strstr(native_refusal("ip_restriction", "{\"allow\": 7}"), "allow is not a list"));
+    PP_CHECK(strcmp(refusal_of("ip_restriction", "{\"deny\": [\"x\"]}"), "not a network: \"x\"") ==
+             0);
+    PP_CHECK(strstr(refusal_of("ip_restriction", "{\"allow\": 7}"), "allow is not a list"));
 }
 
 PP_TEST_MAIN()

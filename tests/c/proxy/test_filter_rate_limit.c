@@ -193,7 +193,7 @@ PP_TEST_CASE(options_that_make_no_sense_are_refused)
         {"{\"limits\": {}}", "the option limits is not a list: mine"},
     };
     for (size_t i = 0; i < PP_COUNT_OF(rows); i++) {
-        const char *why = limit_refusal(PP_SPAN("rate_limit"), rows[i].options);
+        const char *why = refusal_of("rate_limit", rows[i].options);
         bool ok = rows[i].why[0] == 0 ? why[0] == 0 : strstr(why, rows[i].why) != NULL;
         pp_test_true(ok, rows[i].options, __FILE__, __LINE__);
         if (!ok)

@@ -96,9 +96,8 @@ PP_TEST_CASE(rules_behind_it_see_the_client)
 
 PP_TEST_CASE(what_cannot_be_made_is_said)
 {
-    PP_CHECK(strncmp(native_refusal("real_ip", "{\"trusted\": [\"x\"]}"), "not a network", 13) ==
-             0);
-    PP_CHECK(strncmp(native_refusal("real_ip", "{\"header\": \"a b\"}"), "not the name", 12) == 0);
+    PP_CHECK(strncmp(refusal_of("real_ip", "{\"trusted\": [\"x\"]}"), "not a network", 13) == 0);
+    PP_CHECK(strncmp(refusal_of("real_ip", "{\"header\": \"a b\"}"), "not the name", 12) == 0);
 }
 
 PP_TEST_MAIN()

@@ -33,9 +33,9 @@ PP_TEST_CASE(links_are_refused_by_their_site)
 
 PP_TEST_CASE(what_cannot_be_made_is_said)
 {
-    PP_CHECK(strstr(native_refusal("referer_restriction", "{\"allow\": [\"a b\"]}"),
+    PP_CHECK(strstr(refusal_of("referer_restriction", "{\"allow\": [\"a b\"]}"),
                     "not a host name: \"a b\"") != NULL);
-    PP_CHECK(strstr(native_refusal("referer_restriction", "{\"deny\": [\"a\", \"A\"]}"), "twice"));
+    PP_CHECK(strstr(refusal_of("referer_restriction", "{\"deny\": [\"a\", \"A\"]}"), "twice"));
 }
 
 PP_TEST_MAIN()

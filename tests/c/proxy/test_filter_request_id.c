@@ -57,7 +57,7 @@ PP_TEST_CASE(what_cannot_be_made_is_said)
                                           "{\"header\": \"a b\"}", "{\"format\": \"x\"}",
                                           "{\"trust\": \"some\"}"};
     for (size_t i = 0; i < PP_COUNT_OF(options); i++)
-        PP_CHECK(strncmp(native_refusal("request_id", options[i]), "not a", 5) == 0);
+        PP_CHECK(strncmp(refusal_of("request_id", options[i]), "not a", 5) == 0);
 }
 
 PP_TEST_MAIN()

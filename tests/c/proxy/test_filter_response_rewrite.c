@@ -1,5 +1,6 @@
 #include "proxy/filter_response_rewrite.c"
 
+#include "proxy/refusal.h"
 #include "proxy/rig.h"
 
 static struct rig r;
@@ -145,23 +146,6 @@ PP_TEST_CASE(our_own_answers_are_rewritten_too)
 
 /* ---- what cannot be made ---- */
 
-static const char *refusal(const char *options)
-{
-    static char why[PP_BUILDER_WHY];
-    struct pp_builder *b = pp_builder_new();
-    struct pp_options o;
-    uint32_t id;
-    why[0] = 0;
-    if (b == NULL || !options_of(&o, pp_builder_arena(b), options))
-        return "no memory";
-    int rc = pp_builder_add_native(b, PP_SPAN("response_rewrite"), PP_SPAN("mine"), &o, &id);
-    PP_CHECK(rc == PP_OK || rc == PP_EINVAL);
-    if (rc == PP_EINVAL)
-        snprintf(why, sizeof why, "%s", pp_builder_why(b));
-    pp_builder_free(b);
-    return why;
-}
-
 PP_TEST_CASE(options_that_make_no_sense_are_refused)
 {
     static const struct {
@@ -178,7 +162,7 @@ PP_TEST_CASE(options_that_make_no_sense_are_refused)
         {"{\"limit\": 0}", "the option limit is not"},
     };
     for (size_t i = 0; i < PP_COUNT_OF(rows); i++) {
-        const char *why = refusal(rows[i].options);
+        const char *why = refusal_of("response_rewrite", rows[i].options);
         bool same = strncmp(why, rows[i].why, strlen(rows[i].why)) == 0;
         pp_test_true(same && (*rows[i].why != 0 || *why == 0), rows[i].options, __FILE__, __LINE__);
         if (!same)

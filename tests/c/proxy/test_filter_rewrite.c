@@ -183,7 +183,7 @@ PP_TEST_CASE(options_that_make_no_sense_are_refused)
         {"{\"host\": 7}", "the option host is not text: mine"},
     };
     for (size_t i = 0; i < PP_COUNT_OF(rows); i++)
-        pp_test_bytes(rig_span(native_refusal("rewrite", rows[i].options)), rig_span(rows[i].why),
+        pp_test_bytes(rig_span(refusal_of("rewrite", rows[i].options)), rig_span(rows[i].why),
                       rows[i].options, __FILE__, __LINE__);
 }
 

@@ -42,15 +42,14 @@ PP_TEST_CASE(options_that_make_no_path_are_refused)
         {"{\"patterns\": [{\"match\": \"(?P<n>a)\", \"to\": \"{n}\"}]}", ""},
     };
     for (size_t i = 0; i < PP_COUNT_OF(rows); i++)
-        pp_test_bytes(rig_span(native_refusal("rewrite", rows[i].options)), rig_span(rows[i].why),
+        pp_test_bytes(rig_span(refusal_of("rewrite", rows[i].options)), rig_span(rows[i].why),
                       rows[i].options, __FILE__, __LINE__);
-    PP_CHECK(native_refusal("rewrite", "{\"patterns\": [{\"match\": \"(\", \"to\": \"\"}]}")[0] !=
-             0);
+    PP_CHECK(refusal_of("rewrite", "{\"patterns\": [{\"match\": \"(\", \"to\": \"\"}]}")[0] != 0);
     char many[512] = "{\"path\": \"/";
     for (int i = 0; i < 33; i++)
         strcat(many, "{path}");
     strcat(many, "\"}");
-    PP_CHECK(strstr(native_refusal("rewrite", many), "too many variables") != NULL);
+    PP_CHECK(strstr(refusal_of("rewrite", many), "too many variables") != NULL);
 }
 
 PP_TEST_MAIN()

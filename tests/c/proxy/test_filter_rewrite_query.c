@@ -31,13 +31,13 @@ PP_TEST_CASE(options_that_make_no_arguments_are_refused)
         {"{\"query\": 7}", "the option query is not a mapping: mine"},
     };
     for (size_t i = 0; i < PP_COUNT_OF(rows); i++)
-        pp_test_bytes(rig_span(native_refusal("rewrite", rows[i].options)), rig_span(rows[i].why),
+        pp_test_bytes(rig_span(refusal_of("rewrite", rows[i].options)), rig_span(rows[i].why),
                       rows[i].options, __FILE__, __LINE__);
     char many[1024] = "{\"query\": {\"remove\": [\"x\"";
     for (int i = 0; i < PP_FILTER_REWRITE_EDITS; i++)
         strcat(many, ", \"x\"");
     strcat(many, "]}}");
-    PP_CHECK(strstr(native_refusal("rewrite", many), "too many arguments") != NULL);
+    PP_CHECK(strstr(refusal_of("rewrite", many), "too many arguments") != NULL);
 }
 
 PP_TEST_MAIN()

@@ -19,7 +19,7 @@ PP_TEST_CASE(programs_are_refused_by_what_they_say)
 
 PP_TEST_CASE(what_cannot_be_made_is_said)
 {
-    PP_CHECK(strstr(native_refusal("ua_restriction", "{\"deny\": [\"(\"]}"), "\"(\"") != NULL);
+    PP_CHECK(strstr(refusal_of("ua_restriction", "{\"deny\": [\"(\"]}"), "\"(\"") != NULL);
 }
 
 PP_TEST_MAIN()
