@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from testenv import running, wait_until
+from testenv import running
 from testenv.raw import RawOrigin, dial, fields_of, request, response
 
 MIB = 1 << 20
@@ -26,12 +26,7 @@ def logged(shared):
     """The access log's line for a target, when it is there."""
 
     def find(target: str) -> dict:
-        def lines() -> list[dict]:
-            every = [json.loads(line) for line in shared[0].stdout.splitlines()]
-            return [line for line in every if line["target"] == target]
-
-        wait_until(lines, f"a line for {target} in the access log")
-        return lines()[0]
+        return shared[0].access_log(target=target)[0]
 
     return find
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import socket
 import subprocess
@@ -281,8 +280,7 @@ def test_unix_sockets_can_be_proxies(tmp_path: Path):
             client.connect(str(path))
             client.sendall(LINE + REQUEST)
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
-        wait_until(lambda: proxy.stdout, "the log line")
-        assert json.loads(proxy.stdout.splitlines()[0])["client_address"] == "192.0.2.1"
+        assert proxy.access_log()[0]["client_address"] == "192.0.2.1"
 
 
 def test_slow_headers_end_in_time():
@@ -412,8 +410,7 @@ def test_the_server_name_chooses_the_upstream(pair):
         counter = 'pyproxy_connections_refused_total{listener="tls",reason="server_name"}'
         wait_until(lambda: proxy.metrics()[counter] == 2, "the counter")
         # The client may end before its tunnel does.
-        wait_until(lambda: proxy.stdout.count("\n") == 4, "the log lines")
-        lines = [json.loads(line) for line in proxy.stdout.splitlines()]
+        lines = proxy.access_log(4)
         assert [line["fault"] for line in lines].count("no_route") == 2
         sent = [line["request_bytes"] for line in lines if line["upstream"] == "two"]
         assert sent[0] > len(big)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import socket
@@ -28,10 +27,6 @@ def config(address: str, more: str = "", workers: int = 1, top: str = "") -> str
         {top}
         admin: "127.0.0.1:0"
     """
-
-
-def log_lines(proxy) -> list[dict]:
-    return [json.loads(line) for line in proxy.stdout.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +79,7 @@ def test_large_transfers_come_whole_in_both_directions_at_once(echo):
         client.close()
         assert size == len(sent)
         assert digest.digest() == hashlib.sha256(sent).digest()
-        wait_until(lambda: log_lines(proxy), "the line of the tunnel")
-        (line,) = log_lines(proxy)
+        (line,) = proxy.access_log()
         assert (line["request_bytes"], line["response_bytes"]) == (size, size)
         assert line["fault"] is None
 
@@ -152,8 +146,7 @@ def test_a_reset_is_passed_on():
         client.abort()
         assert up.read_to_end() == b""
         assert up.was_reset
-        wait_until(lambda: len(log_lines(proxy)) == 2, "both lines")
-        assert [line["fault"] for line in log_lines(proxy)] == ["upstream_reset", "client_abort"]
+        assert [line["fault"] for line in proxy.access_log(2)] == ["upstream_reset", "client_abort"]
 
 
 def test_the_next_endpoint_is_tried_and_the_client_never_knows():
@@ -168,8 +161,7 @@ def test_the_next_endpoint_is_tried_and_the_client_never_knows():
                     up = app.accept()
                     assert up.take(7) == b"anyone?"
                     up.close()
-            wait_until(lambda: len(log_lines(proxy)) == 4, "four lines")
-            lines = log_lines(proxy)
+            lines = proxy.access_log(4)
             assert {line["endpoint"] for line in lines} == {f"pg/{app.address}"}
             assert {line["upstream_attempts"] for line in lines} == {1, 2}
 
@@ -181,8 +173,7 @@ def test_a_client_whom_nobody_takes_is_reset():
         with dial(proxy.port("db")) as client:
             assert client.read_to_end() == b""
             assert client.was_reset
-        wait_until(lambda: log_lines(proxy), "its line")
-        (line,) = log_lines(proxy)
+        (line,) = proxy.access_log()
         assert line["fault"] == "connect_refused"
         assert (line["listener"], line["upstream"], line["protocol"]) == ("db", "pg", "TCP")
         assert proxy.metrics()['pyproxy_upstream_connect_failures_total{upstream="pg"}'] == 2
@@ -195,8 +186,7 @@ def test_a_silent_tunnel_ends():
             assert client.read_to_end() == b""
             assert not client.was_reset
             assert up.read_to_end() == b""
-        wait_until(lambda: log_lines(proxy), "its line")
-        assert log_lines(proxy)[0]["fault"] == "idle_timeout"
+        assert proxy.access_log()[0]["fault"] == "idle_timeout"
 
 
 def test_http_goes_through_untouched():
@@ -256,7 +246,7 @@ def test_tunnels_are_aborted_when_the_drain_time_is_over():
             assert client.read_to_end() == b""
             assert client.was_reset
         proxy.wait()
-        assert log_lines(proxy)[0]["fault"] == "shutdown"
+        assert proxy.access_log()[0]["fault"] == "shutdown"
 
 
 def test_a_tunnel_survives_an_upgrade_with_its_bytes_in_flight(tmp_path):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from testenv import Proxy, running, wait_until
+from testenv import Proxy, running
 from testenv.raw import RawOrigin, Wire, dial, fields_of, request, response, same_workers
 
 IDLE = """
@@ -121,12 +121,7 @@ def fault(shared):
     """The reason that the access log gives for a target."""
 
     def find(target: str) -> str | None:
-        def lines() -> list[dict]:
-            every = [json.loads(line) for line in shared[0].stdout.splitlines()]
-            return [line for line in every if line["target"] == target]
-
-        wait_until(lines, f"a line for {target} in the access log")
-        return lines()[-1]["fault"]
+        return shared[0].access_log(target=target)[-1]["fault"]
 
     return find
 

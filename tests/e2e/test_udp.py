@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -41,10 +40,6 @@ def config(
     return text if folder else text.replace("control_socket: /control.sock", "")
 
 
-def log_lines(proxy) -> list[dict]:
-    return [json.loads(line) for line in proxy.stdout.splitlines()]
-
-
 def count(proxy, name: str, listener: str = "dns", **labels: str) -> float:
     text = "".join(f',{key}="{value}"' for key, value in labels.items())
     return proxy.metrics()[f'pyproxy_{name}{{listener="{listener}"{text}}}']
@@ -70,8 +65,7 @@ def test_a_resolver_is_asked_through_the_proxy(tmp_path):
         wait_until(lambda: count(proxy, "connections_active") == 0, "all sessions have ended")
         assert count(proxy, "udp_datagrams_total", direction="in") >= 199 + len(names)
         assert count(proxy, "udp_dropped_total", cause="unsent") == 0
-        wait_until(lambda: len(log_lines(proxy)) >= 199 + len(names), "a line for each session")
-        line = log_lines(proxy)[-1]
+        line = proxy.access_log(199 + len(names))[-1]
         assert line["protocol"] == "UDP"
         assert line["fault"] is None
         assert line["endpoint"] == f"app/{server}"

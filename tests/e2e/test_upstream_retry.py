@@ -34,12 +34,7 @@ def warm(client, app):
 
 
 def log_of(proxy, target: str) -> dict:
-    def lines() -> list[dict]:
-        every = [json.loads(line) for line in proxy.stdout.splitlines()]
-        return [line for line in every if line["target"] == target]
-
-    wait_until(lines, f"a line for {target} in the access log")
-    return lines()[0]
+    return dict(proxy.access_log(target=target)[0])
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -44,10 +43,6 @@ def config(
 
 def url(proxy, path: str = "/") -> str:
     return f"ws://127.0.0.1:{proxy.port()}{path}"
-
-
-def log_lines(proxy) -> list[dict]:
-    return [json.loads(line) for line in proxy.stdout.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -279,8 +274,7 @@ def test_an_end_that_is_abrupt_stays_abrupt(raw) -> None:
     with pytest.raises(ConnectionResetError):
         client.sock.recv(1)
     client.sock.close()
-    wait_until(lambda: len(log_lines(proxy)) == 2, "both are logged")
-    assert [line["fault"] for line in log_lines(proxy)] == ["client_abort", "upstream_reset"]
+    assert [line["fault"] for line in proxy.access_log(2)] == ["client_abort", "upstream_reset"]
 
 
 def test_the_log_line_has_all_that_passed_and_open_ones_are_counted(raw) -> None:
@@ -292,11 +286,10 @@ def test_the_log_line_has_all_that_passed_and_open_ones_are_counted(raw) -> None
     assert up.take(5) == b"12345"
     up.send(b"1234567")
     assert client.take(7) == b"1234567"
-    assert log_lines(proxy) == []
+    assert proxy.access_log(0) == []
     client.close()
     up.close()
-    wait_until(lambda: log_lines(proxy), "it is logged")
-    (line,) = log_lines(proxy)
+    (line,) = proxy.access_log()
     assert (line["status"], line["request_bytes"], line["response_bytes"]) == (101, 5, 7)
     assert (line["target"], line["route"], line["fault"]) == ("/chat", "ws", None)
     assert proxy.metrics()[gauge] == 0
@@ -310,8 +303,7 @@ def test_an_idle_tunnel_ends() -> None:
         client, up = open_tunnel(proxy, app)
         assert client.read_to_end() == b""
         assert up.read_to_end() == b""
-        wait_until(lambda: log_lines(proxy), "it is logged")
-        assert log_lines(proxy)[0]["fault"] == "idle_timeout"
+        assert proxy.access_log()[0]["fault"] == "idle_timeout"
 
 
 # ---- CONNECT
@@ -387,8 +379,7 @@ def test_a_reload_disturbs_no_message() -> None:
                 asked = proxy.reload(config(app, f", max_body: {i + 1}KiB", workers=2))
                 assert asked.returncode == 0, asked.stderr
                 wait_until(lambda before=before: sum(counts) > before, "messages go on")
-        wait_until(lambda: len(log_lines(proxy)) == 8, "all are logged")
-        assert {line["status"] for line in log_lines(proxy)} == {101}
+        assert {line["status"] for line in proxy.access_log(8)} == {101}
 
 
 def test_a_hot_upgrade_disturbs_no_message(tmp_path) -> None:
@@ -402,8 +393,7 @@ def test_a_hot_upgrade_disturbs_no_message(tmp_path) -> None:
             asked = proxy.ask("upgrade")
             assert asked.returncode == 0, asked.stderr
             wait_until(lambda: not proxy.running, "the old program has ended")
-        wait_until(lambda: len(log_lines(proxy)) == 8, "all are logged")
-        for line in log_lines(proxy):
+        for line in proxy.access_log(8):
             assert (line["status"], line["target"], line["route"]) == (101, "/", "ws")
             assert line["request_bytes"] > 20_000
             assert line["response_bytes"] > 20_000
@@ -425,7 +415,7 @@ def test_a_drain_leaves_tunnels_their_own_time() -> None:
         client.close()
         up.close()
         assert proxy.wait() == 0
-        assert [line["fault"] for line in log_lines(proxy)] == [None, None]
+        assert [line["fault"] for line in proxy.access_log(2)] == [None, None]
 
 
 def test_a_tunnel_that_outlasts_the_drain_is_reset() -> None:
@@ -438,4 +428,4 @@ def test_a_tunnel_that_outlasts_the_drain_is_reset() -> None:
         assert client.was_reset
         assert up.was_reset
         proxy.wait()
-        assert [line["fault"] for line in log_lines(proxy)] == ["shutdown"]
+        assert [line["fault"] for line in proxy.access_log()] == ["shutdown"]

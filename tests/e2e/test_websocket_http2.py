@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import re
 import signal
@@ -38,10 +37,6 @@ def config(
         admin: "127.0.0.1:0"
         {top}
     """
-
-
-def log_lines(proxy) -> list[dict]:
-    return [json.loads(line) for line in proxy.stdout.splitlines()]
 
 
 def accept(got: bytes) -> str:
@@ -157,8 +152,7 @@ def test_the_origin_is_asked_as_over_http_1(wires) -> None:
         end.send(b"bytes")
         assert ws.take(5) == b"bytes"
         end.close()
-    wait_until(lambda: proxy.stdout, "the line")
-    (line,) = log_lines(proxy)
+    (line,) = proxy.access_log()
     assert (line["status"], line["upstream_status"]) == (200, 101)
 
 
@@ -231,7 +225,6 @@ def test_a_client_that_resets_resets_the_origin(wires) -> None:
         ws, end, _ = joined(client, app)
         client.reset(ws.number)
         assert (end.read_to_end(), end.was_reset) == (b"", True)
-        wait_until(lambda: proxy.stdout, "the line")
         assert proxy.metrics()['pyproxy_tunnels_active{route="ws"}'] == 0
 
 
@@ -270,8 +263,7 @@ def test_a_silent_one_ends() -> None:
     ):
         ws, _, _ = joined(client, app)
         assert client.response(ws.number).ended
-        wait_until(lambda: proxy.stdout, "the line")
-        assert log_lines(proxy)[0]["fault"] == "idle_timeout"
+        assert proxy.access_log()[0]["fault"] == "idle_timeout"
 
 
 # ---- workers that change
@@ -308,7 +300,7 @@ def test_a_drain_leaves_it_the_time_of_tunnels() -> None:
             end.close()
             assert client.response(ws.number).ended
         assert proxy.wait() == 0
-        assert [line["fault"] for line in log_lines(proxy)] == ["shutdown", None]
+        assert [line["fault"] for line in proxy.access_log(2)] == ["shutdown", None]
 
 
 def test_one_that_outlasts_the_drain_is_reset() -> None:
@@ -407,7 +399,5 @@ def test_connect_on_a_stream_is_a_tunnel() -> None:
             client.conn.send_headers(refused, [head[0], (":authority", "other.example:1")])
             client.flush()
             assert client.response(refused).status == 501
-        wait_until(lambda: len(proxy.stdout.splitlines()) == 2, "both are logged")
-        line = log_lines(proxy)[-1]
-        statuses = {(line["status"], line["fault"]) for line in log_lines(proxy)}
-        assert statuses == {(200, None), (501, "not_implemented")}, line
+        statuses = {(line["status"], line["fault"]) for line in proxy.access_log(2)}
+        assert statuses == {(200, None), (501, "not_implemented")}

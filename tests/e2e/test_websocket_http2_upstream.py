@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import struct
@@ -38,10 +37,6 @@ def config(address: str, protocol: str = "h2c", more: str = "", timeouts: str = 
 def ws_dial(proxy, path: str = "/", **more) -> ClientConnection:
     url = f"ws://127.0.0.1:{proxy.port()}{path}"
     return connect(url, max_size=None, compression=None, **more)
-
-
-def log_lines(proxy) -> list[dict]:
-    return [json.loads(line) for line in proxy.stdout.splitlines()]
 
 
 def idle(proxy) -> float:
@@ -109,8 +104,7 @@ def test_all_share_one_connection_with_requests(fresh) -> None:
             assert ws.recv() == f"{i} " * 1000
         assert connects(proxy) == 1
         assert proxy.metrics()['pyproxy_tunnels_active{route="ws"}'] == 20
-    wait_until(lambda: len(log_lines(proxy)) == 21, "all are logged")
-    lines = [line for line in log_lines(proxy) if line["target"] == "/"]
+    lines = [line for line in proxy.access_log(21) if line["target"] == "/"]
     assert {(line["status"], line["fault"]) for line in lines} == {(101, None)}
     assert len(app.connections) == 1
     assert len(app.connections[0].ended) == 21
@@ -143,7 +137,7 @@ def test_where_it_is_not_welcome_clients_of_http_2_are_told() -> None:
                     assert answer.status == 502
                     assert b"upstream_no_upgrade" in answer.body
             assert connects(proxy) == 1
-            assert [line["fault"] for line in log_lines(proxy)] == ["upstream_no_upgrade"] * 2
+            assert [line["fault"] for line in proxy.access_log(2)] == ["upstream_no_upgrade"] * 2
     finally:
         app.close()
 
@@ -194,8 +188,7 @@ def test_an_endpoint_that_takes_it_no_more_is_asked_over_http_1() -> None:
                 ws.send("hello")
                 assert ws.recv() == "hello"
         assert app.plain == [b"/0", b"/1"]
-        wait_until(lambda: len(log_lines(proxy)) == 3, "all are logged")
-        assert [line["upstream_attempts"] for line in log_lines(proxy)] == [1, 1, 1]
+        assert [line["upstream_attempts"] for line in proxy.access_log(3)] == [1, 1, 1]
 
 
 # ---- the end
@@ -228,8 +221,7 @@ def test_an_endpoint_that_resets_resets_the_client(fresh) -> None:
             with pytest.raises(ConnectionClosedError):
                 ws.recv(30)
         assert client.response(other.number).reset == CANCEL
-    wait_until(lambda: len(log_lines(proxy)) == 2, "both are logged")
-    assert {line["fault"] for line in log_lines(proxy)} == {"upstream_reset"}
+    assert {line["fault"] for line in proxy.access_log(2)} == {"upstream_reset"}
 
 
 def test_an_endpoint_that_dies_resets_its_clients(fresh) -> None:

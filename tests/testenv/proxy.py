@@ -82,6 +82,19 @@ class Proxy:
     def stdout(self) -> str:
         return "".join(self._lines["stdout"])
 
+    def access_log(self, count: int = 1, target: str | None = None) -> list[dict[str, Any]]:
+        """The access log on its standard output (what is said of <target>), once it has <count>.
+
+        A line is written at the end of a turn and behind the answer: who has the answer is early.
+        """
+
+        def entries() -> list[dict[str, Any]]:
+            every = [json.loads(line) for line in self.stdout.splitlines()]
+            return [entry for entry in every if target in {None, entry["target"]}]
+
+        wait_until(lambda: len(entries()) >= count, f"{count} lines in the access log")
+        return entries()
+
     def urls(self, listener: str = "web") -> list[str]:
         """Everything that <listener> is bound to, in the order of the configuration."""
         found = [_LISTENING.match(line) for line in self.stderr.splitlines()]
