@@ -10,6 +10,7 @@ import ssl
 import struct
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,11 @@ def test_sessions_resume_at_every_worker() -> None:
         assert metric(proxy, 'tls_handshakes_total kind="resumed"') == 118
 
 
+def has_tls_library(pid: int) -> bool:
+    """Who does not speak TLS is spared the time and the memory that it takes."""
+    return "cryptography/" in Path(f"/proc/{pid}/maps").read_text()
+
+
 def test_sessions_resume_although_the_listener_came_by_a_reload() -> None:
     plain = 'workers: 2\nlisteners: {old: {bind: "127.0.0.1:0"}}\nroutes: [{respond: {body: hi}}]\n'
     port = free_port()
@@ -92,7 +98,9 @@ def test_sessions_resume_although_the_listener_came_by_a_reload() -> None:
     more = f'}}, web: {{bind: "127.0.0.1:{port}", tls: {tls}}}}}\nroutes'
     added = plain.replace("}}\nroutes", more)
     with running(plain) as proxy:
+        assert not any(has_tls_library(pid) for pid in proxy.workers())
         assert proxy.reload(added).returncode == 0, proxy.stderr
+        assert all(has_tls_library(pid) for pid in proxy.workers())
         client, kept, resumed = PKI.client_context(), None, 0
         for _ in range(40):
             raw = socket.create_connection(("127.0.0.1", port), GUARD_SECONDS)
