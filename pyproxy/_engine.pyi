@@ -456,10 +456,10 @@ class Engine:
     ) -> None:
         """`loop` runs async filters (default: the running loop at first use).
 
-        `stats`: a formatted, writable segment (`_wire.StatSegment`) shared with other processes,
-        `slot` the column of it that is this engine's alone; None: private memory.
-        `shared`: what limits count in, formatted (`_wire.SharedTable`), with other processes; None:
-        private memory.
+        `stats`: a formatted, writable segment (`_counters.StatSegment`) shared with other
+        processes, `slot` the column of it that is this engine's alone; None: private memory.
+        `shared`: what limits count in, formatted (`_counters.SharedTable`), with other processes;
+        None: private memory.
         `on_error(where, exc)` is told about exceptions in filters (default: logging).
         """
     def fileno(self) -> int:

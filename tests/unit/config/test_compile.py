@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pyproxy._counters import StatSegment, metric_words
 from pyproxy._engine import Snapshot, SnapshotBuilder
-from pyproxy._wire import StatSegment, metric_words
 from pyproxy.config.bindplan import bind_plan
 from pyproxy.config.compile import (
     UNLIMITED,
