@@ -548,6 +548,26 @@ PP_TEST_CASE(a_client_that_breaks_off_its_body_is_not_answered)
     }
 }
 
+PP_TEST_CASE(an_origin_that_breaks_while_a_body_is_taken_apart_is_to_blame)
+{
+    /* More chunks in one read than a gather has room for: it is flushed while they are decoded. */
+    static char chunks[PP_CORE_BULK_BYTES / 2];
+    size_t n = 0;
+    for (int i = 0; i < 40; i++)
+        n += (size_t)sprintf(chunks + n, "5dc\r\n%01500d\r\n", i);
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, chunked_got);
+    rig_settle(&r);
+    PP_CHECK_EQ(send(c, chunks, n, 0), (ssize_t)n); /* its event comes before that of the reset */
+    rig_reset(o);
+    rig_expect_fault(&r, c, "502", "upstream_reset", true);
+    stop_all(c, -1);
+}
+
 PP_TEST_CASE(a_body_over_the_limit_is_a_413)
 {
     struct rig_conf conf = rig_defaults();
