@@ -14,7 +14,9 @@ void pp_body_begin(struct pp_exchange *x, enum pp_dir dir, enum pp_http_body kin
     enum pp_phase phase = dir == PP_DIR_REQUEST ? PP_PHASE_REQUEST_BODY : PP_PHASE_RESPONSE_BODY;
     flow->filtered = x->route->chain.n[phase] > flow->bystanders;
     flow->withheld = false;
-    flow->hold = hold;
+    /* Nobody looks at it: there is nothing to wait for. */
+    bool idle = x->route->chain.n[phase] > 0 && !flow->filtered;
+    flow->hold = idle ? 0 : hold;
     flow->trailers = NULL;
     if (kind == PP_HTTP_BODY_CHUNKED) {
         flow->trailers = pp_arena_alloc(&x->arena, sizeof(*flow->trailers));

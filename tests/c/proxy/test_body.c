@@ -1,5 +1,6 @@
 #include "proxy/body.c"
 
+#include "proxy/filter.h"
 #include "proxy/rig.h"
 
 #define MANY ((size_t)3 << 20)
@@ -566,6 +567,31 @@ PP_TEST_CASE(an_origin_that_breaks_while_a_body_is_taken_apart_is_to_blame)
     rig_reset(o);
     rig_expect_fault(&r, c, "502", "upstream_reset", true);
     stop_all(c, -1);
+}
+
+static int stand_by(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    pp_filter_stand_by(x, PP_DIR_RESPONSE);
+    return PP_NEXT;
+}
+
+PP_TEST_CASE(a_body_that_all_filters_leave_alone_is_not_held)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_RESPONSE | 1u << PP_PHASE_RESPONSE_BODY;
+    conf.buffer_response = 4;
+    PP_REQUIRE(rig_start(&r, &conf));
+    r.filter[0].run = stand_by;
+    int c = rig_connect(&r);
+    rig_send(&r, c, RIG_GET);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, RIG_GOT);
+    rig_send(&r, o, "HTTP/1.1 200 OK\r\n" RIG_DATE "Content-Length: 6\r\n\r\nabc");
+    rig_expect(&r, c, "HTTP/1.1 200 OK\r\n" RIG_DATE "Content-Length: 6\r\n\r\nabc");
+    rig_send(&r, o, "def");
+    rig_expect(&r, c, "def");
+    PP_CHECK_EQ(r.filter[0].runs[PP_PHASE_RESPONSE_BODY], 0);
+    stop_all(c, o);
 }
 
 PP_TEST_CASE(a_body_over_the_limit_is_a_413)
