@@ -1,6 +1,7 @@
 /* The steps of the response, an answer of our own too, and the end of the exchange. */
 #include "proxy/accesslog.h"
 #include "proxy/affinity.h"
+#include "proxy/filter_gate.h"
 #include "proxy/forward.h"
 #include "proxy/hook.h"
 #include "proxy/reply.h"
@@ -118,6 +119,8 @@ bool pp_step_response(struct pp_exchange *x)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     if (x->opens_tunnel)
         return begin_tunnel(x);
+    if (pp_filter_gate_settle(x, PP_DIR_RESPONSE) != PP_OK)
+        return pp_step_to_error(x, x->fault);
     pp_body_begin(x, PP_DIR_RESPONSE, (enum pp_http_body)m->body, m->content_length, UINT64_MAX,
                   m->body == PP_HTTP_BODY_NONE ? 0 : x->route->chain.buffer_response);
     pp_exchange_enter(x, PP_EXCHANGE_BODY);

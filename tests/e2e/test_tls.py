@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,6 +160,35 @@ def test_records_may_come_in_pieces() -> None:
             except ssl.SSLWantReadError:
                 incoming.write(raw.recv(65536))
         raw.close()
+
+
+def test_a_client_that_says_its_end_behind_a_body_is_answered() -> None:
+    """close_notify and FIN, and then it reads on."""
+    body = b"x" * 300_000
+    head = f"POST /half HTTP/1.1\r\nHost: app.test\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    def slow(request: OriginRequest) -> Reply:
+        time.sleep(0.3)
+        return Reply(body=str(len(request.body)).encode())
+
+    with origin(slow) as app, serving(app.address) as proxy:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = PKI.client_context().wrap_bio(incoming, outgoing, server_hostname="app.test")
+        with socket.create_connection(("127.0.0.1", proxy.port()), GUARD_SECONDS) as raw:
+            while tls.version() is None:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    tls.do_handshake()
+                raw.sendall(outgoing.read())
+                if tls.version() is None:
+                    incoming.write(raw.recv(65536))
+            tls.write(head.encode() + body)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.unwrap()
+            raw.sendall(outgoing.read())
+            raw.shutdown(socket.SHUT_WR)
+            while chunk := raw.recv(65536):
+                incoming.write(chunk)
+        assert tls.read().endswith(b"\r\n\r\n300000")
 
 
 def test_who_speaks_no_tls_is_told_and_counted() -> None:
