@@ -34,7 +34,8 @@ class Setup:
     (the `route_paths`, all to the origin; none of them is a catch-all), gzip (JSON is compressed,
     at `GZIP_LEVEL`), tls (HTTP/1.1 and HTTP/2 over TLS with the certificate `pair`), h2c (cleartext
     HTTP/2 on both sides), websocket, tcp, udp (one answer to each datagram), filters (native
-    filters: those of the `set`).
+    filters: those of the `set`), least (the endpoints are `origin` and `others`, balanced by least
+    requests with two choices).
     """
 
     folder: Path
@@ -45,6 +46,12 @@ class Setup:
     set: str = ""
     workers: int = 1
     pair: Pair | None = None
+    others: tuple[int, ...] = ()
+
+    @property
+    def endpoints(self) -> tuple[int, ...]:
+        """The ports of all endpoints behind it."""
+        return (self.origin, *self.others)
 
     def write(self, name: str, text: str) -> Path:
         """Write a file of the configuration; returns its path."""

@@ -42,6 +42,7 @@ class Pyproxy(Contender):
             "tcp",
             "udp",
             "filters",
+            "least",
         }
     )
 
@@ -91,7 +92,7 @@ def configuration(setup: Setup) -> dict[str, Any]:
         },
         "upstreams": {
             "origin": {
-                "endpoints": [f"127.0.0.1:{setup.origin}"],
+                "endpoints": [f"127.0.0.1:{port}" for port in setup.endpoints],
                 "pool": {"max_idle": 1024, "idle_timeout": "10m"},
             }
         },
@@ -112,6 +113,8 @@ def configuration(setup: Setup) -> dict[str, Any]:
         }
     if setup.flavour == "h2c":
         config["upstreams"]["origin"]["protocol"] = "h2c"
+    if setup.flavour == "least":
+        config["upstreams"]["origin"]["balance"] = "least_request"
     if setup.flavour in ("tcp", "udp"):
         listener.update(protocol=setup.flavour, upstream="origin")
         del config["routes"]
