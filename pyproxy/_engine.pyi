@@ -199,6 +199,8 @@ class SnapshotBuilder:
         probes: int,
     ) -> None:
         """When the upstream is left alone for a while (struct pp_breaker_conf)."""
+    def set_limits(self, upstream: int, *, requests: int, pending: int, queue_ms: int) -> None:
+        """How much the upstream takes at once (struct pp_admission_conf)."""
     def set_retry(
         self,
         upstream: int,

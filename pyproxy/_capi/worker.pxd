@@ -109,6 +109,13 @@ cdef extern from "route/breaker.h" nogil:
         uint32_t probes
 
 
+cdef extern from "proxy/admission.h" nogil:
+    struct pp_admission_conf:
+        uint32_t requests
+        uint32_t pending
+        uint32_t queue_ms
+
+
 cdef extern from "worker/builder.h" nogil:
     struct pp_builder:
         pass
@@ -164,6 +171,7 @@ cdef extern from "worker/builder.h" nogil:
         uint16_t ramp[32]
     int pp_builder_set_balance(pp_builder *b, uint32_t upstream, const pp_builder_balance *balance)
     void pp_builder_set_breaker(pp_builder *b, uint32_t upstream, const pp_breaker_conf *conf)
+    void pp_builder_set_limits(pp_builder *b, uint32_t upstream, const pp_admission_conf *conf)
     struct pp_builder_retry:
         pp_retry_policy policy
         pp_span conditions
