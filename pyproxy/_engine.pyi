@@ -203,6 +203,8 @@ class SnapshotBuilder:
         """From what on keep-alive ends, and load is shed: bytes, microseconds; 0: never."""
     def exempt_route(self, route: int) -> None:
         """Serve its requests even while load is shed. ValueError: there is no such route."""
+    def set_limits(self, upstream: int, *, requests: int, pending: int, queue_ms: int) -> None:
+        """How much the upstream takes at once (struct pp_admission_conf)."""
     def set_retry(
         self,
         upstream: int,

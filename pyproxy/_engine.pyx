@@ -1114,6 +1114,14 @@ cdef class SnapshotBuilder:
             raise ValueError(f"there is no route {route}")
         pp_builder_exempt_route(self._draft(), route)
 
+    def set_limits(self, uint32_t upstream, *, uint32_t requests, uint32_t pending,
+                   uint32_t queue_ms):
+        cdef pp_admission_conf c
+        self._check_upstream(upstream)
+        memset(&c, 0, sizeof(c))
+        c.requests, c.pending, c.queue_ms = requests, pending, queue_ms
+        pp_builder_set_limits(self._draft(), upstream, &c)
+
     def set_retry(self, uint32_t upstream, *, str conditions not None, bint non_idempotent,
                   uint32_t base_ms, uint32_t most_ms, uint32_t per_try_ms, uint32_t after_ms,
                   uint32_t budget_percent, uint32_t budget_least):

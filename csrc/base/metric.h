@@ -178,6 +178,17 @@
       "Times that a circuit breaker has opened.")                                                  \
     X(UPSTREAM, BREAKER_REFUSED, "upstream_breaker_refused_total", COUNTER, "",                    \
       "Attempts that an open circuit breaker has refused.")                                        \
+    X(UPSTREAM, SLOTS, "upstream_requests_active", GAUGE, "",                                      \
+      "Requests in progress that count against the limits of the upstream.")                       \
+    X(UPSTREAM, QUEUED, "upstream_requests_queued", GAUGE, "",                                     \
+      "Requests that wait because of a limit of the upstream.")                                    \
+    X(UPSTREAM, QUEUED_ALL, "upstream_queued_total", COUNTER, "",                                  \
+      "Requests that had to wait because of a limit of the upstream.")                             \
+    X(UPSTREAM, OVERFLOW, "upstream_limited_total", COUNTER, "cause=\"overflow\"",                 \
+      "Requests refused because of a limit of the upstream, as nobody else could wait "            \
+      "(overflow) or it took too long (queue_timeout); retries that were not begun (retries).")    \
+    X(UPSTREAM, QUEUE_TIMEOUT, "upstream_limited_total", COUNTER, "cause=\"queue_timeout\"", "")   \
+    X(UPSTREAM, RETRY_OVERFLOW, "upstream_limited_total", COUNTER, "cause=\"retries\"", "")        \
     X(ENDPOINT, REQUESTS, "endpoint_requests_total", COUNTER, "",                                  \
       "Exchanges sent to the endpoint.")                                                           \
     X(ENDPOINT, FAILURES, "endpoint_failures_total", COUNTER, "",                                  \
@@ -213,6 +224,7 @@
       "Times that it would have been, but too many are already.")                                  \
     X(ENDPOINT, STREAK, "_endpoint_streak", GAUGE, "", "")                                         \
     X(ENDPOINT, EJECTION, "_endpoint_ejection", GAUGE, "", "")                                     \
+    X(ENDPOINT, SLOTS, "_endpoint_slots", GAUGE, "", "")                                           \
     X(SUPERVISOR, RELOADS, "config_reloads_total", COUNTER, "", "Configurations put in force.")    \
     X(SUPERVISOR, RELOAD_FAILURES, "config_reload_failures_total", COUNTER, "",                    \
       "Configurations that were refused; the old one stayed in force.")                            \

@@ -37,7 +37,8 @@
     X(CONNECT, "upstream.connect_ms", "upstream_connect_ms")                                       \
     X(FIRST_BYTE, "upstream.first_byte_ms", "upstream_first_byte_ms")                              \
     X(FAULT, "fault", "fault")                                                                     \
-    X(ID, "id", "id")
+    X(ID, "id", "id")                                                                              \
+    X(QUEUE, "upstream.queue_ms", "upstream_queue_ms")
 
 enum variable {
     TEXT = 0,
@@ -279,6 +280,16 @@ static void put_upstream(struct line *l, const struct pp_exchange *x, enum varia
     }
 }
 
+/* Absent where nothing limits the upstream. */
+static void put_queue(struct line *l, const struct pp_exchange *x)
+{
+    uint64_t us;
+    if (pp_admission_waited(x, &us))
+        put_ms(l, us);
+    else
+        put_absent(l);
+}
+
 /* Absent on plain connections, and what was not agreed. */
 static void put_tls(struct line *l, const struct pp_client_tls *ct, enum variable v)
 {
@@ -350,6 +361,9 @@ static void put_op(struct line *l, const struct pp_exchange *x, const struct op 
             put_string(l, x->request_id);
         else
             put_u64(l, x->id);
+        break;
+    case VAR_QUEUE:
+        put_queue(l, x);
         break;
     case REQUEST_HEADER:
         put_header(l, &x->request, op->text);

@@ -13,6 +13,7 @@
  * the request to the end, with microseconds fault                machine-readable reason
  * (proxy/fault.h), "-" when all went well id                   number of the exchange in this
  * worker
+ *   upstream.queue_ms    how long it has waited because of limits of the upstream
  *
  * Values are escaped: control characters, quotes, backslashes and bytes above 0x7e as \xHH (\u00HH
  * in JSON), so that no client can forge lines. A value longer than PP_ACCESSLOG_VALUE is cut. */

@@ -5,6 +5,11 @@
 
 #include "proxy/cluster.h"
 
+/* Would none be admitted now? */
+static inline bool pp_circuit_is_open(const struct pp_cluster *cl)
+{
+    return cl->breaker.state == PP_BREAKER_OPEN && cl->core->loop.now_ms < cl->breaker.until_ms;
+}
 /* May an attempt at an endpoint of <cl> begin? *after_s: if not, when to come again. */
 bool pp_circuit_admit(struct pp_cluster *cl, uint32_t *after_s);
 /* An attempt has had its answer, or (<failed>) none that is of use. Cheap without a breaker. */

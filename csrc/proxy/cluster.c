@@ -26,6 +26,13 @@ struct pp_cluster_conf pp_cluster_default_conf(void)
     return conf;
 }
 
+static bool make_admission(struct pp_cluster *cl)
+{
+    if (!pp_admission_is_on(&cl->conf.admission))
+        return true;
+    return (cl->admission = pp_admission_new(&cl->conf.admission)) != NULL;
+}
+
 struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_conf *conf,
                                   const struct pp_balance_ops *balance, uint32_t n)
 {
@@ -48,7 +55,7 @@ struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_c
     cl->view = pp_mem_zalloc((n + 1) * sizeof(cl->view[0]));
     cl->balance = balance->create(&conf->balance.policy, n);
     if (text == NULL || cl->view == NULL || cl->balance == NULL ||
-        pp_cluster_outlier_init(cl) != PP_OK) {
+        pp_cluster_outlier_init(cl) != PP_OK || !make_admission(cl)) {
         pp_cluster_unref(cl);
         return NULL;
     }
@@ -118,6 +125,7 @@ void pp_cluster_unref(struct pp_cluster *cl)
     if (cl->balance != NULL)
         cl->balance->ops->free(cl->balance);
     pp_cluster_outlier_fini(cl);
+    pp_admission_unref(cl->admission);
     pp_http2_codec_kind_free(cl->http2);
     pp_mem_free(cl->view);
     pp_mem_free((void *)(uintptr_t)cl->name.p);
@@ -201,6 +209,7 @@ struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span ad
     own.proxy_protocol = 0;
     own.balance = pp_cluster_default_conf().balance;
     own.breaker = (struct pp_breaker_conf){0};
+    own.admission = (struct pp_admission_conf){0};
     own.outlier = pp_cluster_default_conf().outlier;
     cl = pp_cluster_new(address, &own, &pp_balance_rr_ops, 1);
     if (cl == NULL)

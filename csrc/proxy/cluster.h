@@ -5,6 +5,7 @@
 
 #include "base/variable.h"
 #include "io/sock.h"
+#include "proxy/admission.h"
 #include "proxy/core.h"
 #include "route/balance.h"
 #include "route/breaker.h"
@@ -57,6 +58,7 @@ struct pp_cluster_conf {
     struct pp_cluster_balance balance;
     struct pp_retry_policy retry;
     struct pp_breaker_conf breaker;
+    struct pp_admission_conf admission;
     struct pp_outlier_conf outlier; /* interval 0: endpoints are not judged by their answers */
 };
 
@@ -121,6 +123,7 @@ struct pp_cluster {
     bool panic;                         /* too few are usable: all are used */
     struct pp_cluster_outlier *outlier; /* NULL: endpoints are not judged by their answers */
     struct pp_breaker breaker;          /* proxy/circuit.h */
+    struct pp_admission *admission;     /* NULL: there are no limits */
     struct pp_http2_kind *http2;        /* of its HTTP/2 connections, made with the first one */
     uint32_t record;
     uint32_t refs;  /* the snapshot, and every connection of the cluster */

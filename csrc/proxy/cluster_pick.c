@@ -200,6 +200,7 @@ void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core)
             pp_metrics_record(&core->metrics, PP_METRIC_ENDPOINT, cl->endpoint[i].name);
     if (old != NULL && old != cl)
         inherit(cl, old);
+    pp_admission_attach(cl, old);
     settle_all(cl, true);
     pp_cluster_outlier_attach(cl);
 }

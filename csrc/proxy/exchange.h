@@ -18,7 +18,8 @@
  *                               RESPONSE): both connections leave for a tunnel, whose end is the
  *                               exchange's (proxy/tunnel.h)
  *
- *   a retry may wait in PAUSE before it begins anew with PEER
+ *   a retry may wait in PAUSE before it begins anew with PEER, and any attempt in QUEUE between
+ * PEER and CONNECT
  *
  * SIDES  the exchange reaches its two connections through two tables of the same shape (struct
  * pp_side_ops). For each direction one side is the source and the other the sink:
@@ -48,20 +49,21 @@ enum pp_exchange_state {
     PP_EXCHANGE_COLLECT = 4,   /* collecting the request body for a buffering filter */
     PP_EXCHANGE_PEER = 5,      /* upstream_peer, and choosing the endpoint */
     PP_EXCHANGE_PAUSE = 6,     /* waiting until the next attempt */
-    PP_EXCHANGE_CONNECT = 7,   /* waiting for the connection */
-    PP_EXCHANGE_CONNECTED = 8, /* connected */
-    PP_EXCHANGE_UPSTREAM_REQUEST = 9,
-    PP_EXCHANGE_SEND = 10,  /* the head goes out */
-    PP_EXCHANGE_AWAIT = 11, /* the request body streams; waiting for the response head */
-    PP_EXCHANGE_UPSTREAM_RESPONSE = 12,
-    PP_EXCHANGE_RESPONSE = 13,
-    PP_EXCHANGE_BODY = 14,   /* the response has begun */
-    PP_EXCHANGE_TUNNEL = 15, /* the head that opens a tunnel was sent; bytes pass until it ends */
-    PP_EXCHANGE_CONNECT_FAILED = 16,
-    PP_EXCHANGE_PROXY_ERROR = 17,
-    PP_EXCHANGE_REPLY = 18, /* an answer of our own is being sent */
-    PP_EXCHANGE_LOG = 19,
-    PP_EXCHANGE_DONE = 20
+    PP_EXCHANGE_QUEUE = 7,     /* waiting until a limit of the upstream lets it go on */
+    PP_EXCHANGE_CONNECT = 8,   /* waiting for the connection */
+    PP_EXCHANGE_CONNECTED = 9, /* connected */
+    PP_EXCHANGE_UPSTREAM_REQUEST = 10,
+    PP_EXCHANGE_SEND = 11,  /* the head goes out */
+    PP_EXCHANGE_AWAIT = 12, /* the request body streams; waiting for the response head */
+    PP_EXCHANGE_UPSTREAM_RESPONSE = 13,
+    PP_EXCHANGE_RESPONSE = 14,
+    PP_EXCHANGE_BODY = 15,   /* the response has begun */
+    PP_EXCHANGE_TUNNEL = 16, /* the head that opens a tunnel was sent; bytes pass until it ends */
+    PP_EXCHANGE_CONNECT_FAILED = 17,
+    PP_EXCHANGE_PROXY_ERROR = 18,
+    PP_EXCHANGE_REPLY = 19, /* an answer of our own is being sent */
+    PP_EXCHANGE_LOG = 20,
+    PP_EXCHANGE_DONE = 21
 };
 
 enum pp_dir { PP_DIR_REQUEST = 0, PP_DIR_RESPONSE = 1 };
@@ -77,6 +79,7 @@ enum pp_park {
 struct pp_exchange;
 struct pp_filter_state; /* proxy/filter.h */
 struct pp_retrying;     /* proxy/retry.c */
+struct pp_admitted;     /* proxy/admission.h */
 struct pp_grpc_web;
 
 struct pp_args;   /* wire/args.h */
@@ -275,6 +278,7 @@ struct pp_exchange {
     void *view;               /* the Python view, owned by the hook */
     struct pp_filter_state *filter_states; /* what native filters keep, newest first */
     struct pp_retrying *retrying;          /* once it was tried again, or an attempt was timed */
+    struct pp_admitted *admitted;          /* once it came to limits of an upstream */
     struct pp_task *task[PP_PARK_COUNT];   /* what is waited for, by enum pp_park; borrowed */
 
     struct pp_http_msg request, response;

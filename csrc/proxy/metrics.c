@@ -98,6 +98,30 @@ uint64_t pp_metrics_elsewhere(const struct pp_metrics *m, uint32_t record, uint3
     return pp_statseg_sum(&m->seg, record + word) - m->words[record + word];
 }
 
+/* Each claims first and looks then: of two that do so at once, one sees the other at least. */
+bool pp_metrics_claim(const struct pp_metrics *m, uint32_t record, uint32_t word, uint64_t limit)
+{
+    uint64_t *own = &m->words[record + word], had = *own;
+    if (had + pp_metrics_elsewhere(m, record, word) >= limit)
+        return false;
+    __atomic_exchange_n(own, had + 1, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (had + 1 + pp_metrics_elsewhere(m, record, word) <= limit)
+        return true;
+    __atomic_store_n(own, had, __ATOMIC_RELEASE);
+    return false;
+}
+
+uint32_t pp_metrics_others(const struct pp_metrics *m, uint32_t record, uint32_t word)
+{
+    uint32_t n = 0;
+    if (m->seg.mem == NULL)
+        return 0;
+    for (uint32_t column = PP_STATSEG_COMMON + 1; column < m->seg.columns; column++)
+        n += column != m->column && pp_statseg_get(&m->seg, column, record + word) != 0;
+    return n;
+}
+
 void pp_metrics_observe(struct pp_metrics *m, enum pp_metric_kind kind, uint32_t record,
                         uint64_t us)
 {

@@ -48,6 +48,14 @@ bool pp_metrics_swap(const struct pp_metrics *m, uint32_t record, uint32_t word,
 /* Word <word> of <record> added up over all other workers. */
 uint64_t pp_metrics_elsewhere(const struct pp_metrics *m, uint32_t record, uint32_t word);
 
+/* Add 1 to word <word> of <record> in the own column, if it added up over all workers is at most
+ * <limit> then. Exact: when several workers claim at once, they get no more than there are; of
+ * those that claim the last one, none may get it. What a worker has claimed ends with it, as all
+ * gauges do. */
+bool pp_metrics_claim(const struct pp_metrics *m, uint32_t record, uint32_t word, uint64_t limit);
+/* How many other workers have something in word <word> of <record>. */
+uint32_t pp_metrics_others(const struct pp_metrics *m, uint32_t record, uint32_t word);
+
 /* Put <us> into the histogram of a record of <kind>. */
 void pp_metrics_observe(struct pp_metrics *m, enum pp_metric_kind kind, uint32_t record,
                         uint64_t us);

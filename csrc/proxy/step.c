@@ -1,6 +1,7 @@
 #include "proxy/step.h"
 
 #include "base/check.h"
+#include "proxy/admission.h"
 #include "proxy/retry.h"
 
 /* Body filters that still work on a piece: what they give back would have nowhere to go. */
@@ -16,6 +17,7 @@ void pp_step_detach_up(struct pp_exchange *x, bool reusable)
 {
     cancel_bodies(x);
     pp_retry_untime(x);
+    pp_admission_release(x);
     if (!pp_exchange_is_attached(x, PP_SIDE_UP))
         return;
     x->ops[PP_SIDE_UP]->finish(x, reusable);
@@ -96,6 +98,7 @@ static bool (*const steps[])(struct pp_exchange *x) = {
     [PP_EXCHANGE_COLLECT] = pp_step_collect,
     [PP_EXCHANGE_PEER] = pp_step_peer,
     [PP_EXCHANGE_PAUSE] = pp_step_pause,
+    [PP_EXCHANGE_QUEUE] = pp_step_queue,
     [PP_EXCHANGE_CONNECT] = await_event,
     [PP_EXCHANGE_CONNECTED] = pp_step_connected,
     [PP_EXCHANGE_UPSTREAM_REQUEST] = pp_step_upstream_request,

@@ -61,6 +61,7 @@ bool pp_step_request(struct pp_exchange *x);
 bool pp_step_collect(struct pp_exchange *x);
 bool pp_step_peer(struct pp_exchange *x);
 bool pp_step_pause(struct pp_exchange *x);
+bool pp_step_queue(struct pp_exchange *x);
 bool pp_step_connected(struct pp_exchange *x);
 bool pp_step_upstream_request(struct pp_exchange *x);
 bool pp_step_connect_failed(struct pp_exchange *x);

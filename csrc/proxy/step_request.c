@@ -218,14 +218,9 @@ static int settle_cluster(struct pp_exchange *x)
     return PP_OK;
 }
 
-bool pp_step_peer(struct pp_exchange *x)
+/* Choose an endpoint and get a connection to it. <rc>: what is known of the cluster. */
+static bool begin_attempt(struct pp_exchange *x, int rc)
 {
-    int verdict = pp_phase_run(x, PP_PHASE_UPSTREAM_PEER);
-    if (verdict == PP_PARK)
-        return false;
-    if (verdict == PP_REPLY)
-        return pp_step_to_reply(x);
-    int rc = settle_cluster(x);
     if (rc == PP_OK && PP_UNLIKELY(pp_breaker_is_on(&x->cluster->conf.breaker)) &&
         !pp_circuit_admit(x->cluster, &x->retry_after_s))
         return pp_step_to_error(x, pp_fault_make(PP_FAULT_BREAKER_OPEN, PP_SIDE_UP, false, PP_OK));
@@ -258,6 +253,33 @@ bool pp_step_peer(struct pp_exchange *x)
         pp_exchange_enter(x, PP_EXCHANGE_CONNECT_FAILED);
     }
     return rc != PP_EAGAIN;
+}
+
+bool pp_step_peer(struct pp_exchange *x)
+{
+    int verdict = pp_phase_run(x, PP_PHASE_UPSTREAM_PEER);
+    if (verdict == PP_PARK)
+        return false;
+    if (verdict == PP_REPLY)
+        return pp_step_to_reply(x);
+    int rc = settle_cluster(x);
+    if (PP_LIKELY(rc != PP_OK || x->cluster->admission == NULL) || pp_circuit_is_open(x->cluster))
+        return begin_attempt(x, rc);
+    rc = pp_admission_enter(x);
+    if (rc == PP_EAGAIN)
+        return false;
+    if (rc == PP_ELIMIT)
+        return pp_step_to_error(
+            x, pp_fault_make(PP_FAULT_UPSTREAM_OVERFLOW, PP_SIDE_UP, false, PP_ELIMIT));
+    if (rc != PP_OK)
+        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, rc));
+    return begin_attempt(x, PP_OK);
+}
+
+/* It has waited, and holds a place now. */
+bool pp_step_queue(struct pp_exchange *x)
+{
+    return begin_attempt(x, PP_OK);
 }
 
 bool pp_step_connected(struct pp_exchange *x)

@@ -1,5 +1,6 @@
 /* From an attempt that failed, or an answer that is not wanted, to the next attempt or to the end.
  */
+#include "proxy/admission.h"
 #include "proxy/circuit.h"
 #include "proxy/cluster_outlier.h"
 #include "proxy/retry.h"
@@ -22,6 +23,7 @@ static void begin_anew(struct pp_exchange *x)
 static void pause_until(struct pp_exchange *x, uint64_t due_ms)
 {
     begin_anew(x);
+    pp_admission_release(x);
     pp_exchange_enter(x, PP_EXCHANGE_PAUSE);
     pp_retry_pause(x, due_ms);
 }

@@ -137,6 +137,9 @@ int pp_builder_set_balance(struct pp_builder *b, uint32_t upstream,
 /* When <upstream> is left alone for a while (route/breaker.h). */
 void pp_builder_set_breaker(struct pp_builder *b, uint32_t upstream,
                             const struct pp_breaker_conf *conf);
+/* How much <upstream> takes at once (proxy/admission.h); without it as much as comes. */
+void pp_builder_set_limits(struct pp_builder *b, uint32_t upstream,
+                           const struct pp_admission_conf *conf);
 /* What is tried again at <upstream>, or of <route> whatever its upstream says (builder_retry.c):
  * <conditions> are words as pp_retry_policy_add takes them, comma-separated, beside the numbers in
  * <policy>. Copied. */

@@ -27,6 +27,12 @@ int pp_builder_set_route_retry(struct pp_builder *b, uint32_t route,
     return compile(b, r, p);
 }
 
+void pp_builder_set_limits(struct pp_builder *b, uint32_t upstream,
+                           const struct pp_admission_conf *conf)
+{
+    pp_builder_upstream(b, upstream)->admission = *conf;
+}
+
 void pp_builder_set_breaker(struct pp_builder *b, uint32_t upstream,
                             const struct pp_breaker_conf *conf)
 {

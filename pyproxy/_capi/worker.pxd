@@ -109,6 +109,13 @@ cdef extern from "route/breaker.h" nogil:
         uint32_t probes
 
 
+cdef extern from "proxy/admission.h" nogil:
+    struct pp_admission_conf:
+        uint32_t requests
+        uint32_t pending
+        uint32_t queue_ms
+
+
 cdef extern from "worker/builder.h" nogil:
     struct pp_builder:
         pass
@@ -167,6 +174,7 @@ cdef extern from "worker/builder.h" nogil:
     void pp_builder_set_overload(pp_builder *b, const pp_pressure_conf *memory,
                                  const pp_pressure_conf *lag)
     void pp_builder_exempt_route(pp_builder *b, uint32_t route)
+    void pp_builder_set_limits(pp_builder *b, uint32_t upstream, const pp_admission_conf *conf)
     struct pp_builder_retry:
         pp_retry_policy policy
         pp_span conditions

@@ -47,6 +47,7 @@ LOG_VARIABLES = (
     *("request.method", "request.host", "request.target", "request.path", "request.query"),
     *("request.protocol", "request.bytes", "response.status", "response.bytes"),
     *("upstream.status", "upstream.attempts", "upstream.connect_ms", "upstream.first_byte_ms"),
+    "upstream.queue_ms",
 )
 
 

@@ -264,6 +264,8 @@ class _Compiler:
         )
         if upstream.breaker is not None:
             self.builder.set_breaker(number, **upstream.breaker.numbers())
+        if upstream.limits.admits:
+            self.builder.set_limits(number, **upstream.limits.admission())
         if upstream.retry is not None:
             self.builder.set_retry(number, **upstream.retry.numbers())
         if upstream.outlier_detection is not None:

@@ -27,11 +27,11 @@ from pyproxy.config.sections import (
     Pool,
     ProxyHeaders,
     Upstream,
-    UpstreamLimits,
     UpstreamTimeouts,
 )
 from pyproxy.config.sections_balance import Endpoint
 from pyproxy.config.sections_http2 import UpstreamHttp2
+from pyproxy.config.sections_limits import UpstreamLimits
 from pyproxy.config.sections_match import Arm, Condition, Split, Test
 from pyproxy.config.sections_overload import Overload
 from pyproxy.config.sections_retry import Retry

@@ -21,6 +21,7 @@ from pyproxy.config.sections_balance import Balance, Endpoint, Sticky
 from pyproxy.config.sections_discovery import Discover
 from pyproxy.config.sections_health import HealthCheck, OutlierDetection
 from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
+from pyproxy.config.sections_limits import UpstreamLimits
 from pyproxy.config.sections_retry import Breaker, Retry
 from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.sections_udp import Udp
@@ -276,21 +277,6 @@ class Pool(Section, frozen=True, kw_only=True):
     max_requests: Annotated[Count, Meta(description="Requests on one connection; 0: no limit.")] = 0
 
 
-class UpstreamLimits(Section, frozen=True, kw_only=True):
-    """What an origin's response head may have."""
-
-    max_head_bytes: Annotated[
-        HeadSize, Meta(description="Bytes of a response head; 502 beyond.")
-    ] = field(name="max_head", default=61_440)
-    max_fields: Annotated[Positive, Meta(description="Header lines of a response; 502 beyond.")] = (
-        200
-    )
-
-    def numbers(self) -> dict[str, int]:
-        """The limits as the engine calls them."""
-        return {"max_head_bytes": self.max_head_bytes, "max_fields": self.max_fields}
-
-
 class Upstream(Section, frozen=True, kw_only=True):
     """A group of endpoints that serve the same."""
 
@@ -355,9 +341,13 @@ class Upstream(Section, frozen=True, kw_only=True):
         default_factory=UpstreamTimeouts
     )
     pool: Annotated[Pool, Meta(description="Idle connections.")] = field(default_factory=Pool)
-    limits: Annotated[UpstreamLimits, Meta(description="What a response head may have.")] = field(
-        default_factory=UpstreamLimits
-    )
+    limits: Annotated[
+        UpstreamLimits,
+        Meta(
+            description="How much it takes at once, and what a response head may have.",
+            examples=[{"requests": 100, "pending": 50, "queue_timeout": "2s"}],
+        ),
+    ] = field(default_factory=UpstreamLimits)
     retries: Annotated[
         int,
         Meta(

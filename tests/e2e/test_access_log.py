@@ -13,6 +13,7 @@ KEYS = {
     "time", "client_address", "method", "host", "target", "protocol", "request_bytes", "status",
     "response_bytes", "duration_ms", "listener", "route", "upstream", "endpoint", "upstream_status",
     "upstream_attempts", "upstream_connect_ms", "upstream_first_byte_ms", "fault", "id",
+    "upstream_queue_ms",
 }  # fmt: skip
 
 
@@ -58,6 +59,7 @@ def test_a_json_line_tells_all_about_an_exchange() -> None:
         "upstream_status": 203,
         "upstream_attempts": 1,
         "fault": None,
+        "upstream_queue_ms": None,
     }
 
 

@@ -29,7 +29,10 @@ PROXY_ORDER = (
     ("exchange",),
     ("extended", "forward", "grpc", "reply", "upgrade", "variable"),
     ("phase", "filter", "filters", "filter_*", "hook", "condition", "split"),
-    ("cluster", "cluster_outlier", "cluster_pick", "affinity", "circuit", "pool", "retry"),
+    (
+        *("admission", "cluster", "cluster_outlier", "cluster_pick", "affinity", "circuit"),
+        *("pool", "retry"),
+    ),
     ("accesslog",),
     ("body",),
     ("up", "up_carry", "up_h1", "up_h2", "up_stream", "up_stream_tunnel", "up_tls"),

@@ -86,7 +86,7 @@ PP_TEST_CASE(json_lines_are_objects)
     PP_CHECK(strstr(text, ",\"method\":\"GET\",\"host\":\"A.b:80\",\"target\":\"/x?y=1\",") !=
              NULL);
     PP_CHECK(strstr(text, ",\"status\":200,\"response_bytes\":2,") != NULL);
-    PP_CHECK(strstr(text, ",\"fault\":null,\"id\":1}\n") != NULL);
+    PP_CHECK(strstr(text, ",\"fault\":null,\"id\":1,\"upstream_queue_ms\":null}\n") != NULL);
 }
 
 /* Nothing at all is a span without an address, which memcpy must not see. */

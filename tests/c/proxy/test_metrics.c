@@ -150,4 +150,34 @@ PP_TEST_CASE(memory_may_run_out)
     PP_CHECK_FAIL_EACH(scenario);
 }
 
+PP_TEST_CASE(what_is_claimed_stays_within_the_limit_over_all_workers)
+{
+    const uint32_t word = PP_METRIC_WORD(ROUTE, ACTIVE);
+    struct pp_statseg s;
+    struct pp_metrics a, b;
+    format(&s);
+    PP_CHECK_EQ(pp_metrics_init(&a, mem, sizeof mem, 1), PP_OK);
+    PP_CHECK_EQ(pp_metrics_init(&b, mem, sizeof mem, 2), PP_OK);
+    uint32_t r = pp_metrics_record(&a, PP_METRIC_ROUTE, PP_SPAN("r"));
+    PP_CHECK_EQ(pp_metrics_record(&b, PP_METRIC_ROUTE, PP_SPAN("r")), r);
+    PP_CHECK_EQ(pp_metrics_others(&a, r, word), 0);
+    PP_CHECK(pp_metrics_claim(&a, r, word, 3));
+    PP_CHECK(pp_metrics_claim(&b, r, word, 3));
+    PP_CHECK(pp_metrics_claim(&b, r, word, 3));
+    PP_CHECK(!pp_metrics_claim(&a, r, word, 3));
+    PP_CHECK(!pp_metrics_claim(&b, r, word, 3));
+    PP_CHECK(!pp_metrics_claim(&b, r, word, 0));
+    PP_CHECK_EQ(a.words[r + word], 1);
+    PP_CHECK_EQ(b.words[r + word], 2);
+    PP_CHECK_EQ(pp_metrics_others(&a, r, word), 1);
+    PP_CHECK_EQ(pp_metrics_others(&b, r, word), 1);
+    PP_COUNT(&b, r, ROUTE, ACTIVE, -1);
+    PP_CHECK(pp_metrics_claim(&a, r, word, 3));
+    pp_metrics_fini(&a);
+    PP_CHECK_EQ(pp_metrics_init(&a, mem, sizeof mem, 1), PP_OK); /* as a new worker does */
+    PP_CHECK_EQ(pp_metrics_others(&b, r, word), 0);
+    pp_metrics_fini(&a);
+    pp_metrics_fini(&b);
+}
+
 PP_TEST_MAIN()
