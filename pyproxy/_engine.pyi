@@ -199,6 +199,10 @@ class SnapshotBuilder:
         probes: int,
     ) -> None:
         """When the upstream is left alone for a while (struct pp_breaker_conf)."""
+    def set_overload(self, *, memory: tuple[int, int], loop_lag: tuple[int, int]) -> None:
+        """From what on keep-alive ends, and load is shed: bytes, microseconds; 0: never."""
+    def exempt_route(self, route: int) -> None:
+        """Serve its requests even while load is shed. ValueError: there is no such route."""
     def set_limits(self, upstream: int, *, requests: int, pending: int, queue_ms: int) -> None:
         """How much the upstream takes at once (struct pp_admission_conf)."""
     def set_retry(
@@ -455,6 +459,7 @@ class Engine:
         stats: Buffer | None = None,
         shared: Buffer | None = None,
         on_error: Callable[[str, BaseException], None] | None = None,
+        on_overload: Callable[[str, str, int], None] | None = None,
     ) -> None:
         """`loop` runs async filters (default: the running loop at first use).
 
@@ -463,6 +468,8 @@ class Engine:
         `shared`: what limits count in, formatted (`_counters.SharedTable`), with other processes;
         None: private memory.
         `on_error(where, exc)` is told about exceptions in filters (default: logging).
+        `on_overload(reason, level, value)` is told that the level of memory (bytes) or loop_lag
+        (microseconds) is "none", "stop_keep_alive" or "shed" now.
         """
     def fileno(self) -> int:
         """The descriptor to watch for reading; when it is ready, call `run_ready`."""

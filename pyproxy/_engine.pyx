@@ -18,7 +18,9 @@ from libc.string cimport memset
 from pyproxy._capi.base cimport *
 from pyproxy._capi.io cimport *
 from pyproxy._capi.proxy cimport *
-from pyproxy._capi.route cimport PP_ROUTER_ANY_METHOD, pp_router_capture_name, pp_router_methods
+from pyproxy._capi.route cimport (PP_PRESSURE_SHED, PP_PRESSURE_STOP_KEEP_ALIVE,
+                                  PP_ROUTER_ANY_METHOD, pp_pressure_conf, pp_pressure_level,
+                                  pp_router_capture_name, pp_router_methods)
 from pyproxy._capi.wire cimport (PP_PROXYPROTO_IP4, PP_PROXYPROTO_NONE, PP_PROXYPROTO_UNIX,
                                  pp_http_tok_method, pp_proxyproto, pp_proxyproto_end)
 from pyproxy._capi.worker cimport *
@@ -38,6 +40,9 @@ cdef pp_hook_ops hook_ops
 
 # In the order of enum pp_cluster_protocol.
 cdef tuple UPSTREAM_PROTOCOLS = ("auto", "h1", "h2", "h2c")
+
+# In the order of enum pp_pressure_level.
+cdef tuple PRESSURE_LEVELS = ("none", "stop_keep_alive", "shed")
 
 # Views of ended exchanges that are kept for the next ones.
 cdef int KEEP_VIEWS = 64
@@ -162,6 +167,16 @@ cdef int cb_client(void *owner, pp_client_tls *ct) noexcept with gil:
         return PP_EINVAL
 
 
+cdef void cb_pressed(void *owner, pp_bool lag, pp_pressure_level level,
+                     uint64_t value) noexcept with gil:
+    try:
+        if (<Engine>owner)._on_overload is not None:
+            reason = "loop_lag" if lag else "memory"
+            (<Engine>owner)._on_overload(reason, PRESSURE_LEVELS[<int>level], value)
+    except BaseException as exc:
+        (<Engine>owner)._report("overload", exc)
+
+
 cdef void cb_release(void *arg) noexcept with gil:
     try:
         Py_DECREF(<object>arg)
@@ -175,6 +190,7 @@ hook_ops.body = cb_body
 hook_ops.test = cb_test
 hook_ops.end = cb_end
 hook_ops.client = cb_client
+hook_ops.pressed = cb_pressed
 
 
 cdef int run_test(Engine engine, pp_exchange *x, callable_, pp_bool *holds) except -1:
@@ -1100,6 +1116,20 @@ cdef class SnapshotBuilder:
         c.window_ms, c.open_ms, c.probes = window_ms, open_ms, probes
         pp_builder_set_breaker(self._draft(), upstream, &c)
 
+    def set_overload(self, *, tuple memory not None, tuple loop_lag not None):
+        cdef pp_pressure_conf of_memory, of_lag
+        memset(&of_memory, 0, sizeof(of_memory))
+        memset(&of_lag, 0, sizeof(of_lag))
+        cdef int stop = PP_PRESSURE_STOP_KEEP_ALIVE, shed = PP_PRESSURE_SHED
+        of_memory.at[stop], of_memory.at[shed] = memory
+        of_lag.at[stop], of_lag.at[shed] = loop_lag
+        pp_builder_set_overload(self._draft(), &of_memory, &of_lag)
+
+    def exempt_route(self, uint32_t route):
+        if route >= self._routes:
+            raise ValueError(f"there is no route {route}")
+        pp_builder_exempt_route(self._draft(), route)
+
     def set_limits(self, uint32_t upstream, *, uint32_t requests, uint32_t pending,
                    uint32_t queue_ms):
         cdef pp_admission_conf c
@@ -1335,19 +1365,21 @@ cdef class Engine:
     cdef bint _has_shared
     cdef object _loop
     cdef object _on_error
+    cdef object _on_overload
     cdef object _take_tunnel
     cdef list _free_views
     cdef object _snapshot
     cdef object _receiver
 
     def __init__(self, *, loop=None, uint32_t slot=0, stats=None, shared=None,
-                 on_error=None):
+                 on_error=None, on_overload=None):
         cdef void *mem = NULL
         cdef size_t size = 0
         if self._open:
             raise RuntimeError("this engine is initialised already")
         self._loop = loop
         self._on_error = on_error
+        self._on_overload = on_overload
         self._free_views = []
         if stats is not None:
             PyObject_GetBuffer(stats, &self._stats, PyBUF_SIMPLE | PyBUF_WRITABLE)

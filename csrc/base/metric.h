@@ -37,6 +37,18 @@
       "Allocations that failed at run time.")                                                      \
     X(WORKER, EXPECT_FAILED, "expectations_failed_total", COUNTER, "",                             \
       "Internal expectations that did not hold (bugs).")                                           \
+    X(WORKER, OVERLOAD_MEMORY_STOP, "overload_workers", GAUGE,                                     \
+      "reason=\"memory\",level=\"stop_keep_alive\"",                                               \
+      "Workers that have too much to do or in memory, by what they do about it.")                  \
+    X(WORKER, OVERLOAD_MEMORY_SHED, "overload_workers", GAUGE, "reason=\"memory\",level=\"shed\"", \
+      "")                                                                                          \
+    X(WORKER, OVERLOAD_LAG_STOP, "overload_workers", GAUGE,                                        \
+      "reason=\"loop_lag\",level=\"stop_keep_alive\"", "")                                         \
+    X(WORKER, OVERLOAD_LAG_SHED, "overload_workers", GAUGE, "reason=\"loop_lag\",level=\"shed\"",  \
+      "")                                                                                          \
+    X(WORKER, MEMORY, "overload_memory_bytes", GAUGE, "",                                          \
+      "Memory of the workers that are watched for it, added up.")                                  \
+    X(WORKER, LAG_US, "_overload_lag_us", GAUGE, "", "")                                           \
     X(LISTENER, CONNECTIONS, "connections_total", COUNTER, "",                                     \
       "Client connections accepted; of UDP: sessions begun.")                                      \
     X(LISTENER, ACTIVE, "connections_active", GAUGE, "",                                           \
@@ -102,6 +114,10 @@
     X(LISTENER, UDP_TRUNCATED, "udp_dropped_total", COUNTER, "cause=\"truncated\"", "")            \
     X(LISTENER, UDP_UNSENT, "udp_dropped_total", COUNTER, "cause=\"unsent\"", "")                  \
     X(LISTENER, UDP_NO_ROOM, "udp_dropped_total", COUNTER, "cause=\"no_room\"", "")                \
+    X(LISTENER, REQUESTS_SHED, "overload_requests_shed_total", COUNTER, "",                        \
+      "Requests that an overloaded worker has refused.")                                           \
+    X(LISTENER, OVERLOAD_CLOSED, "overload_connections_closed_total", COUNTER, "",                 \
+      "Connections that an overloaded worker has ended before their client would have.")           \
     X(ROUTE, STATUS_1XX, "requests_total", COUNTER, "code=\"1xx\"", "Requests, by final status.")  \
     X(ROUTE, STATUS_2XX, "requests_total", COUNTER, "code=\"2xx\"", "")                            \
     X(ROUTE, STATUS_3XX, "requests_total", COUNTER, "code=\"3xx\"", "")                            \

@@ -43,6 +43,8 @@ static int send_head(struct pp_exchange *x)
         x->status = x->response.status;
     } else if (x->response.status >= 200) {
         x->close_down = wants_close(d, x);
+        if (x->close_down && d->h.core->leaving.relief && x->request.keep_alive)
+            PP_COUNT(&d->h.core->metrics, d->door->conf->record, LISTENER, OVERLOAD_CLOSED, 1);
         x->status = x->response.status;
         fr->close = x->close_down;
         fr->keep_alive = !fr->close && pp_http_msg_is_1_0(&x->request);

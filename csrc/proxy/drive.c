@@ -11,6 +11,10 @@
 static void on_request(struct pp_exchange *x)
 {
     x->t.head = x->core->loop.now_us;
+    if (PP_UNLIKELY(x->core->overload.level == PP_PRESSURE_SHED) && pp_step_shed(x)) {
+        pp_step_run(x);
+        return;
+    }
     pp_exchange_enter(x, x->snapshot->early.n[PP_PHASE_EARLY_REQUEST] > 0 ? PP_EXCHANGE_EARLY
                                                                           : PP_EXCHANGE_ROUTE);
     pp_step_run(x);

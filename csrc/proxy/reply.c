@@ -80,7 +80,7 @@ int pp_reply_fault(struct pp_exchange *x, pp_router_methods allowed)
     x->reply_body = body;
     rc = pp_http_msg_add(&x->response, PP_SPAN("Content-Type"), PP_NAME_CONTENT_TYPE,
                          PP_SPAN("application/json"));
-    if (rc == PP_OK && f->code == PP_FAULT_BREAKER_OPEN)
+    if (rc == PP_OK && (f->code == PP_FAULT_BREAKER_OPEN || f->code == PP_FAULT_OVERLOAD))
         rc = add_overload(x);
     if (rc == PP_OK && f->code == PP_FAULT_METHOD_NOT_ALLOWED)
         rc = add_allow(x, allowed);

@@ -65,6 +65,12 @@ static int settle_path(struct pp_exchange *x)
     return rc;
 }
 
+int pp_step_target(struct pp_exchange *x)
+{
+    int rc = settle_path(x);
+    return rc == PP_OK ? settle_host(x) : rc;
+}
+
 static void on_total_timeout(struct pp_timer *t)
 {
     struct pp_exchange *x = PP_CONTAINER_OF(t, struct pp_exchange, timer);
@@ -119,9 +125,7 @@ static bool begin_connect(struct pp_exchange *x, int rc)
 
 bool pp_step_route(struct pp_exchange *x)
 {
-    int rc = settle_path(x);
-    if (rc == PP_OK)
-        rc = settle_host(x);
+    int rc = pp_step_target(x);
     x->routed = true;
     if (rc != PP_OK) {
         x->close_down = true; /* malformed is malformed, wherever it is found out */

@@ -266,6 +266,11 @@ struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstr
     return &((struct draft_upstream *)b->upstreams.at[upstream])->conf;
 }
 
+struct pp_snapshot *pp_builder_snapshot(struct pp_builder *b)
+{
+    return b->sn;
+}
+
 struct pp_arena *pp_builder_arena(struct pp_builder *b)
 {
     return &b->sn->arena;

@@ -154,6 +154,11 @@ int pp_builder_set_route_retry(struct pp_builder *b, uint32_t route,
  */
 void pp_builder_set_outlier(struct pp_builder *b, uint32_t upstream,
                             const struct pp_outlier_conf *conf);
+/* When the worker has too much to do (builder_overload.c); without it never. */
+void pp_builder_set_overload(struct pp_builder *b, const struct pp_pressure_conf *memory,
+                             const struct pp_pressure_conf *lag);
+/* Serve requests of <route> even then. */
+void pp_builder_exempt_route(struct pp_builder *b, uint32_t route);
 /* The endpoint that was added last to <upstream> is of <tier>, and (<drain>) gets nothing new. */
 void pp_builder_set_role(struct pp_builder *b, uint32_t upstream, uint8_t tier, bool drain);
 /* The host name by which the endpoint that was added last to <upstream> was found. */
@@ -167,6 +172,7 @@ void pp_builder_settle_split(struct pp_builder *b, uint32_t route,
 struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener);
 struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstream);
 struct pp_arena *pp_builder_arena(struct pp_builder *b);
+struct pp_snapshot *pp_builder_snapshot(struct pp_builder *b);
 /* What runs in <phase> for <filter>; .ops NULL: nothing. */
 struct pp_filter *pp_builder_bound(struct pp_builder *b, uint32_t filter, enum pp_phase phase);
 /* PP_EINVAL, with <what> and "<text>" as the sentence. */

@@ -6,6 +6,7 @@
 #include "io/sink.h"
 #include "proxy/greet.h"
 #include "proxy/down_h2.h"
+#include "proxy/overload.h"
 #include "proxy/up_carry.h"
 #include "proxy/up_stream.h"
 
@@ -123,6 +124,7 @@ void pp_worker_fini(struct pp_worker *w)
     if (core->scratch == NULL)
         return;
     pp_loop_enter(&core->loop);
+    pp_overload_stop(core);
     close_doors(w);
     pp_greet_close_all(core);
     pp_tunnel_offer(&w->offer, core, NULL, NULL);
@@ -257,6 +259,9 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
     core->snapshot = pp_snapshot_acquire(sn);
     if (pp_list_is_empty(&sn->in_use))
         pp_list_attach(&core->in_use, &sn->in_use);
+    pp_loop_enter(&core->loop);
+    pp_overload_apply(core);
+    pp_loop_leave(&core->loop);
     if (old == NULL)
         return PP_OK;
     /* Exchanges that still run keep the old one alive and write to its logs. */

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from pyproxy._capi.base cimport pp_arena, pp_bool, pp_span
-from pyproxy._capi.route cimport pp_router, pp_router_hit
+from pyproxy._capi.route cimport pp_pressure_level, pp_router, pp_router_hit
 from pyproxy._capi.wire cimport pp_proxyproto
 
 
@@ -196,3 +196,4 @@ cdef extern from "proxy/hook.h" nogil:
         int (*test)(void *owner, pp_exchange *x, void *callable, pp_bool *holds) noexcept
         void (*end)(void *owner, pp_exchange *x) noexcept
         int (*client)(void *owner, pp_client_tls *ct) noexcept
+        void (*pressed)(void *owner, pp_bool lag, pp_pressure_level level, uint64_t value) noexcept

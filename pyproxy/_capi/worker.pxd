@@ -10,7 +10,7 @@ from pyproxy._capi.proxy cimport (
     pp_phase,
     pp_snapshot,
 )
-from pyproxy._capi.route cimport pp_router_methods
+from pyproxy._capi.route cimport pp_pressure_conf, pp_router_methods
 
 
 cdef extern from "wire/http1_head.h" nogil:
@@ -171,6 +171,9 @@ cdef extern from "worker/builder.h" nogil:
         uint16_t ramp[32]
     int pp_builder_set_balance(pp_builder *b, uint32_t upstream, const pp_builder_balance *balance)
     void pp_builder_set_breaker(pp_builder *b, uint32_t upstream, const pp_breaker_conf *conf)
+    void pp_builder_set_overload(pp_builder *b, const pp_pressure_conf *memory,
+                                 const pp_pressure_conf *lag)
+    void pp_builder_exempt_route(pp_builder *b, uint32_t route)
     void pp_builder_set_limits(pp_builder *b, uint32_t upstream, const pp_admission_conf *conf)
     struct pp_builder_retry:
         pp_retry_policy policy

@@ -16,6 +16,7 @@ from pyproxy.config.check_discovery import check_discovery
 from pyproxy.config.check_health import check_health
 from pyproxy.config.check_http2 import check_http2
 from pyproxy.config.check_match import check_when
+from pyproxy.config.check_overload import check_overload
 from pyproxy.config.check_routes import check_routes
 from pyproxy.config.check_tcp import check_protocols
 from pyproxy.config.check_tls import check_tls
@@ -279,4 +280,5 @@ _RULES: tuple[Callable[[Config, Report], None], ...] = (
     _check_filters,
     _check_access_logs,
     check_routes,
+    check_overload,
 )

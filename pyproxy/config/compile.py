@@ -172,6 +172,8 @@ class _Compiler:
         for key, ref in filter_refs(config):
             if ref.enabled:
                 _at(ref, self.filters.add, key, ref)
+        if config.overload is not None:
+            self.builder.set_overload(**config.overload.numbers())
         common = self.filters.chain(None)
         self.builder.set_global_filters(common)
         for i, route in enumerate(config.routes):
@@ -309,6 +311,9 @@ class _Compiler:
         )
         if route.retry is not None:
             self.builder.set_route_retry(number, **route.retry.numbers())
+        overload = self.config.overload
+        if overload is not None and route_name(self.config, index) in overload.exempt:
+            self.builder.exempt_route(number)
 
     def split(self, name: str, route: Route) -> dict[str, Any]:
         """The arms of a route."""

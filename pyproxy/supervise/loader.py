@@ -33,6 +33,7 @@ from . import blob, privileges
 from .channel import Channel, Kind
 from .children import Child, describe_exit, end_with_parent, fork_child
 from .first_look import with_first_look
+from .memory import share_memory
 from .worker import BindFilters, verify_filters
 
 _NICER = 10
@@ -57,7 +58,7 @@ def read_again(
     os.nice(_NICER)
     gc.disable()
     try:
-        config = resolve_endpoints(load(source), demo_address=demo_address)
+        config = share_memory(resolve_endpoints(load(source), demo_address=demo_address))
         config = with_first_look(config, running, identity, channel.close)
         found: list[str] = []
         if python_refs(config):

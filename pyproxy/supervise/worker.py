@@ -45,6 +45,7 @@ from .channel import Channel, ChannelError, Kind, Message
 from .children import end_with_parent
 from .drain import Drain, DrainLimits
 from .moving import Arrivals, HandOver
+from .overload import OverloadLog
 from .sockets import ListenSocket
 
 _ROUTES_IN_A_STEP = 64
@@ -163,8 +164,9 @@ class Worker:
             privileges.drop(plan.identity)
         self._loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self._loop)
+        say = OverloadLog()
         self._engine = Engine(
-            loop=self._loop, slot=plan.column, stats=plan.stats, shared=plan.shared
+            loop=self._loop, slot=plan.column, stats=plan.stats, shared=plan.shared, on_overload=say
         )
         filters = self._filters = plan.bind(plan.config)
         # The engine could only say that a system call failed.
@@ -177,8 +179,7 @@ class Worker:
             self._arrivals.append(Arrivals(self._loop, self._engine, plan.arrival))
         self._loop.add_reader(self._engine.fileno(), self._engine.run_ready)
         self._loop.add_reader(self._channel.fileno(), self._on_channel)
-        # Somebody may recycle a single worker by hand: it leaves politely, and its slot is filled
-        # again.
+        # Somebody may recycle a single worker by hand: it leaves politely, and another one comes.
         self._loop.add_signal_handler(signal.SIGTERM, self._on_terminate)
 
     # ---- messages
@@ -365,8 +366,7 @@ class Worker:
 
     def _leave(self) -> None:
         """End politely without having been told how."""
-        drain = self._plan.config.drain
-        self._begin_drain(DrainLimits.of(drain)._replace(spread=0.0))
+        self._begin_drain(DrainLimits.of(self._plan.config.drain)._replace(spread=0.0))
 
 
 async def _in_steps(steps: Iterator[_T | None]) -> _T:

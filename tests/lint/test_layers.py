@@ -37,11 +37,11 @@ PROXY_ORDER = (
     ("body",),
     ("up", "up_carry", "up_h1", "up_h2", "up_stream", "up_stream_tunnel", "up_tls"),
     ("tunnel",),
-    ("step", "step_request", "step_response", "step_retry"),
+    ("step", "step_request", "step_response", "step_retry", "step_shed"),
     ("drive",),
     (
         *("down", "down_h1", "down_h2", "down_h2_stream", "down_h2_tunnel", "down_tls"),
-        *("greet", "move", "tunnel_door", "tunnel_http", "tunnel_move", "tunnel_tls"),
+        *("greet", "move", "overload", "tunnel_door", "tunnel_http", "tunnel_move", "tunnel_tls"),
         *("udp", "udp_door", "udp_relay"),
     ),
 )

@@ -101,9 +101,10 @@ struct rig_conf {
     int log_fd;
     int door_rcvbuf, door_sndbuf, origin_rcvbuf; /* of accepted sockets; 0: the system's */
     pp_router_methods methods;
-    bool any_path;       /* the route takes what has no path too: CONNECT */
-    bool tcp;            /* the door is a TCP listener, tunnelled to the upstream */
-    bool udp;            /* door and origins take datagrams */
+    struct pp_overload_conf overload; /* .exempts: the route is */
+    bool any_path;                    /* the route takes what has no path too: CONNECT */
+    bool tcp;                         /* the door is a TCP listener, tunnelled to the upstream */
+    bool udp;                         /* door and origins take datagrams */
     const char *proxies; /* a range whose connections begin with a PROXY protocol header */
     bool others_direct;
     struct {
@@ -361,6 +362,10 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
     c->route.n_filter = n_filter;
     if (rc == PP_OK)
         rc = pp_builder_add_route(b, &c->route, &id);
+    if (rc == PP_OK)
+        pp_builder_set_overload(b, &c->overload.memory, &c->overload.lag);
+    if (rc == PP_OK && c->overload.exempts)
+        pp_builder_exempt_route(b, id);
     if (rc == PP_OK)
         rc = pp_builder_add_match(b, id, PP_SPAN_NONE, rig_span(c->any_path ? "*" : "/*"),
                                   c->methods, 0);
