@@ -29,7 +29,13 @@ static int run(void *self, struct pp_exchange *x, enum pp_phase phase)
     bool open;
     if (ask(g, x, &open) != PP_OK)
         return PP_REPLY;
-    return open ? g->behind.ops->run(g->behind.self, x, phase) : PP_NEXT;
+    if (open)
+        return g->behind.ops->run(g->behind.self, x, phase);
+    if (phase == PP_PHASE_REQUEST && (g->phases & PP_PHASE_BIT(REQUEST_BODY)) != 0)
+        pp_filter_stand_by(x, PP_DIR_REQUEST);
+    if (phase == PP_PHASE_RESPONSE && (g->phases & PP_PHASE_BIT(RESPONSE_BODY)) != 0)
+        pp_filter_stand_by(x, PP_DIR_RESPONSE);
+    return PP_NEXT;
 }
 
 static int body(void *self, struct pp_exchange *x, enum pp_phase phase, struct pp_span piece,

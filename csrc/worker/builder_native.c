@@ -45,6 +45,10 @@ int pp_builder_add_native(struct pp_builder *b, struct pp_span kind, struct pp_s
 
 int pp_builder_set_when(struct pp_builder *b, uint32_t filter, const struct pp_predicate *when)
 {
+    uint32_t phases = 0;
+    for (int phase = 0; phase < PP_PHASE_COUNT; phase++)
+        phases |= (uint32_t)(pp_builder_bound(b, filter, (enum pp_phase)phase)->ops != NULL)
+                  << phase;
     for (int phase = 0; phase < PP_PHASE_COUNT; phase++) {
         struct pp_filter *bound = pp_builder_bound(b, filter, (enum pp_phase)phase);
         if (bound->ops == NULL)

@@ -77,6 +77,28 @@ PP_TEST_CASE(elsewhere_everything_passes)
     end();
 }
 
+PP_TEST_CASE(bodies_are_left_alone_there)
+{
+    gate.phases = PP_PHASE_BIT(REQUEST_BODY) | PP_PHASE_BIT(RESPONSE_BODY);
+    for (int shut = 0; shut < 2; shut++) {
+        begin(1 << 16);
+        if (!shut)
+            set_mode(PP_SPAN("on"));
+        (void)run(&gate, &x, PP_PHASE_EARLY_REQUEST);
+        PP_CHECK_EQ(x.flow[PP_DIR_REQUEST].bystanders, 0);
+        (void)run(&gate, &x, PP_PHASE_REQUEST);
+        (void)run(&gate, &x, PP_PHASE_RESPONSE);
+        PP_CHECK_EQ(x.flow[PP_DIR_REQUEST].bystanders, shut);
+        PP_CHECK_EQ(x.flow[PP_DIR_RESPONSE].bystanders, shut);
+        end();
+    }
+    gate.phases = 0;
+    begin(1 << 16); /* one without bodies stands for nobody */
+    (void)run(&gate, &x, PP_PHASE_REQUEST);
+    PP_CHECK_EQ(x.flow[PP_DIR_REQUEST].bystanders, 0);
+    end();
+}
+
 PP_TEST_CASE(a_condition_that_cannot_be_asked_is_a_fault)
 {
     struct pp_span out;
