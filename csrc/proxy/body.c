@@ -13,6 +13,7 @@ void pp_body_begin(struct pp_exchange *x, enum pp_dir dir, enum pp_http_body kin
     struct pp_flow *flow = &x->flow[dir];
     enum pp_phase phase = dir == PP_DIR_REQUEST ? PP_PHASE_REQUEST_BODY : PP_PHASE_RESPONSE_BODY;
     flow->filtered = x->route->chain.n[phase] > flow->bystanders;
+    flow->altered = x->route->chain.n[phase] > flow->bystanders + flow->watchers;
     flow->withheld = false;
     /* Nobody looks at it: there is nothing to wait for. */
     bool idle = x->route->chain.n[phase] > 0 && !flow->filtered;

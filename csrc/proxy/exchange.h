@@ -174,6 +174,8 @@ struct pp_flow {
     bool filtered;                   /* a body phase is bound, and not by bystanders only */
     bool withheld;      /* a filter holds bytes back: it is called with nothing at a pause */
     uint8_t bystanders; /* body filters that leave this body alone (pp_filter_stand_by) */
+    uint8_t watchers;   /* those that only look at it (pp_filter_look_on) */
+    bool altered;       /* <filtered>, and not by watchers only: its length may change */
     bool parked;        /* an async body filter holds the piece */
     bool last;          /* the piece in hand is the last */
     bool head_sent;
@@ -231,6 +233,7 @@ struct pp_exchange {
     bool tunnelled;      /* it was opened, and counted as answered */
     bool restored;       /* it came from another worker, whose log filters have seen it */
     bool moved;          /* it goes on in another worker, which writes the log line */
+    bool shadow;         /* it has no client, and is no request (proxy/shadow.h) */
     uint64_t body_limit; /* most bytes of the request's body, besides the route's limit */
     uint8_t attempts;
     uint8_t replays;          /* of them, those that an endpoint had sent back unread */

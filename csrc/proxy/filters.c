@@ -9,6 +9,7 @@
 #include "proxy/filter_fault_injection.h"
 #include "proxy/filter_headers.h"
 #include "proxy/filter_ip_restriction.h"
+#include "proxy/filter_mirror.h"
 #include "proxy/filter_rate_limit.h"
 #include "proxy/filter_real_ip.h"
 #include "proxy/filter_referer_restriction.h"
@@ -29,6 +30,7 @@ static const struct pp_filter_kind *const kinds[] = {
     &pp_filter_fault_injection_kind,
     &pp_filter_headers_kind,
     &pp_filter_ip_restriction_kind,
+    &pp_filter_mirror_kind,
     &pp_filter_rate_limit_kind,
     &pp_filter_real_ip_kind,
     &pp_filter_referer_restriction_kind,

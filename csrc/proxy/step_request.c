@@ -318,7 +318,7 @@ static void frame_request(struct pp_exchange *x)
     if (flow->hold > 0) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = x->held.n;
-    } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->filtered) {
+    } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->altered) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = m->content_length;
     } else {

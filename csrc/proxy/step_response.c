@@ -30,7 +30,7 @@ static void frame_response(struct pp_exchange *x)
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = x->held.n;
     } else if (m->body == PP_HTTP_BODY_LENGTH &&
-               (!flow->filtered || (m->content_length == 0 && !m->end_follows))) {
+               (!flow->altered || (m->content_length == 0 && !m->end_follows))) {
         /* An empty body is not shown to filters: over HTTP/2 its head is all (Trailers-Only). */
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = m->content_length;
@@ -206,6 +206,8 @@ static void count_answer(struct pp_exchange *x)
 
 static void count_end(struct pp_exchange *x)
 {
+    if (x->shadow)
+        return;
     if (x->fault.code == PP_FAULT_CLIENT_ABORT || x->fault.code == PP_FAULT_SEND_TIMEOUT)
         PP_COUNT(&x->core->metrics, x->route->record, ROUTE, ABORTED, 1);
     if (!x->tunnelled)

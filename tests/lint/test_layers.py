@@ -28,7 +28,7 @@ PROXY_ORDER = (
     ("h1", "h2_chan"),
     ("exchange",),
     ("extended", "forward", "grpc", "reply", "upgrade", "variable"),
-    ("phase", "filter", "filters", "filter_*", "hook", "condition", "split"),
+    ("phase", "shadow", "filter", "filters", "filter_*", "hook", "condition", "split"),
     (
         *("admission", "cluster", "cluster_outlier", "cluster_pick", "affinity", "circuit"),
         *("pool", "retry"),
