@@ -43,6 +43,8 @@ class Pyproxy(Contender):
             "udp",
             "filters",
             "least",
+            "static",
+            "static-copied",
         }
     )
 
@@ -124,6 +126,8 @@ def configuration(setup: Setup) -> dict[str, Any]:
         config["filters"] = [{"python": {"use": "bench_filters:Stamp"}}]
     if setup.flavour == "gzip":
         config["filters"] = [{"compression": {"codings": ["gzip"], "gzip": {"level": GZIP_LEVEL}}}]
+    if setup.flavour in ("static", "static-copied"):
+        config["routes"][0]["filters"] = [{"static": {"root": str(setup.static_files())}}]
     if setup.flavour == "filters":
         config["routes"][0]["filters"] = native.of_set(setup.set)
     return config

@@ -200,6 +200,14 @@ struct pp_exchange_times {
     uint64_t first_byte; /* response head complete */
 };
 
+/* Bytes of an open file that are the body of an answer of our own (pp_reply_file). */
+struct pp_exchange_file {
+    int fd;           /* closed when the exchange ends, at the latest */
+    uint64_t at, end; /* yet to be sent */
+    struct pp_exchange *x;
+    struct pp_timer timer; /* to go on in the next turn (proxy/up_file.h) */
+};
+
 struct pp_exchange {
     struct pp_core *core;
     struct pp_snapshot *snapshot;
@@ -209,6 +217,7 @@ struct pp_exchange {
     const struct pp_exchange_events *events;
     const struct pp_side_ops *ops[2]; /* by enum pp_side; NULL: detached */
     void *side[2];                    /* the sides' own: struct pp_down *, struct pp_up * */
+    struct pp_exchange_file *file;    /* the answer's body, instead of <reply_body>; or NULL */
 
     uint8_t state;      /* enum pp_exchange_state */
     uint8_t cursor;     /* filter of the current phase */

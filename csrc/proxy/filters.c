@@ -16,6 +16,7 @@
 #include "proxy/filter_request_id.h"
 #include "proxy/filter_response_rewrite.h"
 #include "proxy/filter_rewrite.h"
+#include "proxy/filter_static.h"
 #include "proxy/filter_ua_restriction.h"
 
 /* By name, one a line. */
@@ -37,6 +38,7 @@ static const struct pp_filter_kind *const kinds[] = {
     &pp_filter_request_id_kind,
     &pp_filter_response_rewrite_kind,
     &pp_filter_rewrite_kind,
+    &pp_filter_static_kind,
     &pp_filter_ua_restriction_kind,
 };
 /* clang-format on */

@@ -172,15 +172,7 @@ bool pp_step_reply(struct pp_exchange *x)
         return false;
     if (verdict == PP_REPLY && pp_reply_fault(x, x->allowed) != PP_OK)
         return pp_step_to_abort(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
-    /* A request body that nobody will read: what has come already is dropped, more means that the
-     * connection cannot go on. */
-    if (x->request.body != PP_HTTP_BODY_NONE && !x->flow[PP_DIR_REQUEST].source_ended) {
-        if (x->flow[PP_DIR_REQUEST].decoder.kind == PP_HTTP_BODY_NONE)
-            pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)x->request.body,
-                          x->request.content_length, x->route->max_body, 0);
-        if (!x->ops[PP_SIDE_DOWN]->discard(x))
-            x->close_down = true;
-    }
+    pp_step_drop_request(x);
     int rc = pp_reply_send(x);
     if (rc != PP_OK)
         return pp_step_to_abort(x, pp_body_sink_fault(PP_DIR_RESPONSE, rc));

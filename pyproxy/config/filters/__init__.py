@@ -41,6 +41,7 @@ _KINDS = {
     "request_validation": "pyproxy.config.filters.request_validation:RequestValidationFilter",
     "response_rewrite": "pyproxy.config.filters.response_rewrite:ResponseRewriteFilter",
     "rewrite": "pyproxy.config.filters.rewrite:RewriteFilter",
+    "static": "pyproxy.config.filters.static:StaticFilter",
     "ua_restriction": "pyproxy.config.filters.ua_restriction:UaRestrictionFilter",
 }
 
