@@ -23,15 +23,22 @@ class BoundFilter(NamedTuple):
     priority: int = 0
 
 
-def bind(instance: object, *, name: str = "", timeout_ms: int = 30_000) -> BoundFilter:
-    """Bind one filter object: every phase it defines."""
+def bind(
+    instance: object, *, name: str = "", timeout_ms: int = 30_000, priority: int | None = None
+) -> BoundFilter:
+    """Bind one filter object: every phase it defines.
+
+    <priority> is that of its kind; None: what its class says.
+    """
+    if priority is None:
+        priority = getattr(instance, "default_priority", 0)
     return BoundFilter(
         name or type(instance).__name__,
         bound_phases(instance),
         timeout_ms,
         getattr(instance, "buffer_request_body", 0),
         getattr(instance, "buffer_response_body", 0),
-        getattr(instance, "default_priority", 0),
+        priority,
     )
 
 
@@ -58,5 +65,6 @@ def bind_kinds(config: Config) -> dict[str, BoundFilter]:
         if use:
             module, _, name = use.partition(":")
             cls = getattr(import_module(module), name)
-            bound[key] = bind(cls(ref.options), name=ref.label)
+            priority = ref.options.default_priority
+            bound[key] = bind(cls(ref.options), name=ref.label, priority=priority)
     return bound
