@@ -120,6 +120,11 @@
       "Requests that a rate limit has made wait; or, with dry_run, would have.")                   \
     X(ROUTE, LIMIT_FAILURES, "limit_failures_total", COUNTER, "",                                  \
       "Requests that could not be counted against a limit.")                                       \
+    X(ROUTE, REDIS_ASKED, "limit_redis_requests_total", COUNTER, "result=\"answered\"",            \
+      "Requests whose limits are counted in Redis, by whether it has answered.")                   \
+    X(ROUTE, REDIS_FAILED, "limit_redis_requests_total", COUNTER, "result=\"failed\"", "")         \
+    X(ROUTE, REDIS_US, "limit_redis_microseconds_total", COUNTER, "",                              \
+      "Time that these requests have waited for it.")                                              \
     X(UPSTREAM, STATUS_1XX, "upstream_responses_total", COUNTER, "code=\"1xx\"",                   \
       "Responses of origins, by status.")                                                          \
     X(UPSTREAM, STATUS_2XX, "upstream_responses_total", COUNTER, "code=\"2xx\"", "")               \
