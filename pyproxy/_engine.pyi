@@ -428,6 +428,15 @@ class Exchange:
     def route(self) -> str: ...
     @property
     def captures(self) -> dict[str, str]: ...
+    def value(self, name: str | bytes) -> str | None:
+        """The value of a variable ("header.x-user", "client.address"...), or None when this request
+        has none.
+
+        ValueError: there is no such variable, or the request has more arguments or cookies than are
+        looked at.
+        """
+    def _count_limit(self, event: str, us: int = 0) -> None:
+        """For the filters that limit: count what became of a request."""
     @property
     def upstream(self) -> str | None: ...
     @property

@@ -44,6 +44,9 @@ cdef tuple UPSTREAM_PROTOCOLS = ("auto", "h1", "h2", "h2c")
 # In the order of enum pp_pressure_level.
 cdef tuple PRESSURE_LEVELS = ("none", "stop_keep_alive", "shed")
 
+# In the order of enum pp_filter_limit_event.
+cdef tuple LIMIT_EVENTS = ("refused", "dry_run", "delayed", "answered", "unanswered")
+
 # Views of ended exchanges that are kept for the next ones.
 cdef int KEEP_VIEWS = 64
 
@@ -542,6 +545,30 @@ cdef class Exchange(_Part):
             name = text_of(pp_router_capture_name(x.snapshot.router, x.hit.pattern, i))
             found[name] = text_of(x.hit.capture[i])
         return found
+
+    def value(self, name):
+        """The value of a variable, or None when this request has none.
+
+        ValueError: there is no such variable, or the request has more arguments or cookies than
+        are looked at.
+        """
+        cdef pp_span s
+        cdef pp_variable v
+        cdef pp_exchange *x = self._live()
+        keep = borrow(name, &s)
+        if pp_variable_compile(s, &v) != PP_OK:
+            raise ValueError(f"there is no such variable: {name!r}")
+        cdef int rc = pp_variable_get(x, &v, &s)
+        if rc == PP_EHTTP_ARGUMENTS:
+            raise ValueError(pp_err_text(rc).decode())
+        if rc == PP_ENOENT:
+            return None
+        check(rc)
+        return text_of(s)
+
+    def _count_limit(self, str event not None, uint64_t us=0):
+        pp_filter_limit_count(self._live(), <pp_filter_limit_event><int>LIMIT_EVENTS.index(event),
+                              us)
 
     @property
     def upstream(self):

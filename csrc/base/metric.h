@@ -146,6 +146,11 @@
     X(ROUTE, MIRROR_BUSY, "mirror_dropped_total", COUNTER, "reason=\"busy\"", "")                  \
     X(ROUTE, MIRROR_INCOMPLETE, "mirror_dropped_total", COUNTER, "reason=\"incomplete\"", "")      \
     X(ROUTE, MIRROR_NO_MEMORY, "mirror_dropped_total", COUNTER, "reason=\"memory\"", "")           \
+    X(ROUTE, REDIS_ASKED, "limit_redis_requests_total", COUNTER, "result=\"answered\"",            \
+      "Requests whose limits are counted in Redis, by whether it has answered.")                   \
+    X(ROUTE, REDIS_FAILED, "limit_redis_requests_total", COUNTER, "result=\"failed\"", "")         \
+    X(ROUTE, REDIS_US, "limit_redis_microseconds_total", COUNTER, "",                              \
+      "Time that these requests have waited for it.")                                              \
     X(UPSTREAM, STATUS_1XX, "upstream_responses_total", COUNTER, "code=\"1xx\"",                   \
       "Responses of origins, by status.")                                                          \
     X(UPSTREAM, STATUS_2XX, "upstream_responses_total", COUNTER, "code=\"2xx\"", "")               \

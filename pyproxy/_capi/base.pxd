@@ -22,6 +22,7 @@ cdef extern from "base/err.h" nogil:
         PP_EIO
         PP_ELIMIT
         PP_ENOENT
+        PP_EHTTP_ARGUMENTS
         PP_EMETHOD
     const char *pp_err_name(int code)
     const char *pp_err_text(int code)

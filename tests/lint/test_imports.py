@@ -58,7 +58,7 @@ STANDARD_ONLY = tuple(
 )
 THIRD_PARTY = {
     *("uvloop", "httptools", "h2", "OpenSSL", "msgspec", "yaml", "starlette", "uvicorn", "httpx"),
-    *("anyio", "cryptography", "dns"),
+    *("anyio", "cryptography", "dns", "redis"),
 }
 
 

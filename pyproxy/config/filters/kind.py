@@ -22,6 +22,10 @@ class FilterKind(Section, frozen=True, kw_only=True):
     python_class: ClassVar[str] = ""
     """`module:Class` of the filter that does the work, given this struct; empty: native."""
 
+    def filter_class(self) -> str:
+        """The same for these options, of a kind whose work may be done by either."""
+        return self.python_class
+
     def check(self, report: Report, path: str) -> None:
         """Note what is wrong with these options beyond their types. <path> is theirs."""
 
