@@ -14,6 +14,7 @@ from benchmarks.contender import Contender, Running, Setup, free_ports, route_pa
 from benchmarks.drives import DRIVES, Drive, fields
 from benchmarks.errors import Unavailable
 from benchmarks.machine import BUILD
+from benchmarks.peers import native
 from benchmarks.scenario import AGAIN, Scenario, Slot, slots, turn
 from benchmarks.stats import figure, noise, ratio
 
@@ -123,6 +124,7 @@ def prepare(
             running = contenders[slot.contender].start(setup)
             ends.callback(running.stop)
             stage.drive.check(port, work)
+            native.prove(port, slot.set, fields(scenario))
         except Unavailable as exc:
             stage.left_out[slot.key] = str(exc)
             say(f"{scenario.name}: {slot.key} is left out: {exc}")

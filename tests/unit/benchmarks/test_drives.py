@@ -21,7 +21,8 @@ finished in 2.51s, 70012.00 req/s, 3.01MB/s
 requests: 175031 total, 175543 started, 175031 done, 175020 succeeded, 11 failed, 1 errored, \
 2 timeout
 status codes: 175017 2xx, 3 3xx, 0 4xx, 11 5xx
-traffic: 7.52MB (7884000) total, 1.34MB (1400000) headers (space savings 95.00%), 4.27MB data
+traffic: 7.52MB (7884000) total, 1.34MB (1400000) headers (space savings 95.00%), \
+4.27MB (4480512) data
 """
 
 
@@ -30,6 +31,17 @@ def test_the_totals_of_h2load_are_read() -> None:
     assert report["requests"] == 175_020
     assert report["errors"] == {"failed": 11 + 3}
     assert report["seconds"] == pytest.approx(2.51)
+    assert report["bytes"] == 4_480_512
+
+
+def test_compressed_answers_that_became_longer_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    (scenario,) = [s for s in load_all() if s.name == "gzip"]
+    drive = drives.Gzip(scenario)
+    monkeypatch.setattr(drives, "run", lambda _command: H2LOAD)
+    drive.length = 4_480_512 // 175_020
+    assert sum(drive.load(1, Work(), 1)["errors"].values()) == 14
+    drive.length -= 3
+    assert drive.load(1, Work(), 1)["errors"]["length"] == 175_020
 
 
 def test_milliseconds_are_understood_and_garbage_is_not() -> None:
