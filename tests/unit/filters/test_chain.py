@@ -84,6 +84,7 @@ def test_kinds_written_in_python_run_at_the_priority_that_is_published(bound, wo
     config = {
         "listeners": {"web": {"bind": "127.0.0.1:0"}},
         "filters": filter_example(word),
+        "upstreams": {"app": {"endpoints": ["127.0.0.1:1"]}},  # which some examples name
         "routes": [{"respond": {}}],
     }
     for found in bound(json.dumps(config)).values():
