@@ -8,6 +8,7 @@
 #include "proxy/down_h2.h"
 #include "proxy/up_carry.h"
 #include "proxy/up_stream.h"
+#include "proxy/up_warm.h"
 
 int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t slot,
                    uint64_t seed)
@@ -129,6 +130,7 @@ void pp_worker_fini(struct pp_worker *w)
     pp_tunnel_close_all(core); /* before the connections whose streams some are made of */
     pp_down_close_all(core);
     close_flows(w);
+    pp_up_warm_end(core);
     if (core->snapshot != NULL)
         close_pools(core->snapshot);
     close_address_pools(core);
@@ -257,6 +259,7 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
     core->snapshot = pp_snapshot_acquire(sn);
     if (pp_list_is_empty(&sn->in_use))
         pp_list_attach(&core->in_use, &sn->in_use);
+    pp_up_warm_begin(core);
     if (old == NULL)
         return PP_OK;
     /* Exchanges that still run keep the old one alive and write to its logs. */

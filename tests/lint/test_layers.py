@@ -32,7 +32,7 @@ PROXY_ORDER = (
     ("cluster", "cluster_outlier", "cluster_pick", "affinity", "circuit", "pool", "retry"),
     ("accesslog",),
     ("body",),
-    ("up", "up_carry", "up_h1", "up_h2", "up_stream", "up_stream_tunnel", "up_tls"),
+    ("up", "up_carry", "up_h1", "up_h2", "up_stream", "up_stream_tunnel", "up_tls", "up_warm"),
     ("tunnel",),
     ("step", "step_request", "step_response", "step_retry"),
     ("drive",),
