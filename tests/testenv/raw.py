@@ -212,3 +212,9 @@ def fields_of(head: bytes) -> dict[str, str]:
             name, value = name.lower(), value.strip()
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined
+
+
+def pattern(size: int) -> bytes:
+    """Bytes without a period that a buffer size divides."""
+    block = b"".join(i.to_bytes(4, "big") for i in range(65521))
+    return (block * (size // len(block) + 1))[:size]
