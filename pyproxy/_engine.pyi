@@ -152,6 +152,7 @@ class SnapshotBuilder:
         read_timeout_ms: int = 60_000,
         total_timeout_ms: int = 0,
         max_idle: int = 128,
+        warm: int = 0,
         idle_timeout_ms: int = 60_000,
         max_age_ms: int = 3_600_000,
         max_requests: int = 0,

@@ -1066,7 +1066,7 @@ cdef class SnapshotBuilder:
     def add_upstream(self, str name not None, *, str balance="round_robin",
                      uint64_t connect_timeout_ms=5000, uint64_t send_timeout_ms=60000,
                      uint64_t first_byte_timeout_ms=60000, uint64_t read_timeout_ms=60000,
-                     uint64_t total_timeout_ms=0, uint32_t max_idle=128,
+                     uint64_t total_timeout_ms=0, uint32_t max_idle=128, uint32_t warm=0,
                      uint64_t idle_timeout_ms=60000, uint64_t max_age_ms=3600000,
                      uint32_t max_requests=0, uint32_t retries=1, uint32_t max_head_bytes=61440,
                      uint32_t max_fields=200, str protocol not None="auto",
@@ -1082,6 +1082,7 @@ cdef class SnapshotBuilder:
         conf.read_timeout_ms = read_timeout_ms
         conf.total_timeout_ms = total_timeout_ms
         conf.max_idle = max_idle
+        conf.warm = warm
         conf.idle_timeout_ms = idle_timeout_ms
         conf.max_age_ms = max_age_ms
         conf.max_requests = max_requests

@@ -207,6 +207,7 @@ struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span ad
     *rc = PP_ENOMEM;
     /* Said of an upstream's endpoints; the address may be anybody's. */
     own.proxy_protocol = 0;
+    own.warm = 0;
     own.balance = pp_cluster_default_conf().balance;
     own.breaker = (struct pp_breaker_conf){0};
     own.admission = (struct pp_admission_conf){0};

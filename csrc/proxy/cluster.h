@@ -48,7 +48,8 @@ struct pp_cluster_conf {
         total_timeout_ms;
     uint64_t idle_timeout_ms, max_age_ms; /* of pooled connections; age 0: none */
     uint32_t max_idle;                    /* pooled connections per endpoint and worker */
-    uint32_t max_requests;                /* per connection, 0: no limit */
+    uint32_t warm;         /* of them, opened ahead to an endpoint that is new or in use again */
+    uint32_t max_requests; /* per connection, 0: no limit */
     uint32_t retries;
     uint8_t proxy_protocol; /* version of the header that new connections begin with; 0: none.
                                Such a connection is of one client, and never pooled */
@@ -101,6 +102,7 @@ struct pp_endpoint {
     uint32_t others;            /* exchanges in progress in other workers */
     uint64_t ewma, ewma_at_us;  /* latency (pp_balance_ewma_note), and when it was noted last */
     uint32_t n_idle;
+    uint32_t unopened;    /* connections still to be opened ahead (proxy/up_warm.h) */
     uint8_t speaks;       /* enum pp_cluster_protocol that it chose last (ALPN); AUTO: not known */
     bool extended;        /* its last SETTINGS allowed extended CONNECT */
     bool wants_h1;        /* it has said so over HTTP/2: no longer offered that */
@@ -184,6 +186,8 @@ struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint6
 /* The endpoint that a client sticks to: it has that <key> (pp_balance_view), was not tried, and is
  * usable or drains. Else NULL. */
 struct pp_endpoint *pp_cluster_find(struct pp_cluster *cl, uint64_t tried, uint64_t key);
+/* See what was said of the endpoints of <cl> up to now, as a pick does. */
+void pp_cluster_catch_up(struct pp_cluster *cl);
 static inline uint64_t pp_cluster_key(const struct pp_endpoint *ep)
 {
     return ep->cluster->view[ep->index].key;

@@ -37,6 +37,8 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     pp_list_init(&core->leaving.queue);
     pp_timer_init(&core->leaving.timer, NULL);
     pp_timer_init(&core->overload.timer, NULL);
+    pp_timer_init(&core->warming.timer, NULL);
+    pp_list_init(&core->warming.connecting);
     pp_list_init(&core->tunnels);
     pp_list_init(&core->greets);
     pp_list_init(&core->shadows);

@@ -89,6 +89,11 @@ struct pp_core {
         struct pp_list queue; /* of client connections, instead of <downs>: to be looked at */
         struct pp_timer timer;
     } leaving;
+    struct pp_warming { /* connections to endpoints that are opened ahead (up_warm.h) */
+        struct pp_timer timer;
+        struct pp_list connecting;
+        uint32_t n; /* of them */
+    } warming;
     struct pp_gather gather;
     struct pp_list udp_spare; /* sessions that have ended, with their sockets (udp.h) */
     uint32_t n_udp_spare;

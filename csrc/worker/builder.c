@@ -324,6 +324,7 @@ int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp
     u->conf = *conf;
     if (conf->proxy_protocol != 0)
         u->conf.max_idle = 0; /* a connection is of the client that it began with */
+    u->conf.warm = PP_MIN(u->conf.warm, u->conf.max_idle);
     u->end = &u->first;
     int rc = dup(b, name, &u->name);
     return rc == PP_OK ? push(&b->upstreams, u, id) : rc;

@@ -10,6 +10,7 @@
 #include "proxy/overload.h"
 #include "proxy/up_carry.h"
 #include "proxy/up_stream.h"
+#include "proxy/up_warm.h"
 
 int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t slot,
                    uint64_t seed)
@@ -133,6 +134,7 @@ void pp_worker_fini(struct pp_worker *w)
     pp_down_close_all(core);
     pp_shadow_close_all(core);
     close_flows(w);
+    pp_up_warm_end(core);
     if (core->snapshot != NULL)
         close_pools(core->snapshot);
     close_address_pools(core);
@@ -264,6 +266,7 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
     pp_loop_enter(&core->loop);
     pp_overload_apply(core);
     pp_loop_leave(&core->loop);
+    pp_up_warm_begin(core);
     if (old == NULL)
         return PP_OK;
     /* Exchanges that still run keep the old one alive and write to its logs. */

@@ -79,6 +79,7 @@ cdef extern from "proxy/cluster.h" nogil:
         uint64_t idle_timeout_ms
         uint64_t max_age_ms
         uint32_t max_idle
+        uint32_t warm
         uint32_t max_requests
         uint32_t retries
         uint8_t proxy_protocol

@@ -17,6 +17,7 @@ from pyproxy.config.check_health import check_health
 from pyproxy.config.check_http2 import check_http2
 from pyproxy.config.check_match import check_when
 from pyproxy.config.check_overload import check_overload
+from pyproxy.config.check_pool import check_pool
 from pyproxy.config.check_routes import check_routes, check_upstream_name
 from pyproxy.config.check_tcp import check_protocols
 from pyproxy.config.check_tls import check_tls
@@ -278,6 +279,7 @@ _RULES: tuple[Callable[[Config, Report], None], ...] = (
     check_discovery,
     check_tls,
     check_http2,
+    check_pool,
     check_health,
     _check_filters,
     _check_access_logs,

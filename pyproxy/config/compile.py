@@ -246,6 +246,7 @@ class _Compiler:
             read_timeout_ms=timeouts.read_ms,
             total_timeout_ms=timeouts.total_ms,
             max_idle=pool.max_idle,
+            warm=pool.warm,
             idle_timeout_ms=pool.idle_timeout_ms,
             max_age_ms=pool.max_age_ms,
             max_requests=pool.max_requests,

@@ -24,7 +24,6 @@ from pyproxy.config.sections import (
     ListenerLimits,
     ListenerTimeouts,
     NoLog,
-    Pool,
     ProxyHeaders,
     Upstream,
     UpstreamTimeouts,
@@ -34,6 +33,7 @@ from pyproxy.config.sections_http2 import UpstreamHttp2
 from pyproxy.config.sections_limits import UpstreamLimits
 from pyproxy.config.sections_match import Arm, Condition, Split, Test
 from pyproxy.config.sections_overload import Overload
+from pyproxy.config.sections_pool import Pool
 from pyproxy.config.sections_retry import Retry
 from pyproxy.config.sections_route import Match, Redirect, Respond, Rewrite
 from pyproxy.config.sections_tls import FileLook

@@ -19,6 +19,7 @@ from testenv import GUARD_SECONDS, Proxy, origin, read_response, running, send, 
 from testenv.certificates import certificates
 from testenv.origin import OriginRequest, Reply
 from testenv.proxy import free_port
+from testenv.tls_memory import TlsMemory
 
 PKI = certificates()
 
@@ -172,23 +173,11 @@ def test_a_client_that_says_its_end_behind_a_body_is_answered() -> None:
         return Reply(body=str(len(request.body)).encode())
 
     with origin(slow) as app, serving(app.address) as proxy:
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = PKI.client_context().wrap_bio(incoming, outgoing, server_hostname="app.test")
         with socket.create_connection(("127.0.0.1", proxy.port()), GUARD_SECONDS) as raw:
-            while tls.version() is None:
-                with contextlib.suppress(ssl.SSLWantReadError):
-                    tls.do_handshake()
-                raw.sendall(outgoing.read())
-                if tls.version() is None:
-                    incoming.write(raw.recv(65536))
-            tls.write(head.encode() + body)
-            with contextlib.suppress(ssl.SSLWantReadError):
-                tls.unwrap()
-            raw.sendall(outgoing.read())
-            raw.shutdown(socket.SHUT_WR)
-            while chunk := raw.recv(65536):
-                incoming.write(chunk)
-        assert tls.read().endswith(b"\r\n\r\n300000")
+            client = TlsMemory(raw, PKI.client_context(), server_hostname="app.test")
+            client.shake()
+            answer = client.talk(head.encode() + body, fin=True)
+        assert answer.endswith(b"\r\n\r\n300000")
 
 
 def test_who_speaks_no_tls_is_told_and_counted() -> None:

@@ -35,7 +35,10 @@ PROXY_ORDER = (
     ),
     ("accesslog",),
     ("body",),
-    ("up", "up_carry", "up_file", "up_h1", "up_h2", "up_stream", "up_stream_tunnel", "up_tls"),
+    (
+        *("up", "up_carry", "up_file", "up_h1", "up_h2", "up_stream", "up_stream_tunnel"),
+        *("up_tls", "up_warm"),
+    ),
     ("tunnel",),
     ("step", "step_request", "step_response", "step_retry", "step_shed"),
     ("drive",),
