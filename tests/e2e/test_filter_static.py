@@ -356,3 +356,24 @@ def test_what_changes_is_seen_at_once(proxy: Proxy, www: Path) -> None:
     assert (second.status, second.text) == (200, "two!")
     (www / "new.txt").unlink()
     assert proxy.get("/new.txt").status == 404
+
+
+def test_a_folder_that_is_put_in_the_place_is_served_after_a_reload(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(name)
+    current = tmp_path / "current"
+    current.symlink_to("one")
+    config = f"""
+    workers: 1
+    listeners: {{web: {{bind: "127.0.0.1:0"}}}}
+    routes: [{{respond: {{}}, filters: [{{static: {{root: "{current}"}}}}]}}]
+    """
+    with running(config) as started:
+        assert started.get("/a.txt").text == "one"
+        current.unlink()
+        current.symlink_to("two")
+        assert started.get("/a.txt").text == "one"
+        done = started.ask("reload")
+        assert done.returncode == 0, done.stderr
+        assert started.get("/a.txt").text == "two"
