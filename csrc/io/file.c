@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -88,5 +89,13 @@ int pp_file_read(int fd, uint64_t at, char *dst, size_t n, size_t *got)
         r = pread(fd, dst, n, (off_t)at);
     } while (r < 0 && errno == EINTR);
     *got = r > 0 ? (size_t)r : 0;
+    return r < 0 ? pp_fd_error(errno) : r == 0 ? PP_EEOF : PP_OK;
+}
+
+int pp_file_send(int to, int fd, uint64_t at, size_t n, size_t *sent)
+{
+    off_t offset = (off_t)at;
+    ssize_t r = sendfile(to, fd, &offset, n); /* never sleeps for the socket: EINTR means nothing */
+    *sent = r > 0 ? (size_t)r : 0;
     return r < 0 ? pp_fd_error(errno) : r == 0 ? PP_EEOF : PP_OK;
 }

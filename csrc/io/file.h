@@ -30,4 +30,9 @@ int pp_file_open_beneath(int root, const char *path, int *fd, struct pp_file_sta
  * pp_fd_error() of what went wrong. */
 int pp_file_read(int fd, uint64_t at, char *dst, size_t n, size_t *got) PP_MUST_USE;
 
+/* Move at most <n> > 0 bytes at <at> of the file <fd> to the socket <to>, inside the kernel. PP_OK
+ * with 1 <= *sent <= n, PP_EAGAIN: the socket is full; PP_EEOF: the file ends there; or
+ * pp_fd_error() of what went wrong (PP_EIO, too, when it is no file that can be moved so). */
+int pp_file_send(int to, int fd, uint64_t at, size_t n, size_t *sent) PP_MUST_USE;
+
 #endif

@@ -24,6 +24,39 @@ static struct pp_fault fault_of(int rc)
                          false, rc == PP_EEOF ? PP_EHTTP_BODY_SHORT : rc);
 }
 
+/* Give the sink what was read, or the end. False: stop pumping. */
+static bool push(struct pp_exchange *x, const struct pp_exchange_file *f, struct pp_span piece)
+{
+    int rc = pp_body_push(x, PP_DIR_RESPONSE, piece, f->at == f->end, false);
+    PP_ASSERT(rc != PP_EAGAIN); /* it was asked for */
+    return rc == PP_OK;
+}
+
+/* The socket to which what is left can be moved inside the kernel; NULL: it is to be read. */
+static struct pp_chan *send_target(const struct pp_exchange *x, const struct pp_exchange_file *f)
+{
+    const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    if (f->end - f->at < PP_UP_FILE_PIECE || flow->filtered || flow->hold > 0 ||
+        flow->framing.body != PP_HTTP_BODY_LENGTH || x->core->gather.owner != NULL)
+        return NULL; /* a head that waits leaves with the first piece */
+    return x->ops[PP_SIDE_DOWN]->plain_channel(x);
+}
+
+/* Move some of the file to <out>. False: it takes none now. Trouble is for the next read to find:
+ * it has all the ways to tell. */
+static bool send_some(struct pp_exchange *x, struct pp_exchange_file *f, struct pp_chan *out)
+{
+    struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
+    size_t n = (size_t)PP_MIN(f->end - f->at, (uint64_t)PP_UP_FILE_SEND), sent;
+    if (pp_file_send(out->io.fd, f->fd, f->at, n, &sent) != PP_OK)
+        return false;
+    f->at += sent;
+    flow->received += sent;
+    flow->bytes += sent;
+    x->ops[PP_SIDE_DOWN]->moved(x, sent, false);
+    return true;
+}
+
 /* One piece of at most <most> bytes. False: stop pumping. */
 static bool push_piece(struct pp_exchange *x, struct pp_exchange_file *f, size_t most)
 {
@@ -35,10 +68,19 @@ static bool push_piece(struct pp_exchange *x, struct pp_exchange_file *f, size_t
         return false;
     }
     f->at += got;
-    bool last = f->at == f->end;
-    rc = pp_body_push(x, PP_DIR_RESPONSE, pp_span(x->core->bulk, got), last, false);
-    PP_ASSERT(rc != PP_EAGAIN); /* it was asked for */
-    return rc == PP_OK;
+    return push(x, f, pp_span(x->core->bulk, got));
+}
+
+/* Some of the file, by the way that is best now. False: stop pumping. */
+static bool go_on(struct pp_exchange *x, struct pp_exchange_file *f, size_t most)
+{
+    struct pp_chan *out = send_target(x, f);
+    if (out == NULL)
+        return push_piece(x, f, most);
+    if (send_some(x, f, out))
+        return f->at < f->end || push(x, f, PP_SPAN_NONE);
+    /* What the socket does not take waits behind it, and its deadline and its room are watched. */
+    return push_piece(x, f, PP_UP_FILE_REST);
 }
 
 static void pump(struct pp_exchange *x)
@@ -55,7 +97,7 @@ static void pump(struct pp_exchange *x)
             yield(x);
             return;
         }
-        if (!push_piece(x, f, room))
+        if (!go_on(x, f, room))
             return;
     }
 }

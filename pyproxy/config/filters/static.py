@@ -35,6 +35,8 @@ class StaticFilter(FilterKind, frozen=True, kw_only=True):
     that is switched, say), and it is served after the next reload. What changes within it is seen
     at once. A file that becomes shorter while it is sent breaks the connection off.
 
+    The route still needs an action for what goes on, or for nothing: `respond: {status: 404}`.
+
     Files are read by the worker itself, which waits for the disk where the page cache has not what
     is asked for: made for local disks, not for file systems that a network can hold up.
     """

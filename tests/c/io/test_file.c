@@ -1,5 +1,7 @@
 #include "io/file.c"
 
+#include <signal.h>
+
 #include "io/folder.h"
 #include "io/io_test.h"
 #include "pp_test.h"
@@ -119,6 +121,42 @@ PP_TEST_CASE(what_is_no_file_is_nothing_and_is_not_waited_for)
     memset(long_name, 'a', sizeof long_name);
     long_name[sizeof long_name - 1] = 0;
     PP_CHECK_EQ(try(long_name, &st), PP_ENOENT);
+    stop();
+}
+
+PP_TEST_CASE(a_file_moves_to_a_socket_until_that_is_full)
+{
+    static char bytes[4 << 20], got[4 << 20];
+    struct pp_file_stat st;
+    int fd, pair[2], rc;
+    size_t n, at = 0, back = 0;
+    ssize_t k;
+    start();
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 31 + (i >> 8));
+    folder_put(&f, "long", bytes, sizeof bytes);
+    PP_REQUIRE(pp_file_open_beneath(root, "long", &fd, &st) == PP_OK);
+    PP_REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+    signal(SIGPIPE, SIG_IGN);
+    int least = 4096;
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+    while ((rc = pp_file_send(pair[0], fd, at, sizeof bytes - at, &n)) == PP_OK)
+        at += n;
+    PP_CHECK_EQ(rc, PP_EAGAIN);
+    PP_CHECK_EQ(n, 0);
+    PP_CHECK(at > 0 && at < sizeof bytes);
+    while ((k = read(pair[1], got + back, sizeof got - back)) > 0)
+        back += (size_t)k;
+    PP_CHECK_EQ(back, at);
+    PP_CHECK(memcmp(got, bytes, at) == 0);
+    PP_CHECK_EQ(pp_file_send(pair[0], fd, sizeof bytes, 10, &n), PP_EEOF);
+    PP_CHECK_EQ(pp_file_send(pair[0], fd, 5, 3, &n), PP_OK);
+    PP_CHECK_EQ(n, 3);
+    PP_CHECK_EQ(pp_file_send(pair[0], root, 0, 3, &n), PP_EIO); /* no file */
+    close(pair[1]);
+    PP_CHECK_EQ(pp_file_send(pair[0], fd, 0, 10, &n), PP_ERESET);
+    close(pair[0]);
+    pp_fd_close(&fd);
     stop();
 }
 
