@@ -38,12 +38,14 @@ _H2LOAD_TIME = re.compile(r"finished in ([\d.]+)(us|ms|s)")
 class Drive:
     """HTTP/1.1 by macro/load.c: what a scenario is loaded with unless it says otherwise."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, others: Sequence[int] = ()) -> None:
         self.scenario = scenario
+        self.others = tuple(others)
+        """The ports of the further endpoints, where the scenario has more than one."""
 
     def origin(self, port: int, folder: Path) -> Running:
         """Start what the proxies forward to."""
-        return tools.start_origin(port, folder)
+        return tools.start_origin(port, folder, self.others, self.scenario.late_ms)
 
     def check(self, port: int, work: tools.Work) -> None:
         """Ask twice on one connection, as the load will. Unavailable when an answer is wrong."""

@@ -12,20 +12,20 @@ from pyproxy.tls.settings import ClientSettings, ServerSettings
 
 _T = TypeVar("_T")
 
-def load_tls(address_of: Callable[[str], int]) -> None:
-    """Use the TLS library whose functions `address_of(name)` finds (0: it has none of that name;
-    `pyproxy.tls.api` has the one for `cryptography`), and make the context with the ticket keys.
+def load_tls() -> None:
+    """Load the TLS library that `pyproxy.tls.api` finds, and make the context with the ticket keys.
 
-    Once per process, before it forks those that shall resume each other's sessions; later calls do
-    nothing. OSError: a function is missing.
+    Where something with TLS is made, this happens by itself. To be called before that in a process
+    that forks those that shall resume each other's sessions by the library's own keys. Later calls
+    do nothing. OSError: a function is missing. ValueError: there is none.
     """
 
 def set_ticket_keys(keys: bytes) -> bool:
     """Make session tickets with the first of these keys from now on, and open them with all.
 
     1 to 3 keys of 80 random bytes, one behind the other, for this process and those that are forked
-    from it; those from before are forgotten. False: the TLS library keeps to keys of its own, or is
-    not loaded. OSError: not whole keys.
+    from it; those from before are forgotten. They wait for `load_tls` if it has not been called
+    yet. False: the TLS library keeps to keys of its own. OSError: not whole keys.
     """
 
 def sweep_tls() -> bool:
@@ -52,7 +52,7 @@ class ListenerTls:
     def __init__(self, listener: str, settings: ServerSettings) -> None:
         """`listener` is the name of the one whose sessions may resume here.
 
-        `load_tls` comes before. ValueError: what the library refuses.
+        ValueError: what the library refuses.
         """
     def add(
         self, names: Sequence[str], pairs: Sequence[tuple[bytes, bytes, bytes]], by: str = ""
@@ -168,7 +168,7 @@ class SnapshotBuilder:
         `proxy_protocol`: version of the header that new connections begin with; 0: none.
         """
     def set_upstream_tls(self, upstream: int, settings: ClientSettings) -> None:
-        """Speak TLS to an upstream's endpoints. `load_tls` comes before."""
+        """Speak TLS to an upstream's endpoints. ValueError: what the library refuses."""
     def set_balance(
         self,
         upstream: int,
@@ -479,10 +479,10 @@ class Engine:
     ) -> None:
         """`loop` runs async filters (default: the running loop at first use).
 
-        `stats`: a formatted, writable segment (`_wire.StatSegment`) shared with other processes,
-        `slot` the column of it that is this engine's alone; None: private memory.
-        `shared`: what limits count in, formatted (`_wire.SharedTable`), with other processes; None:
-        private memory.
+        `stats`: a formatted, writable segment (`_counters.StatSegment`) shared with other
+        processes, `slot` the column of it that is this engine's alone; None: private memory.
+        `shared`: what limits count in, formatted (`_counters.SharedTable`), with other processes;
+        None: private memory.
         `on_error(where, exc)` is told about exceptions in filters (default: logging).
         `on_overload(reason, level, value)` is told that the level of memory (bytes) or loop_lag
         (microseconds) is "none", "stop_keep_alive" or "shed" now.

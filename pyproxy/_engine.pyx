@@ -721,18 +721,33 @@ cdef class _Waiting:
 
 # The library of this process, and of those that are forked from it; NULL before load_tls.
 cdef pp_tls_lib *tls_lib = NULL
+# The keys of session tickets that it shall use; b"": its own.
+cdef bytes ticket_keys = b""
 
 
-def load_tls(address_of):
+def load_tls():
     """Take the TLS library's functions; see the type stub."""
+    if tls_lib != NULL:
+        return
+    try:
+        from pyproxy.tls.api import finder
+        with finder() as address_of:
+            take_tls(address_of)
+    except ImportError as error:
+        # Python may be where the user that workers have become cannot read.
+        raise ValueError(f"cannot load the TLS library: {error}; a start or an upgrade can, where "
+                         "only root may read it") from error
+    if ticket_keys:
+        set_ticket_keys(ticket_keys)
+
+
+cdef int take_tls(address_of) except -1:
     global tls_lib
     cdef uintptr_t address[256]
     cdef const char *name
     cdef const char *missing
     cdef pp_bool optional
     cdef unsigned n = 0
-    if tls_lib != NULL:
-        return
     while n < 256:
         name = pp_tls_lib_name(n, &optional)
         if name == NULL:
@@ -743,13 +758,15 @@ def load_tls(address_of):
     if rc == PP_EINVAL:
         what = "refuses our settings" if missing == NULL else f"lacks {missing.decode()}"
         raise OSError(f"the TLS library {what}")
-    check(rc)
+    return check(rc)
 
 
 def set_ticket_keys(bytes keys not None):
+    global ticket_keys
     cdef pp_span s
     if tls_lib == NULL:
-        return False
+        ticket_keys = keys
+        return True
     keep = borrow(keys, &s)
     cdef int rc = pp_tls_ticket_use(tls_lib, s)
     if rc == PP_ENOENT:
@@ -782,8 +799,7 @@ cdef object retry_of(pp_builder_retry *r, str conditions, bint non_idempotent, u
 
 cdef object fill_settings(pp_tls_settings *s, agreement):
     """Take over what both kinds of settings share; keep what is returned as long as <s>."""
-    if tls_lib == NULL:
-        raise RuntimeError("the TLS library is not loaded: load_tls comes first")
+    load_tls()
     s.min_version, s.max_version = agreement.min_version, agreement.max_version
     return (borrow(agreement.ciphers, &s.ciphers), borrow(agreement.groups, &s.groups),
             borrow(agreement.ciphersuites, &s.ciphersuites))

@@ -136,6 +136,16 @@
       "Requests that a rate limit has made wait; or, with dry_run, would have.")                   \
     X(ROUTE, LIMIT_FAILURES, "limit_failures_total", COUNTER, "",                                  \
       "Requests that could not be counted against a limit.")                                       \
+    X(ROUTE, MIRROR_SENT, "mirror_requests_total", COUNTER, "",                                    \
+      "Copies of requests that were sent to a mirror.")                                            \
+    X(ROUTE, MIRROR_FAILED, "mirror_failures_total", COUNTER, "",                                  \
+      "Copies of requests that got no whole answer in time.")                                      \
+    X(ROUTE, MIRROR_TOO_LARGE, "mirror_dropped_total", COUNTER, "reason=\"body\"",                 \
+      "Requests without a copy: the body too large (body), too many copies at work (busy), the "   \
+      "body did not come or go on whole (incomplete), memory out (memory).")                       \
+    X(ROUTE, MIRROR_BUSY, "mirror_dropped_total", COUNTER, "reason=\"busy\"", "")                  \
+    X(ROUTE, MIRROR_INCOMPLETE, "mirror_dropped_total", COUNTER, "reason=\"incomplete\"", "")      \
+    X(ROUTE, MIRROR_NO_MEMORY, "mirror_dropped_total", COUNTER, "reason=\"memory\"", "")           \
     X(UPSTREAM, STATUS_1XX, "upstream_responses_total", COUNTER, "code=\"1xx\"",                   \
       "Responses of origins, by status.")                                                          \
     X(UPSTREAM, STATUS_2XX, "upstream_responses_total", COUNTER, "code=\"2xx\"", "")               \

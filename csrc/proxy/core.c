@@ -39,6 +39,7 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     pp_timer_init(&core->overload.timer, NULL);
     pp_list_init(&core->tunnels);
     pp_list_init(&core->greets);
+    pp_list_init(&core->shadows);
     pp_list_init(&core->udp_spare);
     pp_list_init(&core->h2_kinds);
     core->scratch = pp_mem_alloc(PP_CORE_SCRATCH_BYTES);

@@ -74,6 +74,7 @@ struct pp_core {
     struct pp_list downs;    /* every client connection that speaks HTTP */
     struct pp_list tunnels;  /* every tunnel, connecting ones too */
     struct pp_list greets;   /* every connection that has not begun (proxy/greet.h) */
+    struct pp_list shadows;  /* exchanges without a client (proxy/shadow.h) */
     struct pp_list h2_kinds; /* what HTTP/2 connections share (proxy/down_h2.c) */
     uint32_t n_down, n_exchange, n_tunnel, n_greet, n_udp;
     uint64_t next_exchange;

@@ -44,6 +44,9 @@ void pp_step_detach_up(struct pp_exchange *x, bool reusable);
 
 /* Run a phase and then enter <next>: the three verdicts in one place. */
 bool pp_step_phase(struct pp_exchange *x, enum pp_phase phase, enum pp_exchange_state next);
+/* A request body that nobody will read: what has come already is dropped, more means that the
+ * connection cannot go on. */
+void pp_step_drop_request(struct pp_exchange *x);
 /* A head that was meant to leave together with body bytes, when none went: it must not wait for
  * them. */
 void pp_step_flush_head(struct pp_exchange *x, enum pp_dir dir);

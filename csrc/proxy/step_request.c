@@ -2,6 +2,7 @@
 #include "proxy/affinity.h"
 #include "proxy/circuit.h"
 #include "proxy/condition.h"
+#include "proxy/filter_gate.h"
 #include "proxy/forward.h"
 #include "proxy/grpc.h"
 #include "proxy/reply.h"
@@ -176,6 +177,8 @@ bool pp_step_request(struct pp_exchange *x)
         pp_exchange_enter(x, PP_EXCHANGE_REPLY);
         return true;
     }
+    if (pp_filter_gate_settle(x, PP_DIR_REQUEST) != PP_OK)
+        return pp_step_to_error(x, x->fault);
     pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length,
                   PP_MIN(route->max_body, x->body_limit), route->chain.buffer_request);
     bool collect = x->flow[PP_DIR_REQUEST].hold > 0;
@@ -315,7 +318,7 @@ static void frame_request(struct pp_exchange *x)
     if (flow->hold > 0) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = x->held.n;
-    } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->filtered) {
+    } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->altered) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = m->content_length;
     } else {

@@ -73,6 +73,9 @@ int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, 
  * (builder_native.c). <name> is what logs call it. */
 int pp_builder_add_native(struct pp_builder *b, struct pp_span kind, struct pp_span name,
                           const struct pp_options *o, uint32_t *id);
+/* Put the cluster of the upstream of that name, which was added before, at *at when it is there:
+ * in pp_builder_finish. <at> is of pp_builder_arena. */
+int pp_builder_wish(struct pp_builder *b, struct pp_span upstream, struct pp_cluster **at);
 /* Let <filter> take part only in exchanges for which <when> holds (pp_builder_compile_predicate);
  * once at most, after everything is bound. */
 int pp_builder_set_when(struct pp_builder *b, uint32_t filter, const struct pp_predicate *when);

@@ -5,6 +5,7 @@
 #include "io/fd.h"
 #include "io/sink.h"
 #include "proxy/greet.h"
+#include "proxy/shadow.h"
 #include "proxy/down_h2.h"
 #include "proxy/overload.h"
 #include "proxy/up_carry.h"
@@ -130,6 +131,7 @@ void pp_worker_fini(struct pp_worker *w)
     pp_tunnel_offer(&w->offer, core, NULL, NULL);
     pp_tunnel_close_all(core); /* before the connections whose streams some are made of */
     pp_down_close_all(core);
+    pp_shadow_close_all(core);
     close_flows(w);
     if (core->snapshot != NULL)
         close_pools(core->snapshot);
@@ -417,6 +419,7 @@ void pp_worker_close_connections(struct pp_worker *w)
     pp_loop_enter(&w->core.loop);
     pp_greet_close_all(&w->core);
     pp_down_cut_all(&w->core);
+    pp_shadow_close_all(&w->core);
     pp_loop_leave(&w->core.loop);
 }
 

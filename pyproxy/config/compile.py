@@ -30,8 +30,8 @@ from pyproxy.errors import ConfigError
 from pyproxy.tls.names import choice_steps
 
 if TYPE_CHECKING:
+    from pyproxy._counters import StatSegment
     from pyproxy._engine import Snapshot, SnapshotBuilder
-    from pyproxy._wire import StatSegment
 
 UNLIMITED = 2**64 - 1
 # The record, one of each kind, of everything that has none of its own (proxy/metrics.h): requests

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import uvloop
 
 from pyproxy import log
-from pyproxy._wire import SharedTable, StatSegment
+from pyproxy._counters import SharedTable, StatSegment
 from pyproxy.config.model import Config
 from pyproxy.control.care import Care
 from pyproxy.supervise import blob, privileges

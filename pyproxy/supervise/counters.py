@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from pyproxy import log
-from pyproxy._wire import StatSegment, WireError, metric_rows, metric_words
+from pyproxy._counters import StatSegment, metric_rows, metric_words
+from pyproxy._wire import WireError
 from pyproxy.config.compile import SHARED_RECORD, define_stats, stat_records
 from pyproxy.config.model import Config
 from pyproxy.errors import StartError

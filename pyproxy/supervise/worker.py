@@ -38,7 +38,6 @@ from pyproxy.config.compile_tls import server_settings
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
-from pyproxy.tls.api import finder
 from pyproxy.tls.names import choice_steps
 
 from . import blob, logfiles, privileges
@@ -96,15 +95,16 @@ def verify_filters(
         raise StartError(f"user {user}: cannot read where Python is installed ({where})") from error
 
 
-def prepare_tls() -> None:
-    """Make what every worker needs of TLS, before the first of them is forked.
+def prepare_tls(config: Config) -> None:
+    """Load the TLS library if <config> speaks TLS; a process that does not is quicker and smaller.
 
-    The library's own keys of session tickets are made here, for want of better ones
-    (`use_ticket_keys`), so that each worker can resume what another began. Hence also where nothing
-    speaks TLS yet: a reload may bring the first listener that does.
+    For the supervisor, before it forks: its workers share the library then, and can resume what
+    another began also where only the library's own keys of session tickets are to be had. Where a
+    reload brings the first TLS, each worker loads it.
     """
-    with finder() as address_of:
-        load_tls(address_of)
+    ours = any(listener.tls for listener in config.listeners.values())
+    if ours or any(upstream.tls for upstream in config.upstreams.values()):
+        load_tls()
 
 
 def use_ticket_keys(keys: Sequence[bytes]) -> bool:

@@ -10,7 +10,8 @@ struct scenario {
     const char *name, *sent, *answer;
     uint32_t phases, hold;
     bool close_origin;
-    const char *wanted; /* NULL: a 200 */
+    const char *wanted;           /* NULL: a 200 */
+    const char *native, *options; /* a native filter of the route */
 };
 
 static const struct scenario scenarios[] = {
@@ -42,6 +43,12 @@ static const struct scenario scenarios[] = {
      .phases = (1u << PP_PHASE_COUNT) - 1,
      .wanted = "HTTP/1.1 101"},
     {.name = "two at once", .sent = RIG_GET RIG_GET, .answer = RIG_HI},
+    {.name = "mirror",
+     .sent = "POST /a/../b HTTP/1.1\r\nHost: A\r\nContent-Length: 3\r\n\r\nabc",
+     .answer = RIG_HI,
+     .native = "mirror",
+     .options = "{\"upstream\": \"apart\", \"host_suffix\": \"-s\", \"timeout_ms\": 500,"
+                " \"headers\": {\"set\": {\"x-m\": \"{path}\"}}}"},
 };
 
 /* Run it with the <n>-th allocation failing, and all later ones; true when the client got what it
@@ -76,7 +83,7 @@ static bool run_once(const struct scenario *s, long n)
     close(c);
     if (o >= 0)
         close(o);
-    rig_settle(&r);
+    rig_sleep(&r, s->native != NULL ? 600 : 0); /* what goes on without a client ends, too */
     PP_CHECK_EQ(r.w.core.n_exchange, 0);
     PP_CHECK_EQ(r.w.core.n_down, 0);
     PP_CHECK_EQ(r.w.core.n_tunnel, 0);
@@ -97,6 +104,10 @@ PP_TEST_CASE(every_allocation_of_an_exchange_may_fail)
         conf.route.upgrade = PP_SPAN("websocket");
         conf.log = "{time} {request.header.host} {response.header.date} {fault}";
         conf.log_fd = null;
+        conf.native[0].kind = s->native;
+        conf.native[0].options = s->options;
+        conf.origins = s->native != NULL ? 2 : 1;
+        conf.apart = s->native != NULL;
         PP_REQUIRE(rig_start(&r, &conf));
         bool want = run_once(s, 1000000);
         int passed = 0, failed = 0;

@@ -28,7 +28,7 @@ PROXY_ORDER = (
     ("h1", "h2_chan"),
     ("exchange",),
     ("extended", "forward", "grpc", "reply", "upgrade", "variable"),
-    ("phase", "filter", "filters", "filter_*", "hook", "condition", "split"),
+    ("phase", "shadow", "filter", "filters", "filter_*", "hook", "condition", "split"),
     (
         *(
             "adaptive",
@@ -43,7 +43,7 @@ PROXY_ORDER = (
     ),
     ("accesslog",),
     ("body",),
-    ("up", "up_carry", "up_h1", "up_h2", "up_stream", "up_stream_tunnel", "up_tls"),
+    ("up", "up_carry", "up_file", "up_h1", "up_h2", "up_stream", "up_stream_tunnel", "up_tls"),
     ("tunnel",),
     ("step", "step_request", "step_response", "step_retry", "step_shed"),
     ("drive",),

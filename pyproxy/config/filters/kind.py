@@ -25,6 +25,10 @@ class FilterKind(Section, frozen=True, kw_only=True):
     def check(self, report: Report, path: str) -> None:
         """Note what is wrong with these options beyond their types. <path> is theirs."""
 
+    def upstreams(self) -> dict[str, str]:
+        """The upstreams that it sends something to: option -> name. They must exist."""
+        return {}
+
     def options(self) -> dict[str, Any]:
         """What the native filter is made of (csrc/base/options.h)."""
         found: dict[str, Any] = plain_options(self)

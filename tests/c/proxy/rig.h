@@ -102,9 +102,10 @@ struct rig_conf {
     int door_rcvbuf, door_sndbuf, origin_rcvbuf; /* of accepted sockets; 0: the system's */
     pp_router_methods methods;
     struct pp_overload_conf overload; /* .exempts: the route is */
-    bool any_path;                    /* the route takes what has no path too: CONNECT */
-    bool tcp;                         /* the door is a TCP listener, tunnelled to the upstream */
-    bool udp;                         /* door and origins take datagrams */
+    bool apart;          /* the last origin is that of an upstream "apart", and not of "up" */
+    bool any_path;       /* the route takes what has no path too: CONNECT */
+    bool tcp;            /* the door is a TCP listener, tunnelled to the upstream */
+    bool udp;            /* door and origins take datagrams */
     const char *proxies; /* a range whose connections begin with a PROXY protocol header */
     bool others_direct;
     struct {
@@ -338,8 +339,12 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
             pp_builder_add_upstream(b, PP_SPAN("up"), rig_span(c->balance), &c->cluster, &upstream);
     for (unsigned i = 0; i < c->origins && rc == PP_OK; i++) {
         char text[32];
-        rc = pp_builder_add_endpoint(b, upstream, rig_address(&r->origin_at[i], text), PP_SPAN_NONE,
-                                     1, &id);
+        if (c->apart && i == c->origins - 1)
+            rc = pp_builder_add_upstream(b, PP_SPAN("apart"), rig_span(c->balance), &c->cluster,
+                                         &upstream);
+        if (rc == PP_OK)
+            rc = pp_builder_add_endpoint(b, upstream, rig_address(&r->origin_at[i], text),
+                                         PP_SPAN_NONE, 1, &id);
     }
     if (rc == PP_OK && (c->tcp || c->udp))
         rc = pp_builder_set_tunnel(b, 0, 0);
