@@ -206,6 +206,22 @@ class SnapshotBuilder:
         """Serve its requests even while load is shed. ValueError: there is no such route."""
     def set_limits(self, upstream: int, *, requests: int, pending: int, queue_ms: int) -> None:
         """How much the upstream takes at once (struct pp_admission_conf)."""
+    def set_adaptive(
+        self,
+        upstream: int,
+        *,
+        least: int,
+        most: int,
+        percentile: int,
+        window_ms: int,
+        min_rtt_ms: int,
+        requests: int,
+        jitter_percent: int,
+        buffer_percent: int,
+    ) -> None:
+        """Let the limit of the upstream follow its answers (struct pp_gradient_conf).
+
+        After `set_limits`, which says what becomes of those beyond."""
     def set_retry(
         self,
         upstream: int,

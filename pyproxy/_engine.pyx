@@ -1166,6 +1166,16 @@ cdef class SnapshotBuilder:
         c.requests, c.pending, c.queue_ms = requests, pending, queue_ms
         pp_builder_set_limits(self._draft(), upstream, &c)
 
+    def set_adaptive(self, uint32_t upstream, *, uint32_t least, uint32_t most,
+                     uint32_t percentile, uint32_t window_ms, uint32_t min_rtt_ms,
+                     uint32_t requests, uint32_t jitter_percent, uint32_t buffer_percent):
+        cdef pp_gradient_conf c
+        self._check_upstream(upstream)
+        c.least, c.most, c.percentile, c.window_ms = least, most, percentile, window_ms
+        c.min_rtt_ms, c.requests = min_rtt_ms, requests
+        c.jitter_percent, c.buffer_percent = jitter_percent, buffer_percent
+        pp_builder_set_adaptive(self._draft(), upstream, &c)
+
     def set_retry(self, uint32_t upstream, *, str conditions not None, bint non_idempotent,
                   uint32_t base_ms, uint32_t most_ms, uint32_t per_try_ms, uint32_t after_ms,
                   uint32_t budget_percent, uint32_t budget_least):

@@ -204,6 +204,12 @@
       "(overflow) or it took too long (queue_timeout); retries that were not begun (retries).")    \
     X(UPSTREAM, QUEUE_TIMEOUT, "upstream_limited_total", COUNTER, "cause=\"queue_timeout\"", "")   \
     X(UPSTREAM, RETRY_OVERFLOW, "upstream_limited_total", COUNTER, "cause=\"retries\"", "")        \
+    X(UPSTREAM, ADAPTIVE, "upstream_adaptive_workers", GAUGE, "",                                  \
+      "Workers that have a limit for the upstream which follows its answers.")                     \
+    X(UPSTREAM, ADAPTIVE_LIMIT, "upstream_adaptive_limit", GAUGE, "",                              \
+      "Their limits of requests in progress, added up.")                                           \
+    X(UPSTREAM, ADAPTIVE_MIN_RTT, "upstream_adaptive_min_rtt_microseconds", GAUGE, "",             \
+      "The times of quick answers that they have measured, added up.")                             \
     X(ENDPOINT, REQUESTS, "endpoint_requests_total", COUNTER, "",                                  \
       "Exchanges sent to the endpoint.")                                                           \
     X(ENDPOINT, FAILURES, "endpoint_failures_total", COUNTER, "",                                  \

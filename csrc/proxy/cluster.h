@@ -9,6 +9,7 @@
 #include "proxy/core.h"
 #include "route/balance.h"
 #include "route/breaker.h"
+#include "route/gradient.h"
 #include "route/outlier.h"
 #include "route/retry_policy.h"
 #include "wire/http2_codec.h"
@@ -60,6 +61,7 @@ struct pp_cluster_conf {
     struct pp_retry_policy retry;
     struct pp_breaker_conf breaker;
     struct pp_admission_conf admission;
+    struct pp_gradient_conf adaptive;
     struct pp_outlier_conf outlier; /* interval 0: endpoints are not judged by their answers */
 };
 
@@ -126,6 +128,7 @@ struct pp_cluster {
     struct pp_cluster_outlier *outlier; /* NULL: endpoints are not judged by their answers */
     struct pp_breaker breaker;          /* proxy/circuit.h */
     struct pp_admission *admission;     /* NULL: there are no limits */
+    struct pp_gradient *gradient;       /* proxy/adaptive.h; NULL: no limit follows its answers */
     struct pp_http2_kind *http2;        /* of its HTTP/2 connections, made with the first one */
     uint32_t record;
     uint32_t refs;  /* the snapshot, and every connection of the cluster */

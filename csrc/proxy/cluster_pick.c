@@ -4,6 +4,7 @@
  * something was marked, when all workers were told something, or when a slow start has come a step
  * further. */
 #include "base/check.h"
+#include "proxy/adaptive.h"
 #include "proxy/cluster_outlier.h"
 
 /* Latencies count half after this time (Finagle: decay time 10 s, which is this half-life). */
@@ -213,6 +214,7 @@ void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core)
     if (old != NULL && old != cl)
         inherit(cl, old);
     pp_admission_attach(cl, old);
+    pp_adaptive_attach(cl, old);
     settle_all(cl, true);
     pp_cluster_outlier_attach(cl);
 }

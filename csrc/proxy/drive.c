@@ -1,5 +1,6 @@
 #include "proxy/drive.h"
 
+#include "proxy/adaptive.h"
 #include "proxy/circuit.h"
 #include "proxy/cluster_outlier.h"
 #include "proxy/extended.h"
@@ -89,6 +90,7 @@ static void on_response(struct pp_exchange *x)
     pp_metrics_observe(&core->metrics, PP_METRIC_UPSTREAM, x->cluster->record,
                        x->t.first_byte - x->t.sent);
     pp_circuit_note(x->cluster, m->status >= 500);
+    pp_adaptive_note(x->cluster, x->t.connect, m->status);
     if (PP_UNLIKELY(pp_retry_heeds_answers(x)) && pp_step_retry_answer(x))
         return; /* it waits for its next attempt */
     pp_retry_untime(x);

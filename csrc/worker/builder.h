@@ -153,6 +153,10 @@ struct pp_builder_retry {
 int pp_builder_set_retry(struct pp_builder *b, uint32_t upstream, const struct pp_builder_retry *r);
 int pp_builder_set_route_retry(struct pp_builder *b, uint32_t route,
                                const struct pp_builder_retry *r);
+/* Let the limit of <upstream> follow its answers (proxy/adaptive.h), besides those that
+ * pp_builder_set_limits has set before. */
+void pp_builder_set_adaptive(struct pp_builder *b, uint32_t upstream,
+                             const struct pp_gradient_conf *conf);
 /* When endpoints of <upstream> are ejected for their answers (builder_outlier.c); without it never.
  */
 void pp_builder_set_outlier(struct pp_builder *b, uint32_t upstream,

@@ -117,6 +117,18 @@ cdef extern from "proxy/admission.h" nogil:
         uint32_t queue_ms
 
 
+cdef extern from "route/gradient.h" nogil:
+    struct pp_gradient_conf:
+        uint32_t least
+        uint32_t most
+        uint32_t percentile
+        uint32_t window_ms
+        uint32_t min_rtt_ms
+        uint32_t requests
+        uint32_t jitter_percent
+        uint32_t buffer_percent
+
+
 cdef extern from "worker/builder.h" nogil:
     struct pp_builder:
         pass
@@ -175,6 +187,7 @@ cdef extern from "worker/builder.h" nogil:
     void pp_builder_set_overload(pp_builder *b, const pp_pressure_conf *memory,
                                  const pp_pressure_conf *lag)
     void pp_builder_exempt_route(pp_builder *b, uint32_t route)
+    void pp_builder_set_adaptive(pp_builder *b, uint32_t upstream, const pp_gradient_conf *conf)
     void pp_builder_set_limits(pp_builder *b, uint32_t upstream, const pp_admission_conf *conf)
     struct pp_builder_retry:
         pp_retry_policy policy

@@ -265,8 +265,11 @@ class _Compiler:
         )
         if upstream.breaker is not None:
             self.builder.set_breaker(number, **upstream.breaker.numbers())
-        if upstream.limits.admits:
+        adaptive = upstream.adaptive_concurrency
+        if upstream.limits.admits or adaptive is not None:
             self.builder.set_limits(number, **upstream.limits.admission())
+        if adaptive is not None:
+            self.builder.set_adaptive(number, **adaptive.numbers())
         if upstream.retry is not None:
             self.builder.set_retry(number, **upstream.retry.numbers())
         if upstream.outlier_detection is not None:

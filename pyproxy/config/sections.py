@@ -17,6 +17,7 @@ from pyproxy.config.section import (
     Positive,
     Section,
 )
+from pyproxy.config.sections_adaptive import AdaptiveConcurrency
 from pyproxy.config.sections_balance import Balance, Endpoint, Sticky
 from pyproxy.config.sections_discovery import Discover
 from pyproxy.config.sections_health import HealthCheck, OutlierDetection
@@ -333,6 +334,14 @@ class Upstream(Section, frozen=True, kw_only=True):
             examples=[{"requests": 100, "pending": 50, "queue_timeout": "2s"}],
         ),
     ] = field(default_factory=UpstreamLimits)
+    adaptive_concurrency: Annotated[
+        AdaptiveConcurrency | None,
+        Meta(
+            description="Let the number of requests in progress follow how quickly they are "
+            "answered, within `limits`. Absent: only those.",
+            examples=[{}, {"max_limit": 200}],
+        ),
+    ] = None
     retries: Annotated[
         int,
         Meta(

@@ -30,7 +30,15 @@ PROXY_ORDER = (
     ("extended", "forward", "grpc", "reply", "upgrade", "variable"),
     ("phase", "shadow", "filter", "filters", "filter_*", "hook", "condition", "split"),
     (
-        *("admission", "cluster", "cluster_outlier", "cluster_pick", "affinity", "circuit"),
+        *(
+            "adaptive",
+            "admission",
+            "cluster",
+            "cluster_outlier",
+            "cluster_pick",
+            "affinity",
+            "circuit",
+        ),
         *("pool", "retry"),
     ),
     ("accesslog",),
