@@ -298,11 +298,24 @@ cdef class Headers(_Part):
     def get_all(self, name):
         """All values of `name`, one for each field line."""
         cdef pp_http_field *f = self._find(name)
-        values = []
+        if f == NULL:
+            return []
+        values = [text_of(pp_span(f.value, f.value_n))]
+        f = pp_http_msg_find_next(self._m, f)
         while f != NULL:
             values.append(text_of(pp_span(f.value, f.value_n)))
             f = pp_http_msg_find_next(self._m, f)
         return values
+
+    def lookup(self, name, dict table not None):
+        """What `table` has for the value of `name`. None without it, or with several of the name.
+
+        For credentials, which must not be repeated, in the path that most requests take.
+        """
+        cdef pp_http_field *f = self._find(name)
+        if f == NULL or pp_http_msg_find_next(self._m, f) != NULL:
+            return None
+        return table.get(text_of(pp_span(f.value, f.value_n)))
 
     cdef int _check(self, int rc, name, value) except -1:
         if rc == PP_EINVAL:

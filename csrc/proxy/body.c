@@ -70,9 +70,9 @@ void pp_body_forget_sent(struct pp_exchange *x)
 }
 
 /* The request may have to be sent again until it is answered: the endpoint gives it back unread, or
- * a retry policy says so. Without memory for that, or with
- * too much to keep, it is not tried again. */
-static void keep_sent(struct pp_exchange *x, struct pp_span piece)
+ * a retry policy says so. Without memory for that, or with too much to keep, it is not tried again.
+ * (Apart: it would double the work of pp_body_deliver, which seldom needs it.) */
+PP_NOINLINE static void keep_sent(struct pp_exchange *x, struct pp_span piece)
 {
     struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
     if (flow->hold > 0 || flow->held_n != flow->bytes || x->state > PP_EXCHANGE_AWAIT)
