@@ -87,10 +87,17 @@ int pp_regex_search(const struct pp_regex *re, struct pp_span text, struct pp_sp
 int pp_regex_search_from(const struct pp_regex *re, struct pp_span text, size_t at,
                          struct pp_span *group, unsigned n)
 {
+    re2::StringPiece in(text.p, text.n);
+    if (n == 0) { /* whether, not where: most callers */
+        try {
+            return re->re.Match(in, at, text.n, RE2::UNANCHORED, nullptr, 0) ? PP_OK : PP_ENOENT;
+        } catch (...) {
+            return PP_ENOMEM;
+        }
+    }
     re2::StringPiece found[PP_REGEX_GROUPS_MAX + 1];
     unsigned most = pp_regex_groups(re) + 1;
     try {
-        re2::StringPiece in(text.p, text.n);
         if (!re->re.Match(in, at, text.n, RE2::UNANCHORED, found, (int)PP_MIN(n, most)))
             return PP_ENOENT;
     } catch (...) {
