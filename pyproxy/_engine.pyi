@@ -292,11 +292,13 @@ class SnapshotBuilder:
         timeout_ms: int = 30_000,
         buffer_request_body: int = 0,
         buffer_response_body: int = 0,
+        body_before_request: int = 0,
     ) -> int:
         """A Python filter: phase name -> bound callable.
 
         `buffer_*_body` > 0: that body phase gets the whole body at once, at most so many bytes
-        (413 or 502 beyond).
+        (413 or 502 beyond). `body_before_request` > 0: the request phase is run when the body is
+        there (`Exchange.request.body`), at most so many bytes.
         """
     def add_native_filter(self, kind: str, name: str, options: dict[str, Any]) -> int:
         """A filter written in C, of the kind that the configuration calls so.
@@ -404,6 +406,11 @@ class Request:
     def host(self) -> str: ...
     @property
     def scheme(self) -> str: ...
+    @property
+    def body(self) -> bytes | None:
+        """The whole body, where a filter has it collected before the request phase, or before its
+        body phase; else None.
+        """
     @property
     def version(self) -> str: ...
 

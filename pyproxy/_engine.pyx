@@ -438,6 +438,12 @@ cdef class Request(_Part):
         return text_of(pp_exchange_scheme(self._live()))
 
     @property
+    def body(self):
+        """The whole body, of a filter that has it collected first; None: there is none so far."""
+        cdef pp_flow *flow = &self._live().flow[0]
+        return bytes_of(pp_span(flow.held, flow.held_n)) if flow.hold > 0 else None
+
+    @property
     def version(self):
         m = &self._live().request
         if m.major == 2:
@@ -1240,12 +1246,14 @@ cdef class SnapshotBuilder:
         return 0
 
     def add_filter(self, str name not None, phases, *, uint32_t timeout_ms=30000,
-                   uint32_t buffer_request_body=0, uint32_t buffer_response_body=0):
+                   uint32_t buffer_request_body=0, uint32_t buffer_response_body=0,
+                   uint32_t body_before_request=0):
         cdef pp_span n, p
         cdef uint32_t id
         keep = borrow(name, &n)
         self._check(pp_builder_add_filter(self._draft(), n, timeout_ms, buffer_request_body,
                                           buffer_response_body, &id))
+        pp_builder_set_body_first(self._draft(), id, body_before_request)
         self._filters += 1
         for phase, callable_ in phases.items():
             keep = borrow(phase, &p)

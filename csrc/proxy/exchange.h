@@ -243,6 +243,7 @@ struct pp_exchange {
     bool restored;       /* it came from another worker, whose log filters have seen it */
     bool moved;          /* it goes on in another worker, which writes the log line */
     bool shadow;         /* it has no client, and is no request (proxy/shadow.h) */
+    bool body_first;     /* the body is being collected, and the request phase is still to come */
     uint64_t body_limit; /* most bytes of the request's body, besides the route's limit */
     uint8_t attempts;
     uint8_t replays;          /* of them, those that an endpoint had sent back unread */

@@ -59,6 +59,7 @@ struct pp_chain {
     uint32_t buffer_request; /* > 0: the request body is collected, at most so many bytes, before it
                                 is sent on */
     uint32_t buffer_response; /* the same for the response body */
+    bool body_first;          /* and that before the request phase, whose filters look at it */
 };
 
 struct pp_cluster;      /* proxy/cluster.h */

@@ -154,12 +154,31 @@ bool pp_step_route(struct pp_exchange *x)
     return true;
 }
 
+/* Collect the body, or let it come when it is sent on. */
+static void begin_body(struct pp_exchange *x, bool first)
+{
+    const struct pp_http_msg *m = &x->request;
+    const struct pp_route *route = x->route;
+    pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length,
+                  PP_MIN(route->max_body, x->body_limit), route->chain.buffer_request);
+    bool collect = x->flow[PP_DIR_REQUEST].hold > 0;
+    x->body_first = first;
+    pp_exchange_enter(x, collect ? PP_EXCHANGE_COLLECT : PP_EXCHANGE_PEER);
+    if (collect && !x->flow[PP_DIR_REQUEST].source_ended)
+        x->ops[PP_SIDE_DOWN]->pump(x);
+}
+
 bool pp_step_request(struct pp_exchange *x)
 {
     const struct pp_http_msg *m = &x->request;
     const struct pp_route *route = x->route;
+    const struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
     if (x->cursor == 0 && m->body == PP_HTTP_BODY_LENGTH && m->content_length > route->max_body)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_BODY_TOO_LARGE, PP_EHTTP_BODY_BYTES));
+    if (route->chain.body_first && flow->hold == 0 && m->body != PP_HTTP_BODY_NONE) {
+        begin_body(x, true);
+        return true;
+    }
     int verdict = pp_phase_run(x, PP_PHASE_REQUEST);
     if (verdict == PP_PARK)
         return false;
@@ -177,14 +196,15 @@ bool pp_step_request(struct pp_exchange *x)
         pp_exchange_enter(x, PP_EXCHANGE_REPLY);
         return true;
     }
+    if (flow->hold > 0) {
+        if (flow->held_n > x->body_limit) /* set by a filter, behind the body's back */
+            return pp_step_to_error(x, pp_step_fault(PP_FAULT_BODY_TOO_LARGE, PP_EHTTP_BODY_BYTES));
+        pp_exchange_enter(x, PP_EXCHANGE_COLLECT);
+        return true;
+    }
     if (pp_filter_gate_settle(x, PP_DIR_REQUEST) != PP_OK)
         return pp_step_to_error(x, x->fault);
-    pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length,
-                  PP_MIN(route->max_body, x->body_limit), route->chain.buffer_request);
-    bool collect = x->flow[PP_DIR_REQUEST].hold > 0;
-    pp_exchange_enter(x, collect ? PP_EXCHANGE_COLLECT : PP_EXCHANGE_PEER);
-    if (collect && !x->flow[PP_DIR_REQUEST].source_ended)
-        x->ops[PP_SIDE_DOWN]->pump(x);
+    begin_body(x, false);
     return true;
 }
 
@@ -195,6 +215,11 @@ bool pp_step_collect(struct pp_exchange *x)
     struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
     if (!flow->source_ended || flow->parked)
         return false;
+    if (x->body_first) {
+        x->body_first = false;
+        pp_exchange_enter(x, PP_EXCHANGE_REQUEST);
+        return true;
+    }
     if (x->request.body != PP_HTTP_BODY_NONE) {
         x->held = pp_span(flow->held, flow->held_n);
         int verdict = pp_phase_run_body(x, PP_DIR_REQUEST, &x->held, true);

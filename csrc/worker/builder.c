@@ -10,6 +10,7 @@
 struct draft_filter {
     struct pp_span name;
     uint32_t timeout_ms, buffer_request, buffer_response;
+    bool body_first;
     struct pp_filter bound[PP_PHASE_COUNT]; /* .ops NULL: not bound */
 };
 
@@ -380,6 +381,13 @@ int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t ti
     return rc == PP_OK ? push(&b->filters, f, id) : rc;
 }
 
+void pp_builder_set_body_first(struct pp_builder *b, uint32_t filter, uint32_t bytes)
+{
+    struct draft_filter *f = b->filters.at[filter];
+    f->body_first = bytes > 0;
+    f->buffer_request = PP_MAX(f->buffer_request, bytes);
+}
+
 int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, void *callable)
 {
     const struct draft_filter *f = b->filters.at[filter];
@@ -422,6 +430,7 @@ static int build_chain(struct pp_builder *b, const uint32_t *filter, uint32_t n,
         struct draft_filter *f = b->filters.at[filter[i]];
         chain->buffer_request = PP_MAX(chain->buffer_request, f->buffer_request);
         chain->buffer_response = PP_MAX(chain->buffer_response, f->buffer_response);
+        chain->body_first = chain->body_first || f->body_first;
     }
     return PP_OK;
 }

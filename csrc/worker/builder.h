@@ -67,6 +67,9 @@ int pp_builder_add_endpoint(struct pp_builder *b, uint32_t upstream, struct pp_s
  * pp_builder_finish. */
 int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t timeout_ms,
                           uint32_t buffer_request, uint32_t buffer_response, uint32_t *id);
+/* It wants the request's body, at most so many bytes, in its request phase: it is collected before
+ * that, and a longer one is answered with 413. */
+void pp_builder_set_body_first(struct pp_builder *b, uint32_t filter, uint32_t bytes);
 int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, void *callable);
 
 /* A native filter of <kind> (proxy/filters.h), made of <o>: a tree in pp_builder_arena

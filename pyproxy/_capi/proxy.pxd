@@ -126,6 +126,8 @@ cdef extern from "proxy/exchange.h" nogil:
         uint64_t bytes
         pp_bool head_sent
         pp_http_msg *trailers
+        char *held
+        uint32_t held_n, hold
     struct pp_exchange_times:
         uint64_t start
         uint64_t connect

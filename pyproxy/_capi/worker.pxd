@@ -208,6 +208,7 @@ cdef extern from "worker/builder.h" nogil:
     void pp_builder_set_role(pp_builder *b, uint32_t upstream, uint8_t tier, pp_bool drain)
     int pp_builder_set_host(pp_builder *b, uint32_t upstream, pp_span host)
     int pp_builder_set_upstream_tls(pp_builder *b, uint32_t upstream, pp_tls_client *tls)
+    void pp_builder_set_body_first(pp_builder *b, uint32_t filter, uint32_t bytes)
     int pp_builder_add_filter(pp_builder *b, pp_span name, uint32_t timeout_ms,
                               uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
     int pp_builder_bind(pp_builder *b, uint32_t filter, pp_phase phase, void *callable)

@@ -39,6 +39,10 @@ class BoundFilter(Protocol):
         """The same for the response body."""
 
     @property
+    def body_before_request(self) -> int:
+        """Bytes of request body to collect before the request phase; 0: do not wait."""
+
+    @property
     def priority(self) -> int:
         """What its class says of its place among others."""
 
@@ -112,4 +116,5 @@ class FilterCompiler:
             timeout_ms=bound.timeout_ms,
             buffer_request_body=bound.buffer_request_body,
             buffer_response_body=bound.buffer_response_body,
+            body_before_request=bound.body_before_request,
         )

@@ -91,6 +91,10 @@ class Filter:
     buffer_request_body: ClassVar[int] = 0
     buffer_response_body: ClassVar[int] = 0
 
+    #: Collect the request's body, up to so many bytes (413 beyond), before the phase `request` of
+    #: any filter of the route: it is `exchange.request.body` then. 0: do not wait for it.
+    body_before_request: ClassVar[int] = 0
+
     #: Filters of higher priority run earlier, unless the configuration says otherwise.
     default_priority: ClassVar[int] = 0
 

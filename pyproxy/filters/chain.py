@@ -24,6 +24,7 @@ class BoundFilter(NamedTuple):
     buffer_request_body: int = 0
     buffer_response_body: int = 0
     priority: int = 0
+    body_before_request: int = 0
     stand_in: Callable[..., Any] | None = None
 
 
@@ -47,6 +48,7 @@ def bind(
         getattr(instance, "buffer_request_body", 0),
         getattr(instance, "buffer_response_body", 0),
         priority,
+        getattr(instance, "body_before_request", 0),
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_BODY = 64 * 1024
 _SUCCESS = "forward_auth.success"
+_BODY_FIELDS = ("content-type", "content-encoding")
 _Fields = list[tuple[bytes, bytes]]
 
 
@@ -43,15 +44,22 @@ class ForwardAuth(Filter):
         self._url = httpx.URL(config.url)
         self._transport: httpx.AsyncHTTPTransport | None = None
         self._quiet_until = 0.0
+        if config.body is not None:
+            vars(self).update(body_before_request=config.body.max)
         if config.success_headers:
             # A phase only where it is needed.
             vars(self).update(response=self._add_success)
 
     async def request(self, exchange: Exchange) -> Reply | None:
         config = self.config
+        body = b""
+        if config.body is not None:
+            body = exchange.request.body or b""
+            if len(body) > config.body.max:  # another filter takes more
+                return failure(413, "body_too_large")
         try:
             async with asyncio.timeout(config.timeout_ms / 1000):
-                answer = await self._ask(self._fields_of(exchange))
+                answer = await self._ask(self._fields_of(exchange), body)
             if answer.status >= 500:
                 raise httpx.TransportError(f"answered with {answer.status}")
         except (httpx.HTTPError, TimeoutError, OSError) as error:
@@ -89,16 +97,22 @@ class ForwardAuth(Filter):
             (b"x-forwarded-uri", request.target.encode("latin-1")),
             (b"x-forwarded-for", exchange.client_address.encode("latin-1")),
         ]
-        for name in self.config.request_headers:
+        names = self.config.request_headers
+        if self.config.body is not None:
+            names += _BODY_FIELDS
+        for name in dict.fromkeys(name.lower() for name in names):
             values = request.headers.get_all(name)
             fields.extend((name.encode(), value.encode("latin-1")) for value in values)
         return fields
 
-    async def _ask(self, fields: _Fields) -> _Answer:
+    async def _ask(self, fields: _Fields, shown: bytes) -> _Answer:
         # The transport alone: no cookies are kept (they are other people's), nothing is followed.
         if self._transport is None:
             self._transport = self._opened()
-        request = httpx.Request("GET", self._url, headers=fields)
+        if self.config.body is None:
+            request = httpx.Request("GET", self._url, headers=fields)
+        else:
+            request = httpx.Request("POST", self._url, headers=fields, content=shown)
         response = await self._transport.handle_async_request(request)
         try:
             body = bytearray()

@@ -13,11 +13,14 @@ from testenv import (
     OriginRequest,
     Proxy,
     Reply,
+    connect,
     filter_example,
     free_port,
     origin,
+    read_response,
     running,
 )
+from testenv.h2 import H2Client
 
 
 def echo(request: OriginRequest) -> Reply:
@@ -171,3 +174,79 @@ def test_a_service_that_says_nothing_is_not_waited_for_long() -> None:
     with silent as auth, guarded(f"http://{auth.address}/", timeout="50ms") as proxy:
         assert proxy.get("/").status == 503
         assert proxy.get("/open").status == 200
+
+
+@pytest.fixture(scope="module")
+def reader(auth: Origin) -> Iterator[Proxy]:
+    """A proxy that shows bodies to the service."""
+    with guarded(f"http://{auth.address}/verify", body="8B") as started:
+        yield started
+
+
+def test_a_body_is_shown_and_goes_on(reader: Proxy, service: Service, auth: Origin) -> None:
+    service.reply = Reply(200, {"x-user": "ann"})
+    fields = {"Content-Type": "text/x", "Content-Encoding": "identity"}
+    answer = reader.get("/", method="PUT", body=b"a=b&c=d", headers=fields)
+    assert answer.status == 200
+    assert (json.loads(answer.text)["x-user"], json.loads(answer.text)["content-length"]) == (
+        "ann",
+        "7",
+    )
+    asked = auth.requests[-1]
+    assert (asked.method, asked.body) == ("POST", b"a=b&c=d")
+    assert asked.headers["content-length"] == "7"
+    assert asked.headers["content-type"] == "text/x"
+    assert asked.headers["content-encoding"] == "identity"
+    assert asked.headers["x-forwarded-method"] == "PUT"
+
+
+def test_a_request_without_a_body_is_asked_about_too(
+    reader: Proxy, service: Service, auth: Origin
+) -> None:
+    service.reply = Reply()
+    assert reader.get("/").status == 200
+    asked = auth.requests[-1]
+    assert (asked.method, asked.body, asked.headers["content-length"]) == ("POST", b"", "0")
+    service.reply = Reply(401)
+    assert reader.get("/").status == 401
+    assert reader.get("/", method="POST", body=b"abc").status == 401
+
+
+def test_chunks_are_put_together(reader: Proxy, service: Service, auth: Origin) -> None:
+    service.reply = Reply()
+    chunked = "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connect(reader.port("web")) as sock:
+        sock.sendall(f"{chunked}2\r\nab\r\n1\r\nc\r\n0\r\n\r\n".encode())
+        assert read_response(sock).status == 200
+        assert auth.requests[-1].body == b"abc"
+        assert auth.requests[-1].headers["content-length"] == "3"
+        before = len(auth.requests)
+        sock.sendall(f"{chunked}9\r\nabcdefghi\r\n0\r\n\r\n".encode())
+        assert read_response(sock).status == 413
+        assert len(auth.requests) == before
+
+
+def test_streams_of_http_2_without_a_length_are_shown(
+    reader: Proxy, service: Service, auth: Origin
+) -> None:
+    service.reply = Reply()
+    with connect(reader.port("web")) as sock:
+        client = H2Client(sock)
+        stream = client.request("POST", "/", end=False)
+        client.send(stream, b"abc", end=True)
+        assert client.response(stream).status == 200
+    assert auth.requests[-1].body == b"abc"
+
+
+def test_a_body_that_another_filter_may_take_is_too_large_to_be_shown(auth: Origin) -> None:
+    both = [
+        {"forward_auth": {"url": f"http://{auth.address}/", "body": "4B"}},
+        {"forward_auth": {"url": f"http://{auth.address}/", "body": "100B"}, "name": "other"},
+    ]
+    config = {
+        "workers": 1,
+        "listeners": {"web": {"bind": "127.0.0.1:0"}},
+        "routes": [{"respond": {}, "filters": both}],
+    }
+    with running(json.dumps(config)) as proxy:
+        assert proxy.get("/", method="POST", body=b"abcde").status == 413

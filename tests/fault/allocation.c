@@ -8,7 +8,7 @@ static struct rig r;
  * logs. */
 struct scenario {
     const char *name, *sent, *answer;
-    uint32_t phases, hold;
+    uint32_t phases, hold, first;
     bool close_origin;
     const char *wanted;           /* NULL: a 200 */
     const char *native, *options; /* a native filter of the route */
@@ -30,6 +30,12 @@ static const struct scenario scenarios[] = {
      .answer = RIG_HI,
      .phases = (1u << PP_PHASE_COUNT) - 1,
      .hold = 100},
+    {.name = "held before the request phase",
+     .sent =
+         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+     .answer = RIG_HI,
+     .phases = (1u << PP_PHASE_COUNT) - 1,
+     .first = 100},
     {.name = "reset",
      .sent = RIG_GET,
      .answer = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab",
@@ -98,6 +104,7 @@ PP_TEST_CASE(every_allocation_of_an_exchange_may_fail)
         int null = open("/dev/null", O_WRONLY);
         conf.phases = s->phases;
         conf.buffer_request = conf.buffer_response = s->hold;
+        conf.body_first = s->first;
         conf.via = "gate";
         conf.server = "gate";
         conf.trusted = "127.0.0.0/8";

@@ -9,21 +9,39 @@ from pyproxy.config.faults import Report, is_token
 from pyproxy.config.filters.headers import OURS
 from pyproxy.config.filters.kind import FilterKind
 from pyproxy.config.filters.places import check_header_name
-from pyproxy.config.units import Duration
+from pyproxy.config.section import Section
+from pyproxy.config.units import Duration, Size
 
-__all__ = ["ForwardAuthFilter"]
+__all__ = ["ForwardAuthFilter", "ForwardedBody"]
+
+
+class ForwardedBody(Section, frozen=True, kw_only=True):
+    """The body of requests, for the service to see. One word stands for `{max: word}`."""
+
+    shorthand: ClassVar[str] = "max"
+
+    max: Annotated[
+        Size,
+        Meta(ge=1, le=16 * 2**20, description="Most bytes; a longer one is answered with 413."),
+    ]
 
 
 class ForwardAuthFilter(FilterKind, frozen=True, kw_only=True):
     """Asks a service of yours over HTTP whether a request may go on.
 
-    For each request the service gets one of its own, without the body: `x-forwarded-method`,
+    For each request the service gets a GET without the body: `x-forwarded-method`,
     `x-forwarded-proto`, `x-forwarded-host`, `x-forwarded-uri` and `x-forwarded-for` say what is
     asked for, and `request_headers` are those of the client. An answer of 2xx lets the request go
     on, with the `upstream_headers` of the answer (and never with the client's of these names).
     Other answers below 500 (401, 403, a redirect to a login...) are what the client gets, with
     `client_headers` and the body, up to 64 KiB. No answer in time, or one of 5xx, is an error:
     `on_error` says what becomes of the request.
+
+    With `body`, the service gets a POST with the whole body of the request, its `content-type` and
+    `content-encoding`. Bodies of all requests of the routes that have the filter are collected
+    first, before any filter looks at a request, also where a `when` does not hold; longer ones than
+    `max` are refused, never sent in part. Routes that take larger ones replace the filter by one of
+    its name without `body`.
 
     The worker serves others meanwhile; connections to the service are kept open.
     """
@@ -68,6 +86,13 @@ class ForwardAuthFilter(FilterKind, frozen=True, kw_only=True):
     status_on_error: Annotated[
         int, Meta(ge=400, le=599, description="What the client gets when that is `deny`.")
     ] = 503
+    body: Annotated[
+        ForwardedBody | None,
+        Meta(
+            description="Send the body along, up to so many bytes. Absent: it is not waited for.",
+            examples=["8KiB", {"max": "64KiB"}],
+        ),
+    ] = None
     max_connections: Annotated[
         int, Meta(ge=1, le=10_000, description="Connections of each worker to the service.")
     ] = 100

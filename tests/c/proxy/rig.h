@@ -91,7 +91,7 @@ struct rig_conf {
     unsigned origins;
     uint32_t phases;      /* bit per phase that filter[0] is bound to */
     uint32_t more_phases; /* the same for filter[1] */
-    uint32_t buffer_request, buffer_response;
+    uint32_t buffer_request, buffer_response, body_first;
     struct {
         const char *kind, *options; /* JSON */
     } native[RIG_NATIVES];          /* native filters, behind those of the test; also early ones */
@@ -273,6 +273,8 @@ static inline int rig_add_filters(struct rig *r, struct pp_builder *b, uint32_t 
     for (int i = 0; i < 2 && rc == PP_OK; i++) {
         rc = pp_builder_add_filter(b, PP_SPAN("f"), 1000, i == 0 ? r->conf.buffer_request : 0,
                                    i == 0 ? r->conf.buffer_response : 0, &id[i]);
+        if (rc == PP_OK && i == 0)
+            pp_builder_set_body_first(b, id[i], r->conf.body_first);
         for (int phase = 0; phase < PP_PHASE_COUNT && rc == PP_OK; phase++) {
             if (phases[i] >> phase & 1)
                 rc = pp_builder_bind(b, id[i], (enum pp_phase)phase, &r->filter[i]);

@@ -71,6 +71,7 @@ static bool build(struct pp_snapshot **out)
         pp_builder_add_endpoint(b, u, PP_SPAN("unix:/x"), PP_SPAN_NONE, 0, &id) == PP_OK &&
         id == 1 && pp_builder_add_filter(b, PP_SPAN("f"), 5, 100, 0, &f[0]) == PP_OK &&
         pp_builder_add_filter(b, PP_SPAN("g"), 6, 200, 300, &f[1]) == PP_OK &&
+        (pp_builder_set_body_first(b, f[0], 150), true) &&
         pp_builder_bind(b, f[0], PP_PHASE_LOG, "f") == PP_OK &&
         pp_builder_bind(b, f[1], PP_PHASE_LOG, "g") == PP_OK &&
         pp_builder_bind(b, f[1], PP_PHASE_EARLY_REQUEST, "e") == PP_OK &&
@@ -107,6 +108,7 @@ PP_TEST_CASE(a_snapshot_holds_what_was_said)
     PP_CHECK_EQ(chain->n[PP_PHASE_LOG], 2);
     PP_CHECK_STR(((const struct pp_hook *)chain->filter[PP_PHASE_LOG][1].self)->name, "g");
     PP_CHECK(chain->buffer_request == 200 && chain->buffer_response == 300);
+    PP_CHECK(chain->body_first);
     PP_CHECK_EQ(sn->early.n[PP_PHASE_EARLY_REQUEST], 1);
     pp_snapshot_unref(sn);
     PP_CHECK_EQ(released, 1);

@@ -181,6 +181,24 @@ def test_routes_capture_and_origins_compute() -> None:
     assert done.sent.target == "/users/7?a=b"
 
 
+def test_a_filter_can_have_the_body_before_it_looks_at_the_request() -> None:
+    class Reads(Filter):
+        body_before_request = 4
+
+        def request(self, exchange):
+            exchange.state["body"] = exchange.request.body
+
+    class Beside(Filter):
+        def response(self, exchange):
+            exchange.state["body"] = exchange.request.body
+
+    done = drive(Reads(), method="PUT", body=[b"ab", b"cd"])
+    assert (done.state, done.sent.body) == ({"body": b"abcd"}, b"abcd")
+    assert drive(Reads()).state == {"body": None}
+    assert drive(Reads(), method="PUT", body=b"abcde").status == 413
+    assert drive(Beside(), method="PUT", body=b"abcde").state == {"body": None}
+
+
 def test_filters_can_ask_for_every_variable() -> None:
     class Asks(Filter):
         def request(self, exchange):

@@ -24,6 +24,9 @@ BASE = (
         ("{url: 'http://a', status_on_error: 200}", "filters[0].forward_auth.status_on_error: "),
         ("{url: 'http://a', upstream_headers: [host]}", "upstream_headers[0]: the proxy writes"),
         ("{url: 'http://a', request_headers: [x, te]}", 'request_headers[1]: "te" is no header'),
+        ("{url: 'http://a', body: 0}", "filters[0].forward_auth.body: "),
+        ("{url: 'http://a', body: {max: 1GiB}}", "filters[0].forward_auth.body.max: "),
+        ("{url: 'http://a', body: {}}", 'filters[0].forward_auth.body: "max" is missing'),
         ("{url: 'http://a', client_headers: ['a b']}", 'client_headers[0]: "a b" is no header'),
     ],
 )
