@@ -127,4 +127,21 @@ PP_TEST_CASE(a_reload_goes_on_with_what_was_learnt)
     stop_all(c, o);
 }
 
+PP_TEST_CASE(without_memory_there_is_no_cluster)
+{
+    struct rig_conf conf = adaptive_conf(2);
+    long live = pp_mem_live_for_test();
+    struct pp_cluster *cl = NULL;
+    for (long nth = 0; cl == NULL; nth++) {
+        PP_REQUIRE(nth < 50);
+        pp_mem_fail_after_for_test(nth);
+        cl = pp_cluster_new(PP_SPAN("up"), &conf.cluster, &pp_balance_rr_ops, 1);
+        pp_mem_fail_after_for_test(-1);
+        PP_CHECK(cl != NULL || pp_mem_live_for_test() == live);
+    }
+    PP_CHECK(cl->gradient != NULL && cl->admission != NULL);
+    pp_cluster_unref(cl);
+    PP_CHECK_EQ(pp_mem_live_for_test(), live);
+}
+
 PP_TEST_MAIN()
