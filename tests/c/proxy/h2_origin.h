@@ -190,6 +190,20 @@ static inline void o2_accept(struct o2 *o, struct rig *r, unsigned i)
     o2_limits(o, r, rig_accept(r, i), &limits);
 }
 
+/* What clients of HTTP/1 get for two answers of o2_respond. */
+#define O2_DATE "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+#define O2_HI "HTTP/1.1 200 OK\r\n" O2_DATE "Content-Length: 2\r\n\r\nhi"
+#define O2_NO_CONTENT "HTTP/1.1 204 No Content\r\n" O2_DATE "\r\n"
+
+/* The rig whose origins speak HTTP/2 without TLS, and no streams yet. */
+static inline struct rig_conf o2_conf(void)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.cluster.http2.protocol = PP_CLUSTER_H2C;
+    o2_n = 0;
+    return conf;
+}
+
 /* Turn the worker and the origin until nothing happens any more. */
 static inline void o2_settle(struct o2 *o)
 {
@@ -198,6 +212,13 @@ static inline void o2_settle(struct o2 *o)
         o2_step(o);
     }
     rig_settle(o->r);
+}
+
+/* The next connection to origin <i>, with all that comes on it. */
+static inline void o2_serve(struct o2 *o, struct rig *r, unsigned i)
+{
+    o2_accept(o, r, i);
+    o2_settle(o);
 }
 
 static inline bool o2_has(const struct o2_stream *s, const char *method, const char *target)

@@ -470,6 +470,25 @@ static inline int rig_connect(struct rig *r)
     return rig_dial(r, 0, 0);
 }
 
+#define RIG_CLOG 4
+
+/* Connections of the test's own fill the queue of origin 0, which drops what comes then: to connect
+ * to it hangs. */
+static inline void rig_clog(struct rig *r, int fill[RIG_CLOG])
+{
+    listen(r->origin[0], 0);
+    for (int i = 0; i < RIG_CLOG; i++) {
+        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)!connect(fill[i], (struct sockaddr *)&r->origin_at[0], sizeof r->origin_at[0]);
+    }
+}
+
+static inline void rig_unclog(const int fill[RIG_CLOG])
+{
+    for (int i = 0; i < RIG_CLOG; i++)
+        close(fill[i]);
+}
+
 /* The next connection to origin <i>, or -1 when none comes within <wait_ms>. */
 static inline int rig_try_accept(struct rig *r, unsigned i, uint64_t wait_ms)
 {

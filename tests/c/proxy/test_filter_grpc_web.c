@@ -28,8 +28,7 @@ static int begin_with(uint32_t phases, const char *sent)
     r.filter[0].body = park_body;
     int c = rig_connect(&r);
     rig_send(&r, c, sent);
-    o2_accept(&o, &r, 0);
-    o2_settle(&o);
+    o2_serve(&o, &r, 0);
     return c;
 }
 

@@ -6,16 +6,12 @@
 static struct rig r;
 static struct o2 o;
 
-#define OK "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nhi"
-
 static bool start(const char *word)
 {
-    struct rig_conf conf = rig_defaults();
-    conf.cluster.http2.protocol = PP_CLUSTER_H2C;
+    struct rig_conf conf = o2_conf();
     conf.cluster.retry = (struct pp_retry_policy){
         .base_ms = 25, .most_ms = 250, .budget_percent = 20, .budget_least = 3};
     PP_CHECK_EQ(pp_retry_policy_add(&conf.cluster.retry, pp_span(word, strlen(word))), PP_OK);
-    o2_n = 0;
     return rig_start(&r, &conf);
 }
 
@@ -23,8 +19,7 @@ static int ask(const char *text)
 {
     int c = rig_connect(&r);
     rig_send(&r, c, text);
-    o2_accept(&o, &r, 0);
-    o2_settle(&o);
+    o2_serve(&o, &r, 0);
     return c;
 }
 
@@ -56,7 +51,7 @@ PP_TEST_CASE(a_stream_that_is_reset_is_tried_again_with_its_body)
     PP_REQUIRE(o2_n == 2);
     PP_CHECK_STR(pp_span(o2_streams[1].body, o2_streams[1].n), "abc");
     o2_respond(&o2_streams[1], 200, "hi", true);
-    rig_expect(&r, c, OK);
+    rig_expect(&r, c, O2_HI);
     stop_all(c);
 }
 
@@ -71,7 +66,7 @@ PP_TEST_CASE(an_answer_that_is_not_wanted_leaves_the_connection_as_it_is)
         PP_CHECK(o2_streams[1].o == &o);
         PP_CHECK_EQ(o2_streams[0].reset, whole == 0);
         o2_respond(&o2_streams[1], 200, "hi", true);
-        rig_expect(&r, c, OK);
+        rig_expect(&r, c, O2_HI);
         stop_all(c);
     }
 }

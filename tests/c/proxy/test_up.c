@@ -32,36 +32,27 @@ PP_TEST_CASE(a_refused_connection_is_a_502)
 PP_TEST_CASE(a_connect_that_hangs_is_a_504)
 {
     struct rig_conf conf = rig_defaults();
-    int fill[4];
+    int fill[RIG_CLOG];
     conf.cluster.connect_timeout_ms = 3000;
     conf.cluster.retries = 0;
     PP_REQUIRE(rig_start(&r, &conf));
-    listen(r.origin[0], 0);
-    for (int i = 0; i < 4; i++) {
-        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        (void)!connect(fill[i], (struct sockaddr *)&r.origin_at[0], sizeof r.origin_at[0]);
-    }
+    rig_clog(&r, fill);
     int c = rig_connect(&r);
     rig_send(&r, c, RIG_GET);
     rig_sleep(&r, 2000);
     rig_expect_quiet(&r, c);
     rig_sleep(&r, 1001);
     rig_expect_fault(&r, c, "504", "connect_timeout", false);
-    for (int i = 0; i < 4; i++)
-        close(fill[i]);
+    rig_unclog(fill);
     stop_all(c, -1);
 }
 
 PP_TEST_CASE(a_client_that_leaves_during_connect_leaves_nothing_behind)
 {
     struct rig_conf conf = rig_defaults();
-    int fill[4];
+    int fill[RIG_CLOG];
     PP_REQUIRE(rig_start(&r, &conf));
-    listen(r.origin[0], 0);
-    for (int i = 0; i < 4; i++) {
-        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        (void)!connect(fill[i], (struct sockaddr *)&r.origin_at[0], sizeof r.origin_at[0]);
-    }
+    rig_clog(&r, fill);
     int c = rig_connect(&r);
     rig_send(&r, c, RIG_GET);
     rig_settle(&r);
@@ -70,8 +61,7 @@ PP_TEST_CASE(a_client_that_leaves_during_connect_leaves_nothing_behind)
     rig_settle(&r);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, ACTIVE), 0);
     PP_CHECK_EQ(r.w.core.n_exchange, 0);
-    for (int i = 0; i < 4; i++)
-        close(fill[i]);
+    rig_unclog(fill);
     stop_all(-1, -1);
 }
 

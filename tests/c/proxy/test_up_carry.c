@@ -137,24 +137,20 @@ PP_TEST_CASE(a_snapshot_that_comes_back_is_in_force_again)
 PP_TEST_CASE(streams_of_two_snapshots_share_a_connection_of_http2)
 {
     static struct o2 o;
-    struct rig_conf conf = rig_defaults();
-    const char *answer = "HTTP/1.1 204 No Content\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
-    conf.cluster.http2.protocol = PP_CLUSTER_H2C;
-    o2_n = 0;
+    struct rig_conf conf = o2_conf();
     PP_REQUIRE(rig_start(&r, &conf));
     int c = rig_connect(&r), d = rig_connect(&r);
     rig_send(&r, c, RIG_GET);
-    o2_accept(&o, &r, 0);
-    o2_settle(&o);
+    o2_serve(&o, &r, 0);
     PP_CHECK_EQ(o2_n, 1);
     reload(); /* busy */
     rig_send(&r, d, RIG_GET);
     o2_settle(&o);
     PP_CHECK_EQ(o2_n, 2);
     o2_respond(&o2_streams[0], 204, NULL, true);
-    rig_expect(&r, c, answer);
+    rig_expect(&r, c, O2_NO_CONTENT);
     o2_respond(&o2_streams[1], 204, NULL, true);
-    rig_expect(&r, d, answer);
+    rig_expect(&r, d, O2_NO_CONTENT);
     rig_settle(&r);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, IDLE), 1);
     reload(); /* idle */
@@ -163,7 +159,7 @@ PP_TEST_CASE(streams_of_two_snapshots_share_a_connection_of_http2)
     o2_settle(&o);
     PP_CHECK_EQ(o2_n, 3);
     o2_respond(&o2_streams[2], 204, NULL, true);
-    rig_expect(&r, c, answer);
+    rig_expect(&r, c, O2_NO_CONTENT);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, CONNECTS), 1);
     PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, ACTIVE), 0);
     r.conf.cluster.http2.window_bytes *= 2; /* that cannot be told any more */

@@ -5,14 +5,6 @@
 static struct rig r;
 static struct o2 o[4];
 
-static struct rig_conf h2_conf(void)
-{
-    struct rig_conf conf = rig_defaults();
-    conf.cluster.http2.protocol = PP_CLUSTER_H2C;
-    o2_n = 0;
-    return conf;
-}
-
 static void stop_all(unsigned n_origins, const int *c, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
@@ -35,12 +27,11 @@ static void connect_all(int *c, unsigned n)
 
 PP_TEST_CASE(exchanges_share_the_connection_that_is_being_made)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     int c[5];
     PP_REQUIRE(rig_start(&r, &conf));
     connect_all(c, 5);
-    o2_accept(&o[0], &r, 0);
-    o2_settle(&o[0]);
+    o2_serve(&o[0], &r, 0);
     PP_CHECK_EQ(o2_n, 5);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, CONNECTS), 1);
     PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, ACTIVE), 5);
@@ -49,9 +40,7 @@ PP_TEST_CASE(exchanges_share_the_connection_that_is_being_made)
         o2_respond(&o2_streams[i], 200, "hi", true);
     }
     for (unsigned i = 0; i < 5; i++)
-        rig_expect(&r, c[i],
-                   "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-                   "Content-Length: 2\r\n\r\nhi");
+        rig_expect(&r, c[i], O2_HI);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, IDLE), 1);
     uint64_t reuses = RIG_COUNT(&r, UPSTREAM, REUSES);
     rig_send(&r, c[0], RIG_GET);
@@ -60,14 +49,14 @@ PP_TEST_CASE(exchanges_share_the_connection_that_is_being_made)
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, REUSES), reuses + 1);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, IDLE), 0);
     o2_respond(&o2_streams[5], 204, NULL, true);
-    rig_expect(&r, c[0], "HTTP/1.1 204 No Content\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+    rig_expect(&r, c[0], O2_NO_CONTENT);
     stop_all(1, c, 5);
 }
 
 PP_TEST_CASE(a_full_connection_gets_a_second_one)
 {
     for (int by_peer = 0; by_peer < 2; by_peer++) {
-        struct rig_conf conf = h2_conf();
+        struct rig_conf conf = o2_conf();
         struct pp_http2_limits limits = {.max_streams = by_peer ? 2 : 100};
         int c[5];
         conf.cluster.http2.max_streams = by_peer ? 100 : 2;
@@ -89,16 +78,14 @@ PP_TEST_CASE(a_full_connection_gets_a_second_one)
         for (unsigned i = 0; i < 5; i++)
             o2_respond(&o2_streams[i], 200, "hi", true);
         for (unsigned i = 0; i < 5; i++)
-            rig_expect(&r, c[i],
-                       "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-                       "Content-Length: 2\r\n\r\nhi");
+            rig_expect(&r, c[i], O2_HI);
         stop_all(3, c, 5);
     }
 }
 
 PP_TEST_CASE(a_refused_connect_fails_every_exchange_that_waits)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     int c[3];
     PP_REQUIRE(rig_start(&r, &conf));
     close(r.origin[0]);
@@ -112,14 +99,10 @@ PP_TEST_CASE(a_refused_connect_fails_every_exchange_that_waits)
 
 PP_TEST_CASE(clients_that_leave_while_it_connects_leave_nothing_behind)
 {
-    struct rig_conf conf = h2_conf();
-    int fill[4], c[2];
+    struct rig_conf conf = o2_conf();
+    int fill[RIG_CLOG], c[2];
     PP_REQUIRE(rig_start(&r, &conf));
-    listen(r.origin[0], 0);
-    for (int i = 0; i < 4; i++) {
-        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        (void)!connect(fill[i], (struct sockaddr *)&r.origin_at[0], sizeof r.origin_at[0]);
-    }
+    rig_clog(&r, fill);
     connect_all(c, 2);
     rig_settle(&r);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, ACTIVE), 1);
@@ -129,41 +112,34 @@ PP_TEST_CASE(clients_that_leave_while_it_connects_leave_nothing_behind)
     rig_reset(c[1]);
     rig_settle(&r);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, ACTIVE), 0);
-    for (int i = 0; i < 4; i++)
-        close(fill[i]);
+    rig_unclog(fill);
     stop_all(0, c, 0);
 }
 
 PP_TEST_CASE(a_connect_that_hangs_is_a_504_for_all)
 {
-    struct rig_conf conf = h2_conf();
-    int fill[4], c[2];
+    struct rig_conf conf = o2_conf();
+    int fill[RIG_CLOG], c[2];
     conf.cluster.connect_timeout_ms = 3000;
     conf.cluster.retries = 0;
     PP_REQUIRE(rig_start(&r, &conf));
-    listen(r.origin[0], 0);
-    for (int i = 0; i < 4; i++) {
-        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        (void)!connect(fill[i], (struct sockaddr *)&r.origin_at[0], sizeof r.origin_at[0]);
-    }
+    rig_clog(&r, fill);
     connect_all(c, 2);
     rig_sleep(&r, 3001);
     for (int i = 0; i < 2; i++)
         rig_expect_fault(&r, c[i], "504", "connect_timeout", false);
-    for (int i = 0; i < 4; i++)
-        close(fill[i]);
+    rig_unclog(fill);
     stop_all(0, c, 2);
 }
 
 PP_TEST_CASE(idle_connections_age_out_with_a_goaway)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     int c[1];
     conf.cluster.idle_timeout_ms = 10000;
     PP_REQUIRE(rig_start(&r, &conf));
     connect_all(c, 1);
-    o2_accept(&o[0], &r, 0);
-    o2_settle(&o[0]);
+    o2_serve(&o[0], &r, 0);
     o2_respond(&o2_streams[0], 204, NULL, true);
     o2_settle(&o[0]);
     rig_sleep(&r, 9000);
@@ -180,19 +156,17 @@ PP_TEST_CASE(idle_connections_age_out_with_a_goaway)
 PP_TEST_CASE(used_up_and_old_connections_end_with_their_last_stream)
 {
     for (int age = 0; age < 2; age++) {
-        struct rig_conf conf = h2_conf();
+        struct rig_conf conf = o2_conf();
         int c[3];
         conf.cluster.max_requests = age ? 0 : 2;
         conf.cluster.max_age_ms = age ? 10000 : 0;
         PP_REQUIRE(rig_start(&r, &conf));
         connect_all(c, 2);
-        o2_accept(&o[0], &r, 0);
-        o2_settle(&o[0]);
+        o2_serve(&o[0], &r, 0);
         if (age)
             rig_sleep(&r, 10001);
         connect_all(c + 2, 1);
-        o2_accept(&o[1], &r, 0);
-        o2_settle(&o[1]);
+        o2_serve(&o[1], &r, 0);
         PP_CHECK(o2_streams[2].o == &o[1]);
         o2_respond(&o2_streams[0], 204, NULL, true);
         o2_settle(&o[0]);
@@ -206,20 +180,18 @@ PP_TEST_CASE(used_up_and_old_connections_end_with_their_last_stream)
 
 PP_TEST_CASE(goaway_lets_running_streams_end_and_sends_new_ones_elsewhere)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     int c[2];
     PP_REQUIRE(rig_start(&r, &conf));
     connect_all(c, 1);
-    o2_accept(&o[0], &r, 0);
-    o2_settle(&o[0]);
+    o2_serve(&o[0], &r, 0);
     pp_http2_codec_goaway(o[0].codec, false, PP_HTTP2_NO_ERROR);
     o2_settle(&o[0]);
     connect_all(c + 1, 1);
-    o2_accept(&o[1], &r, 0);
-    o2_settle(&o[1]);
+    o2_serve(&o[1], &r, 0);
     PP_CHECK(o2_n == 2 && o2_streams[1].o == &o[1]);
     o2_respond(&o2_streams[0], 204, NULL, true);
-    rig_expect(&r, c[0], "HTTP/1.1 204 No Content\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+    rig_expect(&r, c[0], O2_NO_CONTENT);
     o2_settle(&o[0]);
     PP_CHECK(o[0].eof);
     stop_all(2, c, 2);
@@ -227,26 +199,24 @@ PP_TEST_CASE(goaway_lets_running_streams_end_and_sends_new_ones_elsewhere)
 
 PP_TEST_CASE(requests_above_a_goaway_are_sent_again_whatever_their_method)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     int c[2];
     conf.cluster.retries = 0;
     PP_REQUIRE(rig_start(&r, &conf));
     connect_all(c, 1);
-    o2_accept(&o[0], &r, 0);
-    o2_settle(&o[0]);
+    o2_serve(&o[0], &r, 0);
     pp_http2_codec_goaway(o[0].codec, false, PP_HTTP2_NO_ERROR); /* crosses the next request */
     o2_flush(&o[0]);
     c[1] = rig_connect(&r);
     rig_send(&r, c[1], "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
-    o2_accept(&o[1], &r, 0);
-    o2_settle(&o[1]);
+    o2_serve(&o[1], &r, 0);
     PP_CHECK(o2_n == 2 && o2_has(&o2_streams[1], "POST", "/x") && o2_streams[1].o == &o[1]);
     stop_all(2, c, 2);
 }
 
 PP_TEST_CASE(refused_requests_are_sent_again_a_few_times)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     int c[2];
     conf.cluster.retries = 0;
     PP_REQUIRE(rig_start(&r, &conf));
@@ -268,17 +238,15 @@ PP_TEST_CASE(refused_requests_are_sent_again_a_few_times)
 
 PP_TEST_CASE(a_connection_that_breaks_fails_its_streams_and_nothing_else)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     int c[3];
     conf.cluster.retries = 0;
     PP_REQUIRE(rig_start(&r, &conf));
     connect_all(c, 3);
-    o2_accept(&o[0], &r, 0);
-    o2_settle(&o[0]);
+    o2_serve(&o[0], &r, 0);
     o2_respond(&o2_streams[0], 200, "hi", false);
     rig_expect(&r, c[0],
-               "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-               "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+               "HTTP/1.1 200 OK\r\n" O2_DATE "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
     rig_reset(o[0].fd);
     o[0].fd = -1;
     rig_expect_reset(&r, c[0]); /* half an answer must not look whole */
@@ -286,28 +254,25 @@ PP_TEST_CASE(a_connection_that_breaks_fails_its_streams_and_nothing_else)
         rig_expect_fault(&r, c[i], "502", "upstream_reset", false);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, ACTIVE), 0);
     rig_send(&r, c[1], RIG_GET);
-    o2_accept(&o[1], &r, 0);
-    o2_settle(&o[1]);
+    o2_serve(&o[1], &r, 0);
     PP_CHECK_EQ(o2_n, 4);
     stop_all(2, c, 3);
 }
 
 PP_TEST_CASE(reused_connections_that_die_in_silence_are_tried_again)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     int c[2];
     PP_REQUIRE(rig_start(&r, &conf));
     connect_all(c, 1);
-    o2_accept(&o[0], &r, 0);
-    o2_settle(&o[0]);
+    o2_serve(&o[0], &r, 0);
     o2_respond(&o2_streams[0], 204, NULL, true);
     o2_settle(&o[0]);
     connect_all(c + 1, 1);
     rig_settle(&r);
     rig_reset(o[0].fd);
     o[0].fd = -1;
-    o2_accept(&o[1], &r, 0);
-    o2_settle(&o[1]);
+    o2_serve(&o[1], &r, 0);
     PP_CHECK(o2_n == 2 && o2_streams[1].o == &o[1]);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, RETRIES), 1);
     stop_all(2, c, 2);
@@ -315,7 +280,7 @@ PP_TEST_CASE(reused_connections_that_die_in_silence_are_tried_again)
 
 PP_TEST_CASE(an_endpoint_that_speaks_something_else_is_a_502)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     int c[2];
     conf.cluster.retries = 0;
     PP_REQUIRE(rig_start(&r, &conf));
@@ -331,7 +296,7 @@ PP_TEST_CASE(an_endpoint_that_speaks_something_else_is_a_502)
 
 PP_TEST_CASE(an_endpoint_that_reads_nothing_is_given_up)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     static char body[65536];
     int c[1];
     conf.origin_rcvbuf = 4096;
@@ -340,8 +305,7 @@ PP_TEST_CASE(an_endpoint_that_reads_nothing_is_given_up)
     PP_REQUIRE(rig_start(&r, &conf));
     c[0] = rig_connect(&r);
     rig_send(&r, c[0], "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n");
-    o2_accept(&o[0], &r, 0);
-    o2_settle(&o[0]); /* its window is open; from now on it reads nothing */
+    o2_serve(&o[0], &r, 0); /* its window is open; from now on it reads nothing */
     for (int i = 0; i < 200; i++) {
         (void)!send(c[0], body, sizeof body, MSG_NOSIGNAL);
         rig_turn(&r, 0);
@@ -353,7 +317,7 @@ PP_TEST_CASE(an_endpoint_that_reads_nothing_is_given_up)
 
 PP_TEST_CASE(idle_connections_are_closed_when_their_cluster_is_forgotten)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     int c[2];
     conf.cluster.http2.max_streams = 1;
     PP_REQUIRE(rig_start(&r, &conf));
@@ -384,7 +348,7 @@ PP_TEST_CASE(idle_connections_are_closed_when_their_cluster_is_forgotten)
  * was, too. */
 static bool without_memory(long n, bool late)
 {
-    struct rig_conf conf = h2_conf();
+    struct rig_conf conf = o2_conf();
     static char got[4096];
     conf.cluster.retries = 0;
     if (!rig_start(&r, &conf))

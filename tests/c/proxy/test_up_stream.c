@@ -9,10 +9,8 @@ static struct o2 o;
 
 static struct rig_conf h2_conf(void)
 {
-    struct rig_conf conf = rig_defaults();
-    conf.cluster.http2.protocol = PP_CLUSTER_H2C;
+    struct rig_conf conf = o2_conf();
     conf.cluster.retries = 0;
-    o2_n = 0;
     return conf;
 }
 
@@ -304,8 +302,7 @@ PP_TEST_CASE(a_connection_that_was_silent_all_the_time_gets_no_new_requests)
     rig_sleep(&r, 5001);
     rig_expect_fault(&r, c, "504", "first_byte_timeout", false);
     rig_send(&r, c, RIG_GET);
-    o2_accept(&fresh, &r, 0);
-    o2_settle(&fresh);
+    o2_serve(&fresh, &r, 0);
     PP_CHECK(o2_n == 2 && o2_streams[1].o == &fresh);
     o2_close(&fresh);
     stop_all(c);

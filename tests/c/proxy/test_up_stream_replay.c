@@ -6,15 +6,12 @@
 static struct rig r;
 static struct o2 o, other;
 
-#define OK "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nhi"
 #define CHUNKED "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 static struct rig_conf h2_conf(void)
 {
-    struct rig_conf conf = rig_defaults();
-    conf.cluster.http2.protocol = PP_CLUSTER_H2C;
+    struct rig_conf conf = o2_conf();
     conf.cluster.retries = 0;
-    o2_n = 0;
     return conf;
 }
 
@@ -23,8 +20,7 @@ static int ask(const char *text)
 {
     int c = rig_connect(&r);
     rig_send(&r, c, text);
-    o2_accept(&o, &r, 0);
-    o2_settle(&o);
+    o2_serve(&o, &r, 0);
     return c;
 }
 
@@ -64,7 +60,7 @@ PP_TEST_CASE(a_body_on_its_way_goes_on_where_it_was)
     PP_CHECK_STR(pp_span(s->body, s->n), "0123456789");
     PP_CHECK(s->end && o2_has(s, "POST", "/"));
     o2_respond(s, 200, "hi", true);
-    rig_expect(&r, c, OK);
+    rig_expect(&r, c, O2_HI);
     stop_all(c);
 }
 
@@ -80,7 +76,7 @@ PP_TEST_CASE(a_whole_body_is_sent_again_with_its_trailers)
     PP_CHECK_STR(pp_span(s->body, s->n), "abcdef");
     PP_CHECK(s->end && pp_http_msg_find(&s->trailers, PP_SPAN("x-sum")) != NULL);
     o2_respond(s, 200, "hi", true);
-    rig_expect(&r, c, OK);
+    rig_expect(&r, c, O2_HI);
     stop_all(c);
 }
 
@@ -93,8 +89,7 @@ PP_TEST_CASE(a_body_that_crosses_a_goaway_is_sent_on_another_connection)
     o2_flush(&o);
     int c = rig_connect(&r);
     rig_send(&r, c, CHUNKED "3\r\nabc\r\n");
-    o2_accept(&other, &r, 0);
-    o2_settle(&other);
+    o2_serve(&other, &r, 0);
     rig_send(&r, c, "3\r\ndef\r\n0\r\n\r\n");
     o2_settle(&other);
     PP_REQUIRE(o2_n == 2 && o2_streams[1].o == &other);
