@@ -199,7 +199,16 @@ class SnapshotBuilder:
         probes: int,
     ) -> None:
         """When the upstream is left alone for a while (struct pp_breaker_conf)."""
-    def set_limits(self, upstream: int, *, requests: int, pending: int, queue_ms: int) -> None:
+    def set_limits(
+        self,
+        upstream: int,
+        *,
+        requests: int,
+        pending: int,
+        queue_ms: int,
+        connections: int,
+        retries: int,
+    ) -> None:
         """How much the upstream takes at once (struct pp_admission_conf)."""
     def set_retry(
         self,
@@ -257,6 +266,8 @@ class SnapshotBuilder:
         server_name: str = "",
         tier: int = 0,
         drain: bool = False,
+        max_requests: int = 0,
+        max_connections: int = 0,
     ) -> int:
         """`address` is numeric: "127.0.0.1:80", "[::1]:80" or "unix:/path".
 

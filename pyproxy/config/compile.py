@@ -262,7 +262,7 @@ class _Compiler:
         )
         if upstream.breaker is not None:
             self.builder.set_breaker(number, **upstream.breaker.numbers())
-        if upstream.limits.admits:
+        if upstream.is_limited:
             self.builder.set_limits(number, **upstream.limits.admission())
         if upstream.retry is not None:
             self.builder.set_retry(number, **upstream.retry.numbers())
