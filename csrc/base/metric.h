@@ -173,6 +173,7 @@
       "(overflow) or it took too long (queue_timeout); retries that were not begun (retries).")    \
     X(UPSTREAM, QUEUE_TIMEOUT, "upstream_limited_total", COUNTER, "cause=\"queue_timeout\"", "")   \
     X(UPSTREAM, RETRY_OVERFLOW, "upstream_limited_total", COUNTER, "cause=\"retries\"", "")        \
+    X(UPSTREAM, BREAKER_LAST, "_upstream_breaker_last", GAUGE, "", "")                             \
     X(ENDPOINT, REQUESTS, "endpoint_requests_total", COUNTER, "",                                  \
       "Exchanges sent to the endpoint.")                                                           \
     X(ENDPOINT, FAILURES, "endpoint_failures_total", COUNTER, "",                                  \

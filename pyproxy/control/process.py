@@ -21,6 +21,7 @@ from pyproxy.control.care import Care
 from pyproxy.supervise import blob, privileges
 from pyproxy.supervise.channel import Channel, ChannelError, Kind
 from pyproxy.supervise.endpoints import Endpoints
+from pyproxy.supervise.pressure import Pressure
 from pyproxy.tls.held import with_part, without_keys
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def run(plan: ControlPlan, channel: Channel) -> int:
         plan.listeners,
         plan.start_time,
         Endpoints(segment),
+        Pressure(segment),
         shared=SharedTable.open(plan.shared),
     )
     server = None

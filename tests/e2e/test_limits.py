@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from testenv import Proxy, origin, running, wait_until
+from testenv import Proxy, free_port, origin, running, wait_until
 from testenv.h2 import h2_dial
 from testenv.origin import Origin, OriginRequest, Reply
 from testenv.raw import RawOrigin, Wire, dial, request
@@ -326,3 +326,44 @@ def test_a_websocket_holds_its_place_as_long_as_it_lasts() -> None:
         later.read_head()
         later.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         assert waits.read_head().startswith(b"HTTP/1.1 200 ")
+
+
+def test_what_limits_and_breakers_do_is_shown() -> None:
+    gone = f"127.0.0.1:{free_port()}"
+    with slow_origin() as (app, slow):
+        text = f"""
+            workers: 2
+            admin: "127.0.0.1:0"
+            listeners: {{web: {{bind: "127.0.0.1:0"}}}}
+            upstreams:
+              app:
+                endpoints: "{app.address}"
+                limits: {{requests: 1, queue_timeout: 1m}}
+                breaker: {{failures: 9}}
+              bad: {{endpoints: "{gone}", breaker: {{failures: 1, open: 10m}}, retries: 0}}
+            routes:
+              - {{upstream: app, match: {{path: "/hold*"}}}}
+              - {{upstream: bad}}
+        """
+        with running(text) as proxy, ExitStack() as stack:
+            ask(stack, proxy, "/hold0")
+            wait_until(lambda: len(app.requests) == 1, "one is in progress")
+            ask(stack, proxy, "/hold1")
+            wait_until(lambda: queued(proxy) == 1, "one waits")
+            assert proxy.get("/x").status == 502
+            groups = json.loads(proxy.admin("/upstreams").body)["groups"]
+            assert (groups["app"]["active"], groups["app"]["queued"]) == (1, 1)
+            assert groups["app"]["breaker"]["state"] == "closed"
+            breaker = groups["bad"]["breaker"]
+            assert breaker["state"] == "open"
+            assert breaker["workers"] == {"open": 1, "half_open": 0}
+            assert breaker["reason"] == "failures in a row"
+            assert 500 < breaker["seconds_left"] <= 600
+            shown = proxy.ask("upstream").stdout
+            assert "app  1 of 1 in progress  1 of 1024 waiting" in shown
+            assert "app  breaker closed" in shown
+            assert "bad  breaker open in 1 worker: failures in a row, " in shown
+            page = proxy.admin("/").text
+            assert "open (failures in a row)" in page
+            slow.let("/hold0")
+            slow.let("/hold1")
