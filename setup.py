@@ -1,10 +1,10 @@
-"""Build the two extensions of pyproxy; everything else about the package is in pyproject.toml.
+"""Build the three extensions of pyproxy; everything else about the package is in pyproject.toml.
 
-``_wire`` links the pure C folders and the system's libre2, ``_engine`` all of them and libnghttp2.
-Each C source (and base/regex.cc, the one in C++) becomes one object under
-``build/obj/<variant>/``, shared by both extensions and compiled again only when it, a header it
-includes, or the command line has changed. Setuptools alone would
-compile everything again at every change, and twice.
+``_counters`` links the lowest C folder, ``_wire`` the pure ones and the system's libre2, and
+``_engine`` all of them and libnghttp2. Each C source (and base/regex.cc, the one in C++) becomes
+one object under ``build/obj/<variant>/``, shared by the extensions and compiled again only when it,
+a header it includes, or the command line has changed. Setuptools alone would compile everything
+again at every change, and once for each extension.
 
 Environment:
   PYPROXY_DEBUG=1      -O1 and PP_DEBUG: the C assertions abort.
@@ -40,9 +40,9 @@ PURE = ("base", "wire", "route")
 ALL = (*PURE, "io", "proxy", "worker")
 
 # Extension name -> the csrc folders it links.
-EXTENSIONS = {"_wire": PURE, "_engine": ALL}
+EXTENSIONS = {"_counters": ("base",), "_wire": PURE, "_engine": ALL}
 # The HTTP/2 codec is pure, but it needs a library that no process without connections should load.
-LEFT_OUT = {"_wire": ("wire/http2_codec", "wire/compress")}
+LEFT_OUT = {"_counters": ("base/regex",), "_wire": ("wire/http2_codec", "wire/compress")}
 CODINGS = ["z", "brotlienc", "brotlidec", "zstd"]
 LIBRARIES = {"_wire": ["re2", "stdc++"], "_engine": [*CODINGS, "nghttp2", "re2", "stdc++"]}
 

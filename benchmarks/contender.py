@@ -23,6 +23,7 @@ from benchmarks.machine import PROXY_CPU
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 GZIP_LEVEL = 4
+STATIC_BYTES = 32768
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class Setup:
     (the `route_paths`, all to the origin; none of them is a catch-all), gzip (JSON is compressed,
     at `GZIP_LEVEL`), tls (HTTP/1.1 and HTTP/2 over TLS with the certificate `pair`), h2c (cleartext
     HTTP/2 on both sides), websocket, tcp, udp (one answer to each datagram), filters (native
-    filters: those of the `set`).
+    filters: those of the `set`), least (the endpoints are `origin` and `others`, balanced by least
+    requests with two choices), static (the folder of `static_files`), static-copied (the same, by
+    whoever has the choice without sendfile).
     """
 
     folder: Path
@@ -45,12 +48,25 @@ class Setup:
     set: str = ""
     workers: int = 1
     pair: Pair | None = None
+    others: tuple[int, ...] = ()
+
+    @property
+    def endpoints(self) -> tuple[int, ...]:
+        """The ports of all endpoints behind it."""
+        return (self.origin, *self.others)
 
     def write(self, name: str, text: str) -> Path:
         """Write a file of the configuration; returns its path."""
         path = self.folder / name
         path.write_text(text)
         return path
+
+    def static_files(self) -> Path:
+        """A folder with one file of `STATIC_BYTES`, called as the generator asks for it."""
+        root = self.folder / "www"
+        (root / "bytes").mkdir(parents=True)
+        (root / "bytes" / str(STATIC_BYTES)).write_bytes(b"x" * STATIC_BYTES)
+        return root
 
 
 @dataclass(slots=True)

@@ -27,10 +27,13 @@ GIB = 1 << 30
 Begin = Callable[[], None]
 PATIENCE_S = 60.0
 CHECK_S = 0.5
+# Of two gzip bodies at one level, how far the lengths may be apart: blocks end elsewhere.
+SAME_LEVEL = 0.05
 LIBRARIES = {"tls": ("-lssl", "-lcrypto")}
 # A message that stands before each gRPC one: not compressed, and its length.
 GRPC_PREFIX = 5
 _H2LOAD_TOTALS = re.compile(r"requests: .* (\d+) succeeded, (\d+) failed,")
+_H2LOAD_BYTES = re.compile(r"\((\d+)\) data")
 _H2LOAD_STATUS = re.compile(r"status codes: \d+ 2xx, (\d+) 3xx")
 _H2LOAD_TIME = re.compile(r"finished in ([\d.]+)(us|ms|s)")
 
@@ -38,12 +41,14 @@ _H2LOAD_TIME = re.compile(r"finished in ([\d.]+)(us|ms|s)")
 class Drive:
     """HTTP/1.1 by macro/load.c: what a scenario is loaded with unless it says otherwise."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, others: Sequence[int] = ()) -> None:
         self.scenario = scenario
+        self.others = tuple(others)
+        """The ports of the further endpoints, where the scenario has more than one."""
 
     def origin(self, port: int, folder: Path) -> Running:
         """Start what the proxies forward to."""
-        return tools.start_origin(port, folder)
+        return tools.start_origin(port, folder, self.others, self.scenario.late_ms)
 
     def check(self, port: int, work: tools.Work) -> None:
         """Ask twice on one connection, as the load will. Unavailable when an answer is wrong."""
@@ -154,16 +159,25 @@ class Http2(Tls):
 class Gzip(Http2):
     """Text that the proxy compresses, over HTTP/1.1, by h2load: it reads chunked bodies too."""
 
+    def __init__(self, scenario: Scenario, others: Sequence[int] = ()) -> None:
+        super().__init__(scenario, others)
+        self.length = 0
+        """How long the first one's answer was."""
+
     def check(self, port: int, work: tools.Work) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
             connection.request("GET", text_path(work.size), None, fields(self.scenario))
             answer = connection.getresponse()
             got = answer.read()
-            if answer.getheader("content-encoding") != "gzip":
-                raise Unavailable("answers without gzip")
+            if answer.status != 200 or answer.getheader("content-encoding") != "gzip":
+                raise Unavailable(f"answers {answer.status} without gzip")
             if len(gzip.decompress(got)) != work.size:
                 raise Unavailable(f"answers something else than {work.size} bytes")
+            self.length = self.length or len(got)
+            if abs(len(got) / self.length - 1) > SAME_LEVEL:
+                why = f"answers {len(got)} bytes of gzip, the first one {self.length}"
+                raise Unavailable(f"{why}: not the same work")
         except (OSError, EOFError, http.client.HTTPException) as exc:
             raise Unavailable(f"does not answer: {exc!r}") from exc
         finally:
@@ -173,6 +187,15 @@ class Gzip(Http2):
     def words(self, port: int, work: tools.Work) -> list[str]:
         headers = [f"--header={line}" for line in self.scenario.headers]
         return ["--h1", *headers, f"http://127.0.0.1:{port}{text_path(work.size)}"]
+
+    def load(
+        self, port: int, work: tools.Work, seconds: float, begin: Begin = lambda: None
+    ) -> dict[str, Any]:
+        report = super().load(port, work, seconds, begin)
+        # The generator does not know what it ought to get: as much as in the check, on average.
+        if report["bytes"] / max(1, report["requests"]) > self.length * (1 + SAME_LEVEL):
+            report["errors"]["length"] = report["requests"]
+        return report
 
 
 class Grpc(Http2):
@@ -358,7 +381,9 @@ def h2load_report(text: str) -> dict[str, Any]:
         raise Unavailable("h2load printed no totals")
     succeeded, failed = int(totals[1]), int(totals[2])
     unit = {"us": 1e-6, "ms": 1e-3, "s": 1.0}[took[2]]
+    body = _H2LOAD_BYTES.search(text)
     return {
+        "bytes": int(body[1]) if body else 0,
         "requests": succeeded,
         # The failed are those of status 4xx and 5xx, broken ones and late ones; 3xx succeeds.
         "errors": {"failed": failed + int(status[1])},

@@ -19,6 +19,10 @@ LABELS = {
     "h2o": "h2o",
 }
 MIB = 1 << 20
+SHARES = {
+    "resumed_share": "sessions that were resumed",
+    "late_share": "requests that the late endpoint answered",
+}
 
 
 def width(text: str) -> int:
@@ -91,10 +95,11 @@ def scenario_table(part: Mapping[str, Any], *, markdown: bool) -> str:
     if part.get("rate"):
         rate = f"open loop, {part['rate']:,.0f} requests/s for everybody"
         notes.append(f"{rate}; latency counts from when a request was due")
-    shares = {label(s): f.get("resumed_share") for s, f in part["figures"].items()}
-    if any(share and share["median"] for share in shares.values()):
-        words = (f"{name} {s['median'] * 100:.1f} %" for name, s in shares.items() if s)
-        notes.append(f"sessions that were resumed: {', '.join(words)}")
+    for key, what in SHARES.items():
+        shares = {label(s): f.get(key) for s, f in part["figures"].items()}
+        if any(share and share["median"] for share in shares.values()):
+            words = (f"{name} {s['median'] * 100:.1f} %" for name, s in shares.items() if s)
+            notes.append(f"{what}: {', '.join(words)}")
     if "cpu_us" in part.get("noise", {}):
         apart = part["noise"]["cpu_us"] * 100
         notes.append(f"A/A noise (pyproxy against itself, worst round): {apart:.1f} %")

@@ -14,6 +14,7 @@ from benchmarks.contender import Contender, Running, Setup, free_ports, route_pa
 from benchmarks.drives import DRIVES, Drive, fields
 from benchmarks.errors import Unavailable
 from benchmarks.machine import BUILD
+from benchmarks.peers import native
 from benchmarks.scenario import AGAIN, Scenario, Slot, slots, turn
 from benchmarks.stats import figure, noise, ratio
 
@@ -21,10 +22,11 @@ WARM_UP_S = 0.4
 SATURATION_S = 1.0
 OVERLOAD_MARGIN = 1.2
 LEAST_LOGGED = 0.9
+LATE = "x-late: 1"
 SUBJECT = "pyproxy"
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
 FIGURES = (
-    "cpu_us", "user_us", "system_us", "rps", "busy", "failed", "resumed_share",
+    "cpu_us", "user_us", "system_us", "rps", "busy", "failed", "resumed_share", "late_share",
     *(f"{p}_us" for p in PERCENTILES),
 )  # fmt: skip
 
@@ -88,13 +90,14 @@ def prepare(
     """Start the origin and everybody; check each one's answers. Who fails is left out, with why."""
     folder = BUILD / "run" / scenario.name
     shutil.rmtree(folder, ignore_errors=True)
-    stage = Stage(drive=DRIVES[scenario.load](scenario))
     order = slots(scenario, contenders, SUBJECT)
-    ports = free_ports(len(order) + 1)
+    ports = free_ports(len(order) + scenario.endpoints)
+    others = tuple(ports[len(order) + 1 :])
+    stage = Stage(drive=DRIVES[scenario.load](scenario, others))
     origin = stage.drive.origin(ports[0], folder / "origin")
     ends.callback(origin.stop)
     pair = certificate.pair(folder / "certificate") if scenario.flavour == "tls" else None
-    for slot, port in zip(order, ports[1:], strict=True):
+    for slot, port in zip(order, ports[1 : len(order) + 1], strict=True):
         if slot.again:
             twin = slot.key.removesuffix(AGAIN)
             if twin in stage.running:
@@ -111,6 +114,7 @@ def prepare(
             set=slot.set,
             workers=scenario.workers,
             pair=pair,
+            others=others,
         )
         work = work_of(scenario, slot, folder)
         try:
@@ -120,6 +124,7 @@ def prepare(
             running = contenders[slot.contender].start(setup)
             ends.callback(running.stop)
             stage.drive.check(port, work)
+            native.prove(port, slot.set, fields(scenario))
         except Unavailable as exc:
             stage.left_out[slot.key] = str(exc)
             say(f"{scenario.name}: {slot.key} is left out: {exc}")
@@ -146,6 +151,7 @@ def work_of(scenario: Scenario, slot: Slot, folder: Path) -> tools.Work:
         close=scenario.close,
         headers=scenario.headers,
         paths=paths,
+        mark=LATE if scenario.late_ms else "",
     )
 
 
@@ -224,6 +230,8 @@ def measure(
             sample[f"{before_name}{name}_us"] = value
     if "resumed" in report:
         sample["resumed_share"] = report["resumed"] / requests
+    if "marked" in report:
+        sample["late_share"] = report["marked"] / requests
     return sample
 
 

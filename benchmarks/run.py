@@ -126,12 +126,28 @@ def measure(todo: Sequence[Part], result: dict[str, Any]) -> None:
             result["failures"][name] = f"{exc!r}"
             say(f"{name} could not be measured:\n{traceback.format_exc()}")
             continue
-        if SUBJECT in found.get("left_out", {}):
-            result["failures"][name] = f"{SUBJECT}: {found['left_out'][SUBJECT]}"
+        if wrong := complaints(found):
+            result["failures"][name] = wrong
+            say(f"{name}: {wrong}")
         if section:
             result[section][name] = found
         else:
             result[name] = found
+
+
+def complaints(part: Mapping[str, Any]) -> str:
+    """What went wrong with pyproxy itself in a part: columns without figures, wrong answers."""
+    own = [(key, why) for key, why in part.get("left_out", {}).items() if is_subject(key)]
+    for key, figures in part.get("figures", {}).items():
+        failed = figures.get("failed") if isinstance(figures, Mapping) else None
+        if failed and is_subject(key) and failed["high"]:
+            own.append((key, f"{failed['high']:,.0f} requests of a round were not answered well"))
+    return "; ".join(f"{key}: {why}" for key, why in own)
+
+
+def is_subject(slot: str) -> bool:
+    """Is that a column of ours, whatever its setting?"""
+    return slot.partition(" ")[0] == SUBJECT
 
 
 def write(result: Mapping[str, Any], out: Path | None) -> Path:

@@ -37,6 +37,8 @@ class Scenario:
     unit: str = "request"
     streams: int = 1
     workers: int = 1
+    endpoints: int = 1
+    late_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class Work:
     headers: tuple[str, ...] = ()
     paths: Path | None = None
     any_length: bool = False
+    mark: str = ""
 
     def arguments(self, port: int, seconds: float) -> list[str]:
         """The command line that loads `port` for so long."""
@@ -53,6 +54,8 @@ class Work:
             words.append("--close")
         if self.rate:
             words += ["--rate", f"{self.rate:.3f}"]
+        if self.mark:
+            words += ["--mark", self.mark]
         for line in self.headers:
             words += ["--header", line]
         return words
@@ -99,10 +102,18 @@ def load(port: int, work: Work, seconds: float) -> dict[str, Any]:
     return finish_load(start_load(port, work, seconds))
 
 
-def start_origin(port: int, folder: Path, *, pinned: bool = True) -> Running:
-    """Start the origin, <pinned> to the load's core. It answers /bytes/N with N bytes."""
+def start_origin(
+    port: int, folder: Path, others: Sequence[int] = (), late_ms: int = 0, *, pinned: bool = True
+) -> Running:
+    """Start the origin, <pinned> to the load's core. It answers /bytes/N with N bytes.
+
+    It serves the ports `others` too, the last of which answers late if <late_ms> is not 0.
+    """
     pin = ["taskset", "-c", str(LOAD_CPU)] if pinned else []
-    return start_server([*pin, str(program("origin")), str(port)], port, folder)
+    ports = [str(p) for p in (port, *others)]
+    if late_ms:
+        ports[-1] += f":{late_ms}"
+    return start_server([*pin, str(program("origin")), *ports], port, folder)
 
 
 def start_server(

@@ -12,20 +12,20 @@ from pyproxy.tls.settings import ClientSettings, ServerSettings
 
 _T = TypeVar("_T")
 
-def load_tls(address_of: Callable[[str], int]) -> None:
-    """Use the TLS library whose functions `address_of(name)` finds (0: it has none of that name;
-    `pyproxy.tls.api` has the one for `cryptography`), and make the context with the ticket keys.
+def load_tls() -> None:
+    """Load the TLS library that `pyproxy.tls.api` finds, and make the context with the ticket keys.
 
-    Once per process, before it forks those that shall resume each other's sessions; later calls do
-    nothing. OSError: a function is missing.
+    Where something with TLS is made, this happens by itself. To be called before that in a process
+    that forks those that shall resume each other's sessions by the library's own keys. Later calls
+    do nothing. OSError: a function is missing. ValueError: there is none.
     """
 
 def set_ticket_keys(keys: bytes) -> bool:
     """Make session tickets with the first of these keys from now on, and open them with all.
 
     1 to 3 keys of 80 random bytes, one behind the other, for this process and those that are forked
-    from it; those from before are forgotten. False: the TLS library keeps to keys of its own, or is
-    not loaded. OSError: not whole keys.
+    from it; those from before are forgotten. They wait for `load_tls` if it has not been called
+    yet. False: the TLS library keeps to keys of its own. OSError: not whole keys.
     """
 
 def sweep_tls() -> bool:
@@ -52,7 +52,7 @@ class ListenerTls:
     def __init__(self, listener: str, settings: ServerSettings) -> None:
         """`listener` is the name of the one whose sessions may resume here.
 
-        `load_tls` comes before. ValueError: what the library refuses.
+        ValueError: what the library refuses.
         """
     def add(
         self, names: Sequence[str], pairs: Sequence[tuple[bytes, bytes, bytes]], by: str = ""
@@ -152,6 +152,7 @@ class SnapshotBuilder:
         read_timeout_ms: int = 60_000,
         total_timeout_ms: int = 0,
         max_idle: int = 128,
+        warm: int = 0,
         idle_timeout_ms: int = 60_000,
         max_age_ms: int = 3_600_000,
         max_requests: int = 0,
@@ -168,7 +169,7 @@ class SnapshotBuilder:
         `proxy_protocol`: version of the header that new connections begin with; 0: none.
         """
     def set_upstream_tls(self, upstream: int, settings: ClientSettings) -> None:
-        """Speak TLS to an upstream's endpoints. `load_tls` comes before."""
+        """Speak TLS to an upstream's endpoints. ValueError: what the library refuses."""
     def set_balance(
         self,
         upstream: int,
@@ -199,6 +200,10 @@ class SnapshotBuilder:
         probes: int,
     ) -> None:
         """When the upstream is left alone for a while (struct pp_breaker_conf)."""
+    def set_overload(self, *, memory: tuple[int, int], loop_lag: tuple[int, int]) -> None:
+        """From what on keep-alive ends, and load is shed: bytes, microseconds; 0: never."""
+    def exempt_route(self, route: int) -> None:
+        """Serve its requests even while load is shed. ValueError: there is no such route."""
     def set_limits(
         self,
         upstream: int,
@@ -210,6 +215,22 @@ class SnapshotBuilder:
         retries: int,
     ) -> None:
         """How much the upstream takes at once (struct pp_admission_conf)."""
+    def set_adaptive(
+        self,
+        upstream: int,
+        *,
+        least: int,
+        most: int,
+        percentile: int,
+        window_ms: int,
+        min_rtt_ms: int,
+        requests: int,
+        jitter_percent: int,
+        buffer_percent: int,
+    ) -> None:
+        """Let the limit of the upstream follow its answers (struct pp_gradient_conf).
+
+        After `set_limits`, which says what becomes of those beyond."""
     def set_retry(
         self,
         upstream: int,
@@ -367,6 +388,7 @@ class Headers:
     @overload
     def get(self, name: str | bytes, default: _T) -> str | _T: ...
     def get_all(self, name: str | bytes) -> list[str]: ...
+    def lookup(self, name: str | bytes, table: dict[str, _T]) -> _T | None: ...
     def add(self, name: str | bytes, value: str | bytes) -> None: ...
     def pop_all(self, name: str | bytes) -> int: ...
     def items(self) -> list[tuple[str, str]]: ...
@@ -435,6 +457,15 @@ class Exchange:
     def route(self) -> str: ...
     @property
     def captures(self) -> dict[str, str]: ...
+    def value(self, name: str | bytes) -> str | None:
+        """The value of a variable ("header.x-user", "client.address"...), or None when this request
+        has none.
+
+        ValueError: there is no such variable, or the request has more arguments or cookies than are
+        looked at.
+        """
+    def _count_limit(self, event: str, us: int = 0) -> None:
+        """For the filters that limit: count what became of a request."""
     @property
     def upstream(self) -> str | None: ...
     @property
@@ -466,14 +497,17 @@ class Engine:
         stats: Buffer | None = None,
         shared: Buffer | None = None,
         on_error: Callable[[str, BaseException], None] | None = None,
+        on_overload: Callable[[str, str, int], None] | None = None,
     ) -> None:
         """`loop` runs async filters (default: the running loop at first use).
 
-        `stats`: a formatted, writable segment (`_wire.StatSegment`) shared with other processes,
-        `slot` the column of it that is this engine's alone; None: private memory.
-        `shared`: what limits count in, formatted (`_wire.SharedTable`), with other processes; None:
-        private memory.
+        `stats`: a formatted, writable segment (`_counters.StatSegment`) shared with other
+        processes, `slot` the column of it that is this engine's alone; None: private memory.
+        `shared`: what limits count in, formatted (`_counters.SharedTable`), with other processes;
+        None: private memory.
         `on_error(where, exc)` is told about exceptions in filters (default: logging).
+        `on_overload(reason, level, value)` is told that the level of memory (bytes) or loop_lag
+        (microseconds) is "none", "stop_keep_alive" or "shed" now.
         """
     def fileno(self) -> int:
         """The descriptor to watch for reading; when it is ready, call `run_ready`."""

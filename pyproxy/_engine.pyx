@@ -18,7 +18,9 @@ from libc.string cimport memset
 from pyproxy._capi.base cimport *
 from pyproxy._capi.io cimport *
 from pyproxy._capi.proxy cimport *
-from pyproxy._capi.route cimport PP_ROUTER_ANY_METHOD, pp_router_capture_name, pp_router_methods
+from pyproxy._capi.route cimport (PP_PRESSURE_SHED, PP_PRESSURE_STOP_KEEP_ALIVE,
+                                  PP_ROUTER_ANY_METHOD, pp_pressure_conf, pp_pressure_level,
+                                  pp_router_capture_name, pp_router_methods)
 from pyproxy._capi.wire cimport (PP_PROXYPROTO_IP4, PP_PROXYPROTO_NONE, PP_PROXYPROTO_UNIX,
                                  pp_http_tok_method, pp_proxyproto, pp_proxyproto_end)
 from pyproxy._capi.worker cimport *
@@ -38,6 +40,12 @@ cdef pp_hook_ops hook_ops
 
 # In the order of enum pp_cluster_protocol.
 cdef tuple UPSTREAM_PROTOCOLS = ("auto", "h1", "h2", "h2c")
+
+# In the order of enum pp_pressure_level.
+cdef tuple PRESSURE_LEVELS = ("none", "stop_keep_alive", "shed")
+
+# In the order of enum pp_filter_limit_event.
+cdef tuple LIMIT_EVENTS = ("refused", "dry_run", "delayed", "answered", "unanswered")
 
 # Views of ended exchanges that are kept for the next ones.
 cdef int KEEP_VIEWS = 64
@@ -162,6 +170,16 @@ cdef int cb_client(void *owner, pp_client_tls *ct) noexcept with gil:
         return PP_EINVAL
 
 
+cdef void cb_pressed(void *owner, pp_bool lag, pp_pressure_level level,
+                     uint64_t value) noexcept with gil:
+    try:
+        if (<Engine>owner)._on_overload is not None:
+            reason = "loop_lag" if lag else "memory"
+            (<Engine>owner)._on_overload(reason, PRESSURE_LEVELS[<int>level], value)
+    except BaseException as exc:
+        (<Engine>owner)._report("overload", exc)
+
+
 cdef void cb_release(void *arg) noexcept with gil:
     try:
         Py_DECREF(<object>arg)
@@ -175,6 +193,7 @@ hook_ops.body = cb_body
 hook_ops.test = cb_test
 hook_ops.end = cb_end
 hook_ops.client = cb_client
+hook_ops.pressed = cb_pressed
 
 
 cdef int run_test(Engine engine, pp_exchange *x, callable_, pp_bool *holds) except -1:
@@ -279,11 +298,24 @@ cdef class Headers(_Part):
     def get_all(self, name):
         """All values of `name`, one for each field line."""
         cdef pp_http_field *f = self._find(name)
-        values = []
+        if f == NULL:
+            return []
+        values = [text_of(pp_span(f.value, f.value_n))]
+        f = pp_http_msg_find_next(self._m, f)
         while f != NULL:
             values.append(text_of(pp_span(f.value, f.value_n)))
             f = pp_http_msg_find_next(self._m, f)
         return values
+
+    def lookup(self, name, dict table not None):
+        """What `table` has for the value of `name`. None without it, or with several of the name.
+
+        For credentials, which must not be repeated, in the path that most requests take.
+        """
+        cdef pp_http_field *f = self._find(name)
+        if f == NULL or pp_http_msg_find_next(self._m, f) != NULL:
+            return None
+        return table.get(text_of(pp_span(f.value, f.value_n)))
 
     cdef int _check(self, int rc, name, value) except -1:
         if rc == PP_EINVAL:
@@ -527,6 +559,30 @@ cdef class Exchange(_Part):
             found[name] = text_of(x.hit.capture[i])
         return found
 
+    def value(self, name):
+        """The value of a variable, or None when this request has none.
+
+        ValueError: there is no such variable, or the request has more arguments or cookies than
+        are looked at.
+        """
+        cdef pp_span s
+        cdef pp_variable v
+        cdef pp_exchange *x = self._live()
+        keep = borrow(name, &s)
+        if pp_variable_compile(s, &v) != PP_OK:
+            raise ValueError(f"there is no such variable: {name!r}")
+        cdef int rc = pp_variable_get(x, &v, &s)
+        if rc == PP_EHTTP_ARGUMENTS:
+            raise ValueError(pp_err_text(rc).decode())
+        if rc == PP_ENOENT:
+            return None
+        check(rc)
+        return text_of(s)
+
+    def _count_limit(self, str event not None, uint64_t us=0):
+        pp_filter_limit_count(self._live(), <pp_filter_limit_event><int>LIMIT_EVENTS.index(event),
+                              us)
+
     @property
     def upstream(self):
         """Name of the upstream in use, or None."""
@@ -705,18 +761,33 @@ cdef class _Waiting:
 
 # The library of this process, and of those that are forked from it; NULL before load_tls.
 cdef pp_tls_lib *tls_lib = NULL
+# The keys of session tickets that it shall use; b"": its own.
+cdef bytes ticket_keys = b""
 
 
-def load_tls(address_of):
+def load_tls():
     """Take the TLS library's functions; see the type stub."""
+    if tls_lib != NULL:
+        return
+    try:
+        from pyproxy.tls.api import finder
+        with finder() as address_of:
+            take_tls(address_of)
+    except ImportError as error:
+        # Python may be where the user that workers have become cannot read.
+        raise ValueError(f"cannot load the TLS library: {error}; a start or an upgrade can, where "
+                         "only root may read it") from error
+    if ticket_keys:
+        set_ticket_keys(ticket_keys)
+
+
+cdef int take_tls(address_of) except -1:
     global tls_lib
     cdef uintptr_t address[256]
     cdef const char *name
     cdef const char *missing
     cdef pp_bool optional
     cdef unsigned n = 0
-    if tls_lib != NULL:
-        return
     while n < 256:
         name = pp_tls_lib_name(n, &optional)
         if name == NULL:
@@ -727,13 +798,15 @@ def load_tls(address_of):
     if rc == PP_EINVAL:
         what = "refuses our settings" if missing == NULL else f"lacks {missing.decode()}"
         raise OSError(f"the TLS library {what}")
-    check(rc)
+    return check(rc)
 
 
 def set_ticket_keys(bytes keys not None):
+    global ticket_keys
     cdef pp_span s
     if tls_lib == NULL:
-        return False
+        ticket_keys = keys
+        return True
     keep = borrow(keys, &s)
     cdef int rc = pp_tls_ticket_use(tls_lib, s)
     if rc == PP_ENOENT:
@@ -766,8 +839,7 @@ cdef object retry_of(pp_builder_retry *r, str conditions, bint non_idempotent, u
 
 cdef object fill_settings(pp_tls_settings *s, agreement):
     """Take over what both kinds of settings share; keep what is returned as long as <s>."""
-    if tls_lib == NULL:
-        raise RuntimeError("the TLS library is not loaded: load_tls comes first")
+    load_tls()
     s.min_version, s.max_version = agreement.min_version, agreement.max_version
     return (borrow(agreement.ciphers, &s.ciphers), borrow(agreement.groups, &s.groups),
             borrow(agreement.ciphersuites, &s.ciphersuites))
@@ -1007,7 +1079,7 @@ cdef class SnapshotBuilder:
     def add_upstream(self, str name not None, *, str balance="round_robin",
                      uint64_t connect_timeout_ms=5000, uint64_t send_timeout_ms=60000,
                      uint64_t first_byte_timeout_ms=60000, uint64_t read_timeout_ms=60000,
-                     uint64_t total_timeout_ms=0, uint32_t max_idle=128,
+                     uint64_t total_timeout_ms=0, uint32_t max_idle=128, uint32_t warm=0,
                      uint64_t idle_timeout_ms=60000, uint64_t max_age_ms=3600000,
                      uint32_t max_requests=0, uint32_t retries=1, uint32_t max_head_bytes=61440,
                      uint32_t max_fields=200, str protocol not None="auto",
@@ -1023,6 +1095,7 @@ cdef class SnapshotBuilder:
         conf.read_timeout_ms = read_timeout_ms
         conf.total_timeout_ms = total_timeout_ms
         conf.max_idle = max_idle
+        conf.warm = warm
         conf.idle_timeout_ms = idle_timeout_ms
         conf.max_age_ms = max_age_ms
         conf.max_requests = max_requests
@@ -1084,6 +1157,20 @@ cdef class SnapshotBuilder:
         c.window_ms, c.open_ms, c.probes = window_ms, open_ms, probes
         pp_builder_set_breaker(self._draft(), upstream, &c)
 
+    def set_overload(self, *, tuple memory not None, tuple loop_lag not None):
+        cdef pp_pressure_conf of_memory, of_lag
+        memset(&of_memory, 0, sizeof(of_memory))
+        memset(&of_lag, 0, sizeof(of_lag))
+        cdef int stop = PP_PRESSURE_STOP_KEEP_ALIVE, shed = PP_PRESSURE_SHED
+        of_memory.at[stop], of_memory.at[shed] = memory
+        of_lag.at[stop], of_lag.at[shed] = loop_lag
+        pp_builder_set_overload(self._draft(), &of_memory, &of_lag)
+
+    def exempt_route(self, uint32_t route):
+        if route >= self._routes:
+            raise ValueError(f"there is no route {route}")
+        pp_builder_exempt_route(self._draft(), route)
+
     def set_limits(self, uint32_t upstream, *, uint32_t requests, uint32_t pending,
                    uint32_t queue_ms, uint32_t connections, uint32_t retries):
         cdef pp_admission_conf c
@@ -1092,6 +1179,16 @@ cdef class SnapshotBuilder:
         c.requests, c.pending, c.queue_ms = requests, pending, queue_ms
         c.connections, c.retries = connections, retries
         pp_builder_set_limits(self._draft(), upstream, &c)
+
+    def set_adaptive(self, uint32_t upstream, *, uint32_t least, uint32_t most,
+                     uint32_t percentile, uint32_t window_ms, uint32_t min_rtt_ms,
+                     uint32_t requests, uint32_t jitter_percent, uint32_t buffer_percent):
+        cdef pp_gradient_conf c
+        self._check_upstream(upstream)
+        c.least, c.most, c.percentile, c.window_ms = least, most, percentile, window_ms
+        c.min_rtt_ms, c.requests = min_rtt_ms, requests
+        c.jitter_percent, c.buffer_percent = jitter_percent, buffer_percent
+        pp_builder_set_adaptive(self._draft(), upstream, &c)
 
     def set_retry(self, uint32_t upstream, *, str conditions not None, bint non_idempotent,
                   uint32_t base_ms, uint32_t most_ms, uint32_t per_try_ms, uint32_t after_ms,
@@ -1321,19 +1418,21 @@ cdef class Engine:
     cdef bint _has_shared
     cdef object _loop
     cdef object _on_error
+    cdef object _on_overload
     cdef object _take_tunnel
     cdef list _free_views
     cdef object _snapshot
     cdef object _receiver
 
     def __init__(self, *, loop=None, uint32_t slot=0, stats=None, shared=None,
-                 on_error=None):
+                 on_error=None, on_overload=None):
         cdef void *mem = NULL
         cdef size_t size = 0
         if self._open:
             raise RuntimeError("this engine is initialised already")
         self._loop = loop
         self._on_error = on_error
+        self._on_overload = on_overload
         self._free_views = []
         if stats is not None:
             PyObject_GetBuffer(stats, &self._stats, PyBUF_SIMPLE | PyBUF_WRITABLE)

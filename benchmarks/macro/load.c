@@ -4,14 +4,17 @@
  * One thread, one epoll set, N connections, one request outstanding on each. Three ways to work:
  *   closed loop   (default)   every connection sends its next request as soon as it has an answer;
  *   open loop     (--rate R)  request k is due at start + k/R on connection k mod N, whatever the
- *                             answers do. "latency" counts from when the request was due, so a
- *                             stall is charged to every request it delayed (no coordinated
- *                             omission); "service" counts from when it was really sent;
+ *                             answers do. All connections are up before the start. "latency"
+ *                             counts from when the request was due, so a stall is charged to every
+ *                             request it delayed (no coordinated omission); "service" counts from
+ *                             when it was really sent;
  *   close         (--close)   a new connection for each request; the server closes it.
  *
  * Answers must be 200 with a Content-Length (of --expect bytes where given); anything else is
  * counted as an error of its kind, and the connection is made anew. A body is drained with
  * MSG_TRUNC, so its bytes are counted but never copied to user space.
+ *
+ * --mark 'K: V' counts the answers with that header line.
  *
  * --until-eof makes standard input the clock: the run ends when it closes (or after --seconds).
  *
@@ -45,6 +48,7 @@ enum {
     READ_MAX = 256 * 1024,
     BODY_CHUNK = 256 * 1024,
     SOURCES = 64,       /* --close rotates over 127.0.1.1 … .64, so that ports never run out */
+    SETTLE_MS = 100,    /* open loop: between connecting and the first request */
     DRAIN_MS = 10000,   /* how long unanswered requests are waited for at the end */
     RETRY_NS = 1000000, /* pause after a refused connection, so that errors do not spin */
     HEADERS_MAX = 8,
@@ -104,7 +108,7 @@ struct request_head {
 };
 
 struct options {
-    const char *address, *host, *path, *paths_file;
+    const char *address, *host, *path, *paths_file, *mark;
     const char *headers[HEADERS_MAX];
     int header_n;
     int port;
@@ -129,7 +133,7 @@ struct run {
     uint64_t interval;  /* open loop: nanoseconds between two requests of one connection */
     uint64_t due_count; /* open loop: requests that have become due */
     uint64_t outstanding;
-    uint64_t requests, bytes, connects;
+    uint64_t requests, bytes, connects, marked;
     uint64_t errors[ERR_N];
     struct failure failures[FAILURES_MAX];
     size_t failure_n;
@@ -364,6 +368,19 @@ static bool content_length(const char *p, size_t len, uint64_t *out)
     return false;
 }
 
+static bool has_line(const char *p, size_t len, const char *line)
+{
+    const char *end = p + len;
+    size_t n = strlen(line);
+    while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+        p++;
+        if ((size_t)(end - p) > n && p[n] == '\r' && strncasecmp(p, line, n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Judges a whole head; false when the connection was given up. */
 static bool take_head(struct conn *c, const char *p, size_t len)
 {
@@ -384,6 +401,7 @@ static bool take_head(struct conn *c, const char *p, size_t len)
         conn_fail(c, ERR_LENGTH);
         return false;
     }
+    run.marked += run.opt.mark != NULL && has_line(p, len, run.opt.mark);
     c->body_left = body;
     c->state = CONN_BODY;
     return true;
@@ -578,13 +596,30 @@ static void wait_until(uint64_t when)
     }
 }
 
+/* Connect. Open loop: give the server time to accept, or the first requests would pay for it. */
+static void connect_all(void)
+{
+    run.now = clock_ns();
+    run.end = NO_TIME;
+    for (int i = 0; i < run.opt.connections; i++) {
+        conn_start(&run.conns[i]);
+    }
+    uint64_t settled = run.now + (uint64_t)SETTLE_MS * 1000000u;
+    while (run.opt.rate > 0 && run.now < settled && run.end == NO_TIME) {
+        wait_until(settled);
+    }
+}
+
 static void drive(void)
 {
     uint64_t failed = 0;
-    run.start = run.now = clock_ns();
-    run.end = run.start + (uint64_t)(run.opt.seconds * 1e9);
-    for (int i = 0; i < run.opt.connections; i++) {
-        conn_start(&run.conns[i]);
+    run.start = clock_ns();
+    connect_all();
+    if (run.opt.rate > 0) {
+        run.start = run.now;
+    }
+    if (run.end == NO_TIME) {
+        run.end = run.start + (uint64_t)(run.opt.seconds * 1e9);
     }
     while (run.now < run.end) {
         uint64_t next = run.end;
@@ -640,6 +675,9 @@ static void print_report(double seconds)
     printf("{\"requests\": %llu, \"seconds\": %.6f, \"bytes\": %llu, \"connects\": %llu, ",
            (unsigned long long)run.requests, seconds, (unsigned long long)run.bytes,
            (unsigned long long)run.connects);
+    if (run.opt.mark != NULL) {
+        printf("\"marked\": %llu, ", (unsigned long long)run.marked);
+    }
     printf("\"cpu_seconds\": %.3f, ",
            (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
                (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
@@ -702,7 +740,7 @@ static void usage(void)
 {
     fputs("usage: load --port P [--address A] [--connections N] [--seconds S] [--rate R]\n"
           "            [--close] [--path P | --paths FILE] [--host H] [--header 'K: V']...\n"
-          "            [--body BYTES] [--expect BYTES] [--until-eof]\n",
+          "            [--body BYTES] [--expect BYTES] [--mark 'K: V'] [--until-eof]\n",
           stderr);
     exit(2);
 }
@@ -714,7 +752,7 @@ static void read_options(int argc, char **argv)
         {"seconds", 1, NULL, 's'},   {"rate", 1, NULL, 'r'},  {"close", 0, NULL, 'k'},
         {"path", 1, NULL, 'u'},      {"paths", 1, NULL, 'f'}, {"host", 1, NULL, 'h'},
         {"header", 1, NULL, 'H'},    {"body", 1, NULL, 'b'},  {"expect", 1, NULL, 'e'},
-        {"until-eof", 0, NULL, 'z'}, {NULL, 0, NULL, 0},
+        {"until-eof", 0, NULL, 'z'}, {"mark", 1, NULL, 'm'},  {NULL, 0, NULL, 0},
     };
     struct options *o = &run.opt;
     *o = (struct options){.address = "127.0.0.1",
@@ -760,6 +798,9 @@ static void read_options(int argc, char **argv)
             break;
         case 'z':
             o->until_eof = true;
+            break;
+        case 'm':
+            o->mark = optarg;
             break;
         case 'H':
             if (o->header_n == HEADERS_MAX) {

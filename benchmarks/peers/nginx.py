@@ -35,7 +35,10 @@ class Nginx(Contender):
     name = "nginx"
     label = "nginx"
     flavours = frozenset(
-        {"plain", "log", "filter", "routes", "gzip", "tls", "websocket", "tcp", "udp"}
+        {
+            *("plain", "log", "filter", "routes", "gzip", "tls", "websocket", "tcp", "udp"),
+            *("static", "static-copied"),
+        }
     )
 
     def install(self) -> None:
@@ -62,6 +65,8 @@ class Nginx(Contender):
         paths = route_paths(setup.routes) if setup.flavour == "routes" else ["/"]
         extra = LUA if lua else EXTRA.get(setup.flavour, "")
         locations = "".join(location(path, extra) for path in paths)
+        if setup.flavour in ("static", "static-copied"):
+            locations = files(setup)
         return f"""{modules}{head(setup)}http {{
     access_log {log};
     client_body_temp_path {setup.folder}/body;
@@ -148,6 +153,12 @@ def stream(setup: Setup) -> str:
     }}
 }}
 """
+
+
+def files(setup: Setup) -> str:
+    """The location that serves files."""
+    how = "sendfile on; tcp_nopush on;" if setup.flavour == "static" else "sendfile off;"
+    return f"\n        location / {{ root {setup.static_files()}; {how} }}"
 
 
 def location(path: str, extra: str) -> str:

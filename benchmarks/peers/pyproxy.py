@@ -42,6 +42,9 @@ class Pyproxy(Contender):
             "tcp",
             "udp",
             "filters",
+            "least",
+            "static",
+            "static-copied",
         }
     )
 
@@ -91,7 +94,7 @@ def configuration(setup: Setup) -> dict[str, Any]:
         },
         "upstreams": {
             "origin": {
-                "endpoints": [f"127.0.0.1:{setup.origin}"],
+                "endpoints": [f"127.0.0.1:{port}" for port in setup.endpoints],
                 "pool": {"max_idle": 1024, "idle_timeout": "10m"},
             }
         },
@@ -112,6 +115,8 @@ def configuration(setup: Setup) -> dict[str, Any]:
         }
     if setup.flavour == "h2c":
         config["upstreams"]["origin"]["protocol"] = "h2c"
+    if setup.flavour == "least":
+        config["upstreams"]["origin"]["balance"] = "least_request"
     if setup.flavour in ("tcp", "udp"):
         listener.update(protocol=setup.flavour, upstream="origin")
         del config["routes"]
@@ -121,6 +126,8 @@ def configuration(setup: Setup) -> dict[str, Any]:
         config["filters"] = [{"python": {"use": "bench_filters:Stamp"}}]
     if setup.flavour == "gzip":
         config["filters"] = [{"compression": {"codings": ["gzip"], "gzip": {"level": GZIP_LEVEL}}}]
+    if setup.flavour in ("static", "static-copied"):
+        config["routes"][0]["filters"] = [{"static": {"root": str(setup.static_files())}}]
     if setup.flavour == "filters":
         config["routes"][0]["filters"] = native.of_set(setup.set)
     return config

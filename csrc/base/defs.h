@@ -12,6 +12,7 @@
 #define PP_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define PP_NORETURN __attribute__((noreturn))
 #define PP_COLD __attribute__((cold, noinline))
+#define PP_NOINLINE __attribute__((noinline))
 #define PP_UNUSED __attribute__((unused))
 
 /* Defined when built with AddressSanitizer, by whichever compiler: arenas and slabs then hand every

@@ -37,6 +37,18 @@
       "Allocations that failed at run time.")                                                      \
     X(WORKER, EXPECT_FAILED, "expectations_failed_total", COUNTER, "",                             \
       "Internal expectations that did not hold (bugs).")                                           \
+    X(WORKER, OVERLOAD_MEMORY_STOP, "overload_workers", GAUGE,                                     \
+      "reason=\"memory\",level=\"stop_keep_alive\"",                                               \
+      "Workers that have too much to do or in memory, by what they do about it.")                  \
+    X(WORKER, OVERLOAD_MEMORY_SHED, "overload_workers", GAUGE, "reason=\"memory\",level=\"shed\"", \
+      "")                                                                                          \
+    X(WORKER, OVERLOAD_LAG_STOP, "overload_workers", GAUGE,                                        \
+      "reason=\"loop_lag\",level=\"stop_keep_alive\"", "")                                         \
+    X(WORKER, OVERLOAD_LAG_SHED, "overload_workers", GAUGE, "reason=\"loop_lag\",level=\"shed\"",  \
+      "")                                                                                          \
+    X(WORKER, MEMORY, "overload_memory_bytes", GAUGE, "",                                          \
+      "Memory of the workers that are watched for it, added up.")                                  \
+    X(WORKER, LAG_US, "_overload_lag_us", GAUGE, "", "")                                           \
     X(LISTENER, CONNECTIONS, "connections_total", COUNTER, "",                                     \
       "Client connections accepted; of UDP: sessions begun.")                                      \
     X(LISTENER, ACTIVE, "connections_active", GAUGE, "",                                           \
@@ -102,6 +114,10 @@
     X(LISTENER, UDP_TRUNCATED, "udp_dropped_total", COUNTER, "cause=\"truncated\"", "")            \
     X(LISTENER, UDP_UNSENT, "udp_dropped_total", COUNTER, "cause=\"unsent\"", "")                  \
     X(LISTENER, UDP_NO_ROOM, "udp_dropped_total", COUNTER, "cause=\"no_room\"", "")                \
+    X(LISTENER, REQUESTS_SHED, "overload_requests_shed_total", COUNTER, "",                        \
+      "Requests that an overloaded worker has refused.")                                           \
+    X(LISTENER, OVERLOAD_CLOSED, "overload_connections_closed_total", COUNTER, "",                 \
+      "Connections that an overloaded worker has ended before their client would have.")           \
     X(ROUTE, STATUS_1XX, "requests_total", COUNTER, "code=\"1xx\"", "Requests, by final status.")  \
     X(ROUTE, STATUS_2XX, "requests_total", COUNTER, "code=\"2xx\"", "")                            \
     X(ROUTE, STATUS_3XX, "requests_total", COUNTER, "code=\"3xx\"", "")                            \
@@ -120,6 +136,21 @@
       "Requests that a rate limit has made wait; or, with dry_run, would have.")                   \
     X(ROUTE, LIMIT_FAILURES, "limit_failures_total", COUNTER, "",                                  \
       "Requests that could not be counted against a limit.")                                       \
+    X(ROUTE, MIRROR_SENT, "mirror_requests_total", COUNTER, "",                                    \
+      "Copies of requests that were sent to a mirror.")                                            \
+    X(ROUTE, MIRROR_FAILED, "mirror_failures_total", COUNTER, "",                                  \
+      "Copies of requests that got no whole answer in time.")                                      \
+    X(ROUTE, MIRROR_TOO_LARGE, "mirror_dropped_total", COUNTER, "reason=\"body\"",                 \
+      "Requests without a copy: the body too large (body), too many copies at work (busy), the "   \
+      "body did not come or go on whole (incomplete), memory out (memory).")                       \
+    X(ROUTE, MIRROR_BUSY, "mirror_dropped_total", COUNTER, "reason=\"busy\"", "")                  \
+    X(ROUTE, MIRROR_INCOMPLETE, "mirror_dropped_total", COUNTER, "reason=\"incomplete\"", "")      \
+    X(ROUTE, MIRROR_NO_MEMORY, "mirror_dropped_total", COUNTER, "reason=\"memory\"", "")           \
+    X(ROUTE, REDIS_ASKED, "limit_redis_requests_total", COUNTER, "result=\"answered\"",            \
+      "Requests whose limits are counted in Redis, by whether it has answered.")                   \
+    X(ROUTE, REDIS_FAILED, "limit_redis_requests_total", COUNTER, "result=\"failed\"", "")         \
+    X(ROUTE, REDIS_US, "limit_redis_microseconds_total", COUNTER, "",                              \
+      "Time that these requests have waited for it.")                                              \
     X(UPSTREAM, STATUS_1XX, "upstream_responses_total", COUNTER, "code=\"1xx\"",                   \
       "Responses of origins, by status.")                                                          \
     X(UPSTREAM, STATUS_2XX, "upstream_responses_total", COUNTER, "code=\"2xx\"", "")               \
@@ -174,6 +205,12 @@
     X(UPSTREAM, QUEUE_TIMEOUT, "upstream_limited_total", COUNTER, "cause=\"queue_timeout\"", "")   \
     X(UPSTREAM, RETRY_OVERFLOW, "upstream_limited_total", COUNTER, "cause=\"retries\"", "")        \
     X(UPSTREAM, BREAKER_LAST, "_upstream_breaker_last", GAUGE, "", "")                             \
+    X(UPSTREAM, ADAPTIVE, "upstream_adaptive_workers", GAUGE, "",                                  \
+      "Workers that have a limit for the upstream which follows its answers.")                     \
+    X(UPSTREAM, ADAPTIVE_LIMIT, "upstream_adaptive_limit", GAUGE, "",                              \
+      "Their limits of requests in progress, added up.")                                           \
+    X(UPSTREAM, ADAPTIVE_MIN_RTT, "upstream_adaptive_min_rtt_microseconds", GAUGE, "",             \
+      "The times of quick answers that they have measured, added up.")                             \
     X(ENDPOINT, REQUESTS, "endpoint_requests_total", COUNTER, "",                                  \
       "Exchanges sent to the endpoint.")                                                           \
     X(ENDPOINT, FAILURES, "endpoint_failures_total", COUNTER, "",                                  \

@@ -2,9 +2,9 @@
  *
  * Every server connection begins in the base context and then takes the certificates of its
  * listener (tls_conf.h). Ticket keys belong to the base context: those that are given to it
- * (tls_ticket.h), or its own, which are made with it. So it is made before the first fork: every
- * worker can resume the sessions of every other one, on listeners too that a later configuration
- * adds. */
+ * (tls_ticket.h), or its own, which are made with it. So it is made before the first fork where
+ * TLS is spoken from the start: every worker can resume the sessions of every other one even with
+ * the library's own keys, on listeners too that a later configuration adds. */
 #ifndef PP_IO_TLS_LIB_H
 #define PP_IO_TLS_LIB_H
 

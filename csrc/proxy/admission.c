@@ -226,8 +226,9 @@ static void on_look(struct pp_timer *t)
         if (a->waiting.next == &d->link) /* there was no endpoint or connection for it */
             break;
     }
-    /* Those of this worker say themselves when they leave. Connections may also end without. */
-    if (!pp_list_is_empty(&a->waiting) && (elsewhere(a, SLOTS_WORD) > 0 || a->conf.connections > 0))
+    /* Those of this worker say themselves when they leave. Connections come and go without. */
+    if (!pp_list_is_empty(&a->waiting) &&
+        (elsewhere(a, SLOTS_WORD) > 0 || a->conf.connections > 0 || a->conf.endpoints))
         look_soon(a);
     pp_admission_unref(a);
 }

@@ -13,8 +13,11 @@ void pp_body_begin(struct pp_exchange *x, enum pp_dir dir, enum pp_http_body kin
     struct pp_flow *flow = &x->flow[dir];
     enum pp_phase phase = dir == PP_DIR_REQUEST ? PP_PHASE_REQUEST_BODY : PP_PHASE_RESPONSE_BODY;
     flow->filtered = x->route->chain.n[phase] > flow->bystanders;
+    flow->altered = x->route->chain.n[phase] > flow->bystanders + flow->watchers;
     flow->withheld = false;
-    flow->hold = hold;
+    /* Nobody looks at it: there is nothing to wait for. */
+    bool idle = x->route->chain.n[phase] > 0 && !flow->filtered;
+    flow->hold = idle ? 0 : hold;
     flow->trailers = NULL;
     if (kind == PP_HTTP_BODY_CHUNKED) {
         flow->trailers = pp_arena_alloc(&x->arena, sizeof(*flow->trailers));
@@ -67,9 +70,9 @@ void pp_body_forget_sent(struct pp_exchange *x)
 }
 
 /* The request may have to be sent again until it is answered: the endpoint gives it back unread, or
- * a retry policy says so. Without memory for that, or with
- * too much to keep, it is not tried again. */
-static void keep_sent(struct pp_exchange *x, struct pp_span piece)
+ * a retry policy says so. Without memory for that, or with too much to keep, it is not tried again.
+ * (Apart: it would double the work of pp_body_deliver, which seldom needs it.) */
+PP_NOINLINE static void keep_sent(struct pp_exchange *x, struct pp_span piece)
 {
     struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
     if (flow->hold > 0 || flow->held_n != flow->bytes || x->state > PP_EXCHANGE_AWAIT)
@@ -191,9 +194,10 @@ static bool filter_batch(struct pp_exchange *x, enum pp_dir dir, struct pp_span 
 }
 
 /* Decode [p, p + n). Pieces go to the sink at once; with filters they are moved together first, so
- * that a batch is one call whatever the chunking was. *used: bytes of this message. */
+ * that a batch is one call whatever the chunking was. *used: bytes of this message; *refused: the
+ * error is that of the sink. */
 static int decode(struct pp_exchange *x, enum pp_dir dir, char *p, size_t n, size_t *used,
-                  struct pp_span *batch)
+                  struct pp_span *batch, bool *refused)
 {
     struct pp_flow *flow = &x->flow[dir];
     bool together = flow->filtered && flow->hold == 0;
@@ -216,6 +220,7 @@ static int decode(struct pp_exchange *x, enum pp_dir dir, char *p, size_t n, siz
             to += piece.n;
         } else {
             err = pp_body_deliver(x, dir, piece, false);
+            *refused = err != PP_OK;
         }
         if (err != PP_OK)
             return err;
@@ -251,13 +256,18 @@ static bool take(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src, char
     struct pp_flow *flow = &x->flow[dir];
     struct pp_span batch;
     size_t used = 0;
-    int rc = decode(x, dir, p, n, &used, &batch);
+    bool refused = false;
+    int rc = decode(x, dir, p, n, &used, &batch, &refused);
     bool ended = rc == PP_EEND;
     if (rc == PP_OK || ended) {
         if (!bulk)
             src->rd += (uint32_t)used;
         else if (pp_h1_save_spill(src, p + used, n - used) != PP_OK)
             rc = PP_ENOMEM;
+    }
+    if (refused) {
+        not_delivered(x, dir, rc);
+        return false;
     }
     if (rc != PP_OK && rc != PP_EEND) {
         /* What was gathered points into memory that is about to go: send it before the fault is

@@ -22,7 +22,8 @@
 #define PP_BODY_REPLAY_BYTES 65536
 
 /* Begin the body of <dir>: <kind> and <length> as http_rules found them, at most <limit> bytes.
- * <hold> > 0: collect it, at most so many bytes, instead of passing it on. */
+ * <hold> > 0: collect it, at most so many bytes, instead of passing it on; unless all body filters
+ * stand by. */
 void pp_body_begin(struct pp_exchange *x, enum pp_dir dir, enum pp_http_body kind, uint64_t length,
                    uint64_t limit, uint32_t hold);
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/tls_client.h"
+#include "proxy/adaptive.h"
 #include "proxy/cluster_outlier.h"
 
 /* The same everywhere: what is hashed must lead to the same endpoint in all workers, after a
@@ -55,7 +56,8 @@ struct pp_cluster *pp_cluster_new(struct pp_span name, const struct pp_cluster_c
     cl->view = pp_mem_zalloc((n + 1) * sizeof(cl->view[0]));
     cl->balance = balance->create(&conf->balance.policy, n);
     if (text == NULL || cl->view == NULL || cl->balance == NULL ||
-        pp_cluster_outlier_init(cl) != PP_OK || !make_admission(cl)) {
+        pp_cluster_outlier_init(cl) != PP_OK || !make_admission(cl) ||
+        pp_adaptive_init(cl) != PP_OK) {
         pp_cluster_unref(cl);
         return NULL;
     }
@@ -132,6 +134,7 @@ void pp_cluster_unref(struct pp_cluster *cl)
     if (cl->balance != NULL)
         cl->balance->ops->free(cl->balance);
     pp_cluster_outlier_fini(cl);
+    pp_adaptive_fini(cl);
     pp_admission_unref(cl->admission);
     pp_http2_codec_kind_free(cl->http2);
     pp_mem_free(cl->view);
@@ -222,9 +225,11 @@ struct pp_cluster *pp_cluster_of_address(struct pp_core *core, struct pp_span ad
     *rc = PP_ENOMEM;
     /* Said of an upstream's endpoints; the address may be anybody's. */
     own.proxy_protocol = 0;
+    own.warm = 0;
     own.balance = pp_cluster_default_conf().balance;
     own.breaker = (struct pp_breaker_conf){0};
     own.admission = (struct pp_admission_conf){0};
+    own.adaptive = (struct pp_gradient_conf){0};
     own.outlier = pp_cluster_default_conf().outlier;
     cl = pp_cluster_new(address, &own, &pp_balance_rr_ops, 1);
     if (cl == NULL)

@@ -9,6 +9,7 @@
 #include "proxy/core.h"
 #include "route/balance.h"
 #include "route/breaker.h"
+#include "route/gradient.h"
 #include "route/outlier.h"
 #include "route/retry_policy.h"
 #include "wire/http2_codec.h"
@@ -48,7 +49,8 @@ struct pp_cluster_conf {
         total_timeout_ms;
     uint64_t idle_timeout_ms, max_age_ms; /* of pooled connections; age 0: none */
     uint32_t max_idle;                    /* pooled connections per endpoint and worker */
-    uint32_t max_requests;                /* per connection, 0: no limit */
+    uint32_t warm;         /* of them, opened ahead to an endpoint that is new or in use again */
+    uint32_t max_requests; /* per connection, 0: no limit */
     uint32_t retries;
     uint8_t proxy_protocol; /* version of the header that new connections begin with; 0: none.
                                Such a connection is of one client, and never pooled */
@@ -59,6 +61,7 @@ struct pp_cluster_conf {
     struct pp_retry_policy retry;
     struct pp_breaker_conf breaker;
     struct pp_admission_conf admission;
+    struct pp_gradient_conf adaptive;
     struct pp_outlier_conf outlier; /* interval 0: endpoints are not judged by their answers */
 };
 
@@ -105,6 +108,7 @@ struct pp_endpoint {
     uint32_t others;            /* exchanges in progress in other workers */
     uint64_t ewma, ewma_at_us;  /* latency (pp_balance_ewma_note), and when it was noted last */
     uint32_t n_idle;
+    uint32_t unopened;    /* connections still to be opened ahead (proxy/up_warm.h) */
     uint8_t speaks;       /* enum pp_cluster_protocol that it chose last (ALPN); AUTO: not known */
     bool extended;        /* its last SETTINGS allowed extended CONNECT */
     bool wants_h1;        /* it has said so over HTTP/2: no longer offered that */
@@ -129,6 +133,7 @@ struct pp_cluster {
     struct pp_cluster_outlier *outlier; /* NULL: endpoints are not judged by their answers */
     struct pp_breaker breaker;          /* proxy/circuit.h */
     struct pp_admission *admission;     /* NULL: there are no limits */
+    struct pp_gradient *gradient;       /* proxy/adaptive.h; NULL: no limit follows its answers */
     struct pp_http2_kind *http2;        /* of its HTTP/2 connections, made with the first one */
     uint32_t record;
     uint32_t refs;  /* the snapshot, and every connection of the cluster */
@@ -202,6 +207,8 @@ struct pp_endpoint *pp_cluster_pick_with_room(struct pp_cluster *cl, uint64_t tr
 /* The endpoint that a client sticks to: it has that <key> (pp_balance_view), was not tried, and is
  * usable or drains. Else NULL. */
 struct pp_endpoint *pp_cluster_find(struct pp_cluster *cl, uint64_t tried, uint64_t key);
+/* See what was said of the endpoints of <cl> up to now, as a pick does. */
+void pp_cluster_catch_up(struct pp_cluster *cl);
 static inline uint64_t pp_cluster_key(const struct pp_endpoint *ep)
 {
     return ep->cluster->view[ep->index].key;

@@ -4,6 +4,7 @@
  * something was marked, when all workers were told something, or when a slow start has come a step
  * further. */
 #include "base/check.h"
+#include "proxy/adaptive.h"
 #include "proxy/cluster_outlier.h"
 
 /* Latencies count half after this time (Finagle: decay time 10 s, which is this half-life). */
@@ -38,8 +39,10 @@ static void settle(struct pp_endpoint *ep, bool first)
     unsigned state = (unsigned)told(ep, PP_METRIC_WORD(ENDPOINT, STATE));
     unsigned out = (state & PP_CLUSTER_READY) != 0 ? 0 : ep->out_conf;
     out |= (state & ~(unsigned)PP_CLUSTER_READY) | ep->out_here;
-    if (ep->out != 0 && out == 0 && !first)
+    if (ep->out != 0 && out == 0 && !first) {
         ep->warm_ms = cl->core->loop.now_ms;
+        ep->unopened = cl->conf.warm;
+    }
     ep->out = (uint8_t)out;
     ep->told_weight =
         (uint32_t)PP_MIN(told(ep, PP_METRIC_WORD(ENDPOINT, WEIGHT)), (uint64_t)UINT16_MAX);
@@ -121,6 +124,11 @@ static inline void catch_up(struct pp_cluster *cl)
         reckon_again(cl);
 }
 
+void pp_cluster_catch_up(struct pp_cluster *cl)
+{
+    catch_up(cl);
+}
+
 void pp_cluster_mark(struct pp_endpoint *ep, unsigned bits, bool on)
 {
     unsigned was = ep->out_here;
@@ -184,6 +192,8 @@ static void inherit(struct pp_cluster *cl, struct pp_cluster *old)
         }
         ep->out_here = was->out_here;
         ep->warm_ms = was->warm_ms;
+        if (was->out == 0) /* else it may be in use again now */
+            ep->unopened = PP_MIN(was->unopened, cl->conf.warm);
         ep->ewma = was->ewma;
         ep->ewma_at_us = was->ewma_at_us;
     }
@@ -195,12 +205,16 @@ void pp_cluster_attach(struct pp_cluster *cl, struct pp_core *core)
     cl->core = core;
     cl->told = core->metrics.told;
     cl->record = pp_metrics_record(&core->metrics, PP_METRIC_UPSTREAM, cl->name);
-    for (uint32_t i = 0; i < cl->n; i++)
+    for (uint32_t i = 0; i < cl->n; i++) {
         cl->endpoint[i].record =
             pp_metrics_record(&core->metrics, PP_METRIC_ENDPOINT, cl->endpoint[i].name);
+        if (old != cl)
+            cl->endpoint[i].unopened = cl->conf.warm;
+    }
     if (old != NULL && old != cl)
         inherit(cl, old);
     pp_admission_attach(cl, old);
+    pp_adaptive_attach(cl, old);
     settle_all(cl, true);
     pp_cluster_outlier_attach(cl);
 }

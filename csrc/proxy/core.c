@@ -12,6 +12,7 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
                  size_t stats_size, uint32_t slot, uint64_t seed)
 {
     memset(core, 0, sizeof(*core));
+    core->overload.fd = -1;
     int rc = pp_loop_init(&core->loop, core);
     if (rc != PP_OK)
         return rc;
@@ -35,8 +36,12 @@ int pp_core_init(struct pp_core *core, const struct pp_core_sizes *sizes, void *
     pp_list_init(&core->downs);
     pp_list_init(&core->leaving.queue);
     pp_timer_init(&core->leaving.timer, NULL);
+    pp_timer_init(&core->overload.timer, NULL);
+    pp_timer_init(&core->warming.timer, NULL);
+    pp_list_init(&core->warming.connecting);
     pp_list_init(&core->tunnels);
     pp_list_init(&core->greets);
+    pp_list_init(&core->shadows);
     pp_list_init(&core->udp_spare);
     pp_list_init(&core->h2_kinds);
     core->scratch = pp_mem_alloc(PP_CORE_SCRATCH_BYTES);

@@ -33,6 +33,19 @@
 struct pp_hook_ops; /* proxy/hook.h */
 struct pp_udp;      /* proxy/udp.h */
 
+/* How hard pressed this worker is (proxy/overload.h). */
+struct pp_overload {
+    uint8_t level; /* enum pp_pressure_level, the higher of these two: every request looks at it */
+    struct pp_pressure memory, lag;
+    struct pp_pressure_lag lateness;
+    uint64_t resident;      /* bytes when they were last measured */
+    uint64_t last_us;       /* when the timer ran */
+    uint64_t memory_due_ms; /* when memory is measured again */
+    uint64_t trim_due_ms;   /* and when freed memory may be given back again */
+    int fd;                 /* pp_memory_resident's */
+    struct pp_timer timer;
+};
+
 /* Bytes about to be written to one connection, collected for one system call. */
 struct pp_h1;
 struct pp_gather {
@@ -61,18 +74,26 @@ struct pp_core {
     struct pp_list downs;    /* every client connection that speaks HTTP */
     struct pp_list tunnels;  /* every tunnel, connecting ones too */
     struct pp_list greets;   /* every connection that has not begun (proxy/greet.h) */
+    struct pp_list shadows;  /* exchanges without a client (proxy/shadow.h) */
     struct pp_list h2_kinds; /* what HTTP/2 connections share (proxy/down_h2.c) */
     uint32_t n_down, n_exchange, n_tunnel, n_greet, n_udp;
     uint64_t next_exchange;
     bool draining;
+    struct pp_overload overload;
     struct pp_leaving { /* connections that end or move before their client wants (move.h) */
-        bool on;        /* draining, or handing over */
+        bool on;        /* draining, handing over, or relief */
+        bool relief;    /* connections end because the worker has too much to do */
         pp_move_fn fn;  /* NULL: nobody takes them */
         void *arg;
         uint32_t spread_ms;   /* within which idle ones are closed */
         struct pp_list queue; /* of client connections, instead of <downs>: to be looked at */
         struct pp_timer timer;
     } leaving;
+    struct pp_warming { /* connections to endpoints that are opened ahead (up_warm.h) */
+        struct pp_timer timer;
+        struct pp_list connecting;
+        uint32_t n; /* of them */
+    } warming;
     struct pp_gather gather;
     struct pp_list udp_spare; /* sessions that have ended, with their sockets (udp.h) */
     uint32_t n_udp_spare;

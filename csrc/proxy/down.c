@@ -217,6 +217,8 @@ static void on_event(struct pp_io *io, uint32_t events)
         PP_CONTAINER_OF(PP_CONTAINER_OF(io, struct pp_chan, io), struct pp_down, h.ch);
     bool was_full = !d->h.ch.writable;
     pp_chan_note(&d->h.ch, events);
+    if (d->h.ch.rdhup && d->ended_ms == 0)
+        d->ended_ms = d->h.core->loop.now_ms;
     if (d->state == PP_DOWN_LINGER) {
         read_linger(d);
         return;

@@ -105,6 +105,8 @@ struct pp_down {
     uint64_t deadline_ms;
     uint64_t born_ms;
     struct pp_down_clock body;
+    uint64_t whole_ms; /* HTTP/1: when the request's body had come; 0: not yet, or it has none */
+    uint64_t ended_ms; /* when the client ended its side (ch.rdhup); 0: it has not */
     struct pp_sock_addr client;
     struct pp_announced *announced; /* what came before its first byte; NULL: nothing */
     struct pp_client_tls *tls;      /* once its handshake is done; NULL: plain */
@@ -123,6 +125,10 @@ struct pp_down {
 /* How often a body in progress is held against the minimum rate, and the time it has to get going.
  */
 #define PP_DOWN_RATE_CHECK_MS 5000
+/* A client of HTTP/1 that ends its side no later than so long after the last byte of a request's
+ * body has said that this was all, and waits for the answer; one that ends it later has left. The
+ * two look alike on the wire. */
+#define PP_DOWN_HALF_CLOSE_MS 1000
 
 /* Listener callback: a connection of <l>->owner, a struct pp_door. */
 void pp_down_accept(struct pp_listener *l, int fd, const struct sockaddr_storage *from);

@@ -43,6 +43,8 @@ static int send_head(struct pp_exchange *x)
         x->status = x->response.status;
     } else if (x->response.status >= 200) {
         x->close_down = wants_close(d, x);
+        if (x->close_down && d->h.core->leaving.relief && x->request.keep_alive)
+            PP_COUNT(&d->h.core->metrics, d->door->conf->record, LISTENER, OVERLOAD_CLOSED, 1);
         x->status = x->response.status;
         fr->close = x->close_down;
         fr->keep_alive = !fr->close && pp_http_msg_is_1_0(&x->request);
@@ -106,6 +108,15 @@ static int send_continue(struct pp_exchange *x)
     return rc == PP_OK ? flush(x) : rc;
 }
 
+/* No body is awaited (any more). */
+static void end_wait(struct pp_down *d)
+{
+    if (d->wait == PP_DOWN_WAIT_BODY)
+        pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
+    if (d->x->flow[PP_DIR_REQUEST].source_ended)
+        d->whole_ms = d->h.core->loop.now_ms;
+}
+
 static void pump(struct pp_exchange *x)
 {
     struct pp_down *d = down_of(x);
@@ -128,8 +139,8 @@ static void pump(struct pp_exchange *x)
     uint64_t before = x->flow[PP_DIR_REQUEST].received;
     pp_body_pump(x, PP_DIR_REQUEST, &d->h);
     if (d->x != x || !pp_body_is_awaited(x)) {
-        if (d->x == x && d->wait == PP_DOWN_WAIT_BODY)
-            pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
+        if (d->x == x)
+            end_wait(d);
         return;
     }
     bool stalled = x->flow[PP_DIR_REQUEST].parked ||
@@ -269,6 +280,7 @@ static bool begin(struct pp_down *d)
         return false;
     }
     d->x = x;
+    d->whole_ms = 0;
     pp_http1_head_init(&d->head, PP_HTTP1_REQUEST);
     /* The first request has had its time since the connection was accepted. */
     if (d->n_request > 0 || d->wait == PP_DOWN_WAIT_GOODBYE)
@@ -394,16 +406,24 @@ static void read_requests(struct pp_down *d)
     }
 }
 
+/* Has the client ended its side behind a request with a body, to say that this was all? */
+static bool is_half_closed(const struct pp_down *d)
+{
+    return d->whole_ms != 0 && d->ended_ms <= d->whole_ms + PP_DOWN_HALF_CLOSE_MS;
+}
+
 /* A client that goes away while it waits for its answer: nothing is left to do for it. While it is
- * still sending, the end of its bytes is for the reader to find. */
+ * still sending, the end of its bytes is for the reader to find. A request without a body has an
+ * end that nobody needs to be told: closing behind it is to leave, at any time. */
 static bool is_left(const struct pp_down *d)
 {
     const struct pp_exchange *x = d->x;
     if (x == NULL)
         return false;
-    return d->h.ch.broken ||
-           (x->state > PP_EXCHANGE_HEAD &&
-            (x->request.body == PP_HTTP_BODY_NONE || x->flow[PP_DIR_REQUEST].source_ended));
+    if (d->h.ch.broken || x->state <= PP_EXCHANGE_HEAD)
+        return d->h.ch.broken;
+    return x->request.body == PP_HTTP_BODY_NONE ||
+           (x->flow[PP_DIR_REQUEST].source_ended && !is_half_closed(d));
 }
 
 static void on_readable(struct pp_down *d)

@@ -202,8 +202,11 @@ void pp_down_h2_leave(struct pp_down *d, uint64_t spread_ms)
 
 static void drain(struct pp_down *d)
 {
-    if (d->state < PP_DOWN_FLUSH)
-        pp_down_h2_leave(d, d->h.core->leaving.spread_ms);
+    if (d->state >= PP_DOWN_FLUSH)
+        return;
+    if (!d->h.core->draining && d->h2->leave == PP_DOWN_H2_STAYS)
+        count(d, PP_METRIC_WORD(LISTENER, OVERLOAD_CLOSED), 1);
+    pp_down_h2_leave(d, pp_move_spread_ms(d->h.core));
 }
 
 /* Has it served its share, or its time? */
@@ -518,7 +521,7 @@ void pp_down_h2_begin(struct pp_down *d)
     pp_h1_end_message(&d->h);
     if (!goes_on)
         return;
-    if (d->h.core->draining)
+    if (pp_move_ends_all(d->h.core))
         drain(d);
     on_readable(d);
 }

@@ -1,5 +1,6 @@
 #include "proxy/drive.h"
 
+#include "proxy/adaptive.h"
 #include "proxy/circuit.h"
 #include "proxy/cluster_outlier.h"
 #include "proxy/extended.h"
@@ -11,6 +12,10 @@
 static void on_request(struct pp_exchange *x)
 {
     x->t.head = x->core->loop.now_us;
+    if (PP_UNLIKELY(x->core->overload.level == PP_PRESSURE_SHED) && pp_step_shed(x)) {
+        pp_step_run(x);
+        return;
+    }
     pp_exchange_enter(x, x->snapshot->early.n[PP_PHASE_EARLY_REQUEST] > 0 ? PP_EXCHANGE_EARLY
                                                                           : PP_EXCHANGE_ROUTE);
     pp_step_run(x);
@@ -85,6 +90,7 @@ static void on_response(struct pp_exchange *x)
     pp_metrics_observe(&core->metrics, PP_METRIC_UPSTREAM, x->cluster->record,
                        x->t.first_byte - x->t.sent);
     pp_circuit_note(x->cluster, m->status >= 500);
+    pp_adaptive_note(x->cluster, x->t.connect, m->status);
     if (PP_UNLIKELY(pp_retry_heeds_answers(x)) && pp_step_retry_answer(x))
         return; /* it waits for its next attempt */
     pp_retry_untime(x);

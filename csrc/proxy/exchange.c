@@ -106,6 +106,7 @@ int pp_exchange_reply(struct pp_exchange *x, unsigned status, struct pp_span bod
     x->response.status = (uint16_t)status;
     x->response.minor = 1;
     x->reply_body = PP_SPAN_NONE;
+    x->file = NULL;
     return body.n == 0 ? PP_OK : pp_arena_dup(&x->arena, body, &x->reply_body);
 }
 

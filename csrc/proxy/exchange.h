@@ -174,6 +174,8 @@ struct pp_flow {
     bool filtered;                   /* a body phase is bound, and not by bystanders only */
     bool withheld;      /* a filter holds bytes back: it is called with nothing at a pause */
     uint8_t bystanders; /* body filters that leave this body alone (pp_filter_stand_by) */
+    uint8_t watchers;   /* those that only look at it (pp_filter_look_on) */
+    bool altered;       /* <filtered>, and not by watchers only: its length may change */
     bool parked;        /* an async body filter holds the piece */
     bool last;          /* the piece in hand is the last */
     bool head_sent;
@@ -198,6 +200,14 @@ struct pp_exchange_times {
     uint64_t first_byte; /* response head complete */
 };
 
+/* Bytes of an open file that are the body of an answer of our own (pp_reply_file). */
+struct pp_exchange_file {
+    int fd;           /* closed when the exchange ends, at the latest */
+    uint64_t at, end; /* yet to be sent */
+    struct pp_exchange *x;
+    struct pp_timer timer; /* to go on in the next turn (proxy/up_file.h) */
+};
+
 struct pp_exchange {
     struct pp_core *core;
     struct pp_snapshot *snapshot;
@@ -207,6 +217,7 @@ struct pp_exchange {
     const struct pp_exchange_events *events;
     const struct pp_side_ops *ops[2]; /* by enum pp_side; NULL: detached */
     void *side[2];                    /* the sides' own: struct pp_down *, struct pp_up * */
+    struct pp_exchange_file *file;    /* the answer's body, instead of <reply_body>; or NULL */
 
     uint8_t state;      /* enum pp_exchange_state */
     uint8_t cursor;     /* filter of the current phase */
@@ -231,6 +242,7 @@ struct pp_exchange {
     bool tunnelled;      /* it was opened, and counted as answered */
     bool restored;       /* it came from another worker, whose log filters have seen it */
     bool moved;          /* it goes on in another worker, which writes the log line */
+    bool shadow;         /* it has no client, and is no request (proxy/shadow.h) */
     uint64_t body_limit; /* most bytes of the request's body, besides the route's limit */
     uint8_t attempts;
     uint8_t replays;          /* of them, those that an endpoint had sent back unread */

@@ -46,8 +46,11 @@
       "the endpoint does not take WebSockets over HTTP/2")                                         \
     X(TRY_TIMEOUT, 504, "try_timeout", "the endpoint took longer than one attempt may")            \
     X(BREAKER_OPEN, 503, "breaker_open", "too many requests to the upstream have failed")          \
+    X(OVERLOAD, 503, "overload", "the proxy has too much to do")                                   \
     X(UPSTREAM_OVERFLOW, 503, "upstream_overflow", "too many requests wait for the upstream")      \
-    X(QUEUE_TIMEOUT, 503, "queue_timeout", "the upstream had no room in time")
+    X(QUEUE_TIMEOUT, 503, "queue_timeout", "the upstream had no room in time")                     \
+    X(NO_FILE, 404, "no_file", "there is no such file")                                            \
+    X(FILE_ERROR, 500, "file_error", "a file cannot be read, or became shorter meanwhile")
 
 enum pp_fault_code {
 #define PP_FAULT_ENUM(code, status, word, text) PP_FAULT_##code,

@@ -27,8 +27,10 @@ struct pp_filter_make {
     struct pp_arena *arena;
     struct pp_span name; /* of this use; what logs call it */
     uint32_t phases; /* bit per phase: the kind's; take away those that these options do not need */
-    uint32_t buffer_request;  /* > 0: request_body gets the whole body, at most so many bytes */
-    uint32_t buffer_response; /* the same for response_body */
+    uint32_t buffer_request;     /* > 0: request_body gets the whole body, at most so many bytes */
+    uint32_t buffer_response;    /* the same for response_body */
+    struct pp_span upstream;     /* of which the filter wants the cluster, or empty */
+    struct pp_cluster **cluster; /* where to; it is there when the snapshot is finished */
     struct pp_options_fault fault; /* for the getters of base/options.h; looked at afterwards */
     char why[PP_FILTER_WHY];       /* the sentence behind PP_EINVAL */
 };
@@ -57,6 +59,14 @@ static inline void pp_filter_stand_by(struct pp_exchange *x, enum pp_dir dir)
 {
     if (x->flow[dir].bystanders < UINT8_MAX)
         x->flow[dir].bystanders++;
+}
+
+/* Say in the phase before it that this filter will see the body of <dir>, and give on all of it as
+ * it is: so it keeps its length. Once for each exchange. */
+static inline void pp_filter_look_on(struct pp_exchange *x, enum pp_dir dir)
+{
+    if (x->flow[dir].watchers < UINT8_MAX)
+        x->flow[dir].watchers++;
 }
 
 /* ---- verdicts ---- */

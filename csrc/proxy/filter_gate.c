@@ -44,3 +44,19 @@ static int body(void *self, struct pp_exchange *x, enum pp_phase phase, struct p
 }
 
 const struct pp_filter_ops pp_filter_gate_ops = {.name = "gate", .run = run, .body = body};
+
+int pp_filter_gate_settle(struct pp_exchange *x, enum pp_dir dir)
+{
+    enum pp_phase phase = dir == PP_DIR_REQUEST ? PP_PHASE_REQUEST_BODY : PP_PHASE_RESPONSE_BODY;
+    const struct pp_chain *chain = &x->route->chain;
+    for (uint8_t i = 0; i < chain->n[phase]; i++) {
+        const struct pp_filter *f = &chain->filter[phase][i];
+        bool open = true;
+        int rc = f->ops == &pp_filter_gate_ops ? ask(f->self, x, &open) : PP_OK;
+        if (rc != PP_OK)
+            return rc;
+        if (!open)
+            pp_filter_stand_by(x, dir);
+    }
+    return PP_OK;
+}

@@ -19,4 +19,9 @@ struct pp_filter_gate {
 /* <self> is a struct pp_filter_gate. */
 extern const struct pp_filter_ops pp_filter_gate_ops;
 
+/* Once, before the framing of the body of <dir> is chosen: let the body filters stand by whose
+ * condition does not hold, so that they do not cost it its length. PP_OK, or an error, for which
+ * the fault is set. */
+int pp_filter_gate_settle(struct pp_exchange *x, enum pp_dir dir) PP_MUST_USE;
+
 #endif

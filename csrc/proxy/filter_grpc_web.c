@@ -101,12 +101,12 @@ static int decode(struct pp_exchange *x, struct pp_span piece, bool last, struct
     *out = piece;
     if (web == NULL || !web->text)
         return PP_NEXT;
-    char *mem = room_for(x, PP_DIR_REQUEST, pp_grpc_web_decoded_max(piece.n) + 1);
+    char *mem = room_for(x, PP_DIR_REQUEST, pp_base64_decoded_max(piece.n) + 1);
     if (mem == NULL)
         return fail(x, PP_FAULT_NO_MEMORY, PP_ENOMEM);
     size_t n;
-    int rc = pp_grpc_web_decode(&web->decoder, piece.p, piece.n, mem, &n);
-    if (rc != PP_OK || (last && !pp_grpc_web_is_whole(&web->decoder)))
+    int rc = pp_base64_decode(&web->decoder, piece.p, piece.n, mem, &n);
+    if (rc != PP_OK || (last && !pp_base64_is_whole(&web->decoder)))
         return fail(x, PP_FAULT_BAD_REQUEST, PP_EGRPC_WEB_TEXT);
     *out = pp_span(mem, n);
     return PP_NEXT;
@@ -122,20 +122,20 @@ static int encode(struct pp_exchange *x, struct pp_span piece, bool last, struct
         return PP_NEXT;
     bool any = last && trailers != NULL && trailers->n_field > 0;
     size_t frame = any ? pp_grpc_web_trailers_size(trailers) : 0;
-    size_t body = x->web->text ? pp_grpc_web_encoded(piece.n) : piece.n;
-    size_t tail = x->web->text ? pp_grpc_web_encoded(frame) : frame;
+    size_t body = x->web->text ? pp_base64_encoded(piece.n) : piece.n;
+    size_t tail = x->web->text ? pp_base64_encoded(frame) : frame;
     char *mem = room_for(x, PP_DIR_RESPONSE, body + tail + frame);
     if (mem == NULL)
         return fail(x, PP_FAULT_NO_MEMORY, PP_ENOMEM);
     if (x->web->text)
-        pp_grpc_web_encode(mem, piece.p, piece.n);
+        pp_base64_encode(mem, piece.p, piece.n);
     else if (piece.n > 0)
         memcpy(mem, piece.p, piece.n);
     if (any) {
         char *raw = x->web->text ? mem + body + tail : mem + body;
         pp_grpc_web_emit_trailers(raw, trailers);
         if (x->web->text)
-            pp_grpc_web_encode(mem + body, raw, frame);
+            pp_base64_encode(mem + body, raw, frame);
         pp_http_msg_init(trailers, &x->arena); /* they are in the body now */
     }
     *out = pp_span(mem, body + tail);

@@ -51,3 +51,17 @@ int pp_filter_limit_refuse(const struct pp_filter_limit *l, struct pp_exchange *
     int rc = pp_exchange_set_field(x, &x->response, PP_SPAN("Retry-After"), pp_span(digits, n));
     return rc == PP_OK ? verdict : pp_filter_failed(x, rc);
 }
+
+void pp_filter_limit_count(struct pp_exchange *x, enum pp_filter_limit_event event, uint64_t us)
+{
+    static const uint8_t words[] = {
+        [PP_FILTER_LIMIT_REFUSED] = PP_METRIC_WORD(ROUTE, RATE_LIMITED),
+        [PP_FILTER_LIMIT_DRY_RUN] = PP_METRIC_WORD(ROUTE, RATE_DRY_RUN),
+        [PP_FILTER_LIMIT_DELAYED] = PP_METRIC_WORD(ROUTE, RATE_DELAYED),
+        [PP_FILTER_LIMIT_ANSWERED] = PP_METRIC_WORD(ROUTE, REDIS_ASKED),
+        [PP_FILTER_LIMIT_UNANSWERED] = PP_METRIC_WORD(ROUTE, REDIS_FAILED),
+    };
+    uint64_t *word = &x->core->metrics.words[x->route->record];
+    word[words[event]]++;
+    word[PP_METRIC_WORD(ROUTE, REDIS_US)] += us;
+}

@@ -34,6 +34,17 @@ int pp_filter_limit_key(const struct pp_shtable *t, const struct pp_filter_text 
 int pp_filter_limit_refuse(const struct pp_filter_limit *l, struct pp_exchange *x,
                            uint64_t retry_ns);
 
+/* What can become of a request, for those who count from outside of C. */
+enum pp_filter_limit_event {
+    PP_FILTER_LIMIT_REFUSED = 0,
+    PP_FILTER_LIMIT_DRY_RUN = 1,
+    PP_FILTER_LIMIT_DELAYED = 2,
+    PP_FILTER_LIMIT_ANSWERED = 3, /* by Redis */
+    PP_FILTER_LIMIT_UNANSWERED = 4
+};
+/* Count one for the route of <x>, and <us> that it has waited for Redis. */
+void pp_filter_limit_count(struct pp_exchange *x, enum pp_filter_limit_event event, uint64_t us);
+
 /* Whole seconds, rounded up. */
 static inline uint64_t pp_filter_limit_seconds(uint64_t ns)
 {

@@ -1,5 +1,7 @@
 #include "proxy/filter_request_id.h"
 
+#include <endian.h>
+
 #include "proxy/forward.h"
 
 #define UUID_CHARS 36
@@ -44,20 +46,39 @@ static int make(struct pp_filter_make *m, const struct pp_options *o, void **sel
     return PP_OK;
 }
 
+/* The 16 hexadecimal digits of <word>, eight at a time: every nibble becomes a byte, the first
+ * digit the highest one; then the values of 10 and above are moved on to the letters. */
+static void write_hex(uint64_t word, char dst[16])
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    for (unsigned half = 0; half < 2; half++, word <<= 32, dst += 8) {
+        uint64_t v = word >> 32;
+        v = (v | v << 16) & UINT64_C(0x0000ffff0000ffff);
+        v = (v | v << 8) & UINT64_C(0x00ff00ff00ff00ff);
+        v = (v | v << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+        uint64_t letters = (v + 6 * each) >> 4 & each;
+        v = htobe64(v + '0' * each + letters * ('a' - '9' - 1));
+        memcpy(dst, &v, 8);
+    }
+}
+
 /* RFC 9562 sections 5.4 and 5.7. */
 static void write_uuid(const struct request_id *r, struct pp_core *core, char *dst)
 {
-    static const char hex[] = "0123456789abcdef";
+    static const uint8_t group[] = {8, 4, 4, 4, 12};
+    char digits[32], *at = digits;
     uint64_t high = pp_rng_next(&core->rng), low = pp_rng_next(&core->rng);
     if (r->by_time)
         high = (core->loop.wall_s * 1000 + core->loop.wall_ms) << 16 | (high & 0xfff);
     high = (high & ~UINT64_C(0xf000)) | (r->by_time ? UINT64_C(0x7000) : UINT64_C(0x4000));
     low = (low & ~(UINT64_C(3) << 62)) | UINT64_C(2) << 62;
-    for (unsigned i = 0, at = 0; i < 32; i++) {
-        uint64_t word = i < 16 ? high : low;
-        if (i == 8 || i == 12 || i == 16 || i == 20)
-            dst[at++] = '-';
-        dst[at++] = hex[word >> (60 - 4 * (i % 16)) & 15];
+    write_hex(high, digits);
+    write_hex(low, digits + 16);
+    for (unsigned i = 0; i < PP_COUNT_OF(group); at += group[i], i++) {
+        if (i > 0)
+            *dst++ = '-';
+        memcpy(dst, at, group[i]);
+        dst += group[i];
     }
 }
 

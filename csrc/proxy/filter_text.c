@@ -101,6 +101,12 @@ int pp_filter_text_render(const struct pp_filter_text *t, struct pp_exchange *x,
 {
     struct pp_span value[PP_FILTER_TEXT_PARTS];
     size_t n = 0;
+    if (t->n == 1) { /* nearly always */
+        int rc = value_of(&t->part[0], x, out);
+        if (rc != PP_OK || out->n == 0)
+            *out = PP_SPAN("");
+        return rc;
+    }
     *out = PP_SPAN("");
     for (uint32_t i = 0; i < t->n; i++) {
         int rc = value_of(&t->part[i], x, &value[i]);
@@ -108,9 +114,7 @@ int pp_filter_text_render(const struct pp_filter_text *t, struct pp_exchange *x,
             return rc;
         n += value[i].n;
     }
-    if (t->n == 1 && n > 0)
-        *out = value[0];
-    if (t->n < 2 || n == 0)
+    if (n == 0)
         return PP_OK;
     char *p = pp_arena_alloc(&x->arena, n), *at = p;
     if (p == NULL)

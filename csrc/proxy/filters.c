@@ -9,12 +9,14 @@
 #include "proxy/filter_fault_injection.h"
 #include "proxy/filter_headers.h"
 #include "proxy/filter_ip_restriction.h"
+#include "proxy/filter_mirror.h"
 #include "proxy/filter_rate_limit.h"
 #include "proxy/filter_real_ip.h"
 #include "proxy/filter_referer_restriction.h"
 #include "proxy/filter_request_id.h"
 #include "proxy/filter_response_rewrite.h"
 #include "proxy/filter_rewrite.h"
+#include "proxy/filter_static.h"
 #include "proxy/filter_ua_restriction.h"
 
 /* By name, one a line. */
@@ -29,12 +31,14 @@ static const struct pp_filter_kind *const kinds[] = {
     &pp_filter_fault_injection_kind,
     &pp_filter_headers_kind,
     &pp_filter_ip_restriction_kind,
+    &pp_filter_mirror_kind,
     &pp_filter_rate_limit_kind,
     &pp_filter_real_ip_kind,
     &pp_filter_referer_restriction_kind,
     &pp_filter_request_id_kind,
     &pp_filter_response_rewrite_kind,
     &pp_filter_rewrite_kind,
+    &pp_filter_static_kind,
     &pp_filter_ua_restriction_kind,
 };
 /* clang-format on */

@@ -5,6 +5,7 @@
 #define PP_PROXY_GRPC_H
 
 #include "proxy/exchange.h"
+#include "wire/base64.h"
 #include "wire/grpc_web.h"
 
 /* Status codes of gRPC that we give. */
@@ -20,7 +21,7 @@ enum pp_grpc_code {
 /* An exchange that came as gRPC-Web (proxy/filter_grpc_web.h); in its arena. */
 struct pp_grpc_web {
     struct pp_span type; /* Content-Type as the client sent it */
-    struct pp_grpc_web_decoder decoder;
+    struct pp_base64_decoder decoder;
     struct pp_grpc_web_piece {
         char *mem;
         size_t cap;

@@ -30,6 +30,9 @@ struct pp_hook_ops {
     /* A client has shown a certificate: say what endpoints are told of it
      * (pp_client_tls_set_forwarded). PP_OK, or the error that ends its connection. */
     int (*client)(void *owner, struct pp_client_tls *ct);
+    /* The worker's memory (bytes) or the lag of its loop (<lag>; microseconds) is <value>, and
+     * therefore <level> now. NULL: nobody wants to know. */
+    void (*pressed)(void *owner, bool lag, enum pp_pressure_level level, uint64_t value);
 };
 
 /* The filter kind; <self> is a struct pp_hook. */

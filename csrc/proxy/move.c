@@ -10,10 +10,15 @@ static bool is_idle(const struct pp_down *d)
            !d->again;
 }
 
+static bool must_end(const struct pp_down *d)
+{
+    return pp_move_ends_all(d->h.core) || d->stays;
+}
+
 /* Must it end in this worker, and has no time for that yet? */
 static bool ends_here(const struct pp_down *d)
 {
-    return (d->h.core->draining || d->stays) && d->wait != PP_DOWN_WAIT_GOODBYE;
+    return must_end(d) && d->wait != PP_DOWN_WAIT_GOODBYE;
 }
 
 /* Can it be offered now? The head of <d> is not whole: nobody but the parser has seen it. */
@@ -84,19 +89,27 @@ void pp_move_goodbye(struct pp_down *d)
     pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
     d->h.ch.readable = true; /* look: its event may be on the way */
     d->proto->on_readable(d);
-    if (is_idle(d))
-        pp_down_close(d, false);
+    if (!is_idle(d))
+        return;
+    if (!must_end(d)) { /* the reason has gone */
+        pp_down_expect(d, PP_DOWN_WAIT_IDLE, d->door->conf->idle_timeout_ms);
+        return;
+    }
+    if (d->h.core->leaving.relief && !d->h.core->draining)
+        PP_COUNT(&d->h.core->metrics, d->door->conf->record, LISTENER, OVERLOAD_CLOSED, 1);
+    pp_down_close(d, false);
 }
 
 static void plan_goodbye(struct pp_down *d)
 {
     struct pp_core *core = d->h.core;
-    if (core->leaving.spread_ms == 0) {
+    uint32_t spread_ms = pp_move_spread_ms(core);
+    if (spread_ms == 0) {
         pp_move_goodbye(d);
         return;
     }
     uint64_t now = core->loop.now_ms;
-    uint64_t ms = 1 + pp_rng_below(&core->rng, core->leaving.spread_ms);
+    uint64_t ms = 1 + pp_rng_below(&core->rng, spread_ms);
     if (d->n_request == 0 && d->born_ms + PP_MOVE_FIRST_MS > now + ms)
         ms = d->born_ms + PP_MOVE_FIRST_MS - now;
     if (d->deadline_ms < now + ms)
@@ -122,7 +135,7 @@ static bool look_at(struct pp_down *d)
         d->stays = true;
     }
     if (d->proto->drain != NULL) {
-        if (d->h.core->draining)
+        if (pp_move_ends_all(d->h.core))
             d->proto->drain(d);
         return true;
     }
@@ -192,7 +205,7 @@ void pp_move_hand_over(struct pp_core *core, pp_move_fn fn, void *arg)
     struct pp_leaving *leaving = &core->leaving;
     leaving->fn = fn;
     leaving->arg = arg;
-    leaving->on = core->draining || fn != NULL;
+    leaving->on = pp_move_ends_all(core) || fn != NULL;
     if (!leaving->on) {
         pp_move_stop(core);
         return;
@@ -210,6 +223,19 @@ void pp_move_drain(struct pp_core *core, uint64_t spread_ms)
     wake(core);
     if (spread_ms == 0 && leaving->fn == NULL)
         run_queue(core, core->n_down);
+}
+
+void pp_move_relieve(struct pp_core *core, bool on)
+{
+    struct pp_leaving *leaving = &core->leaving;
+    leaving->relief = on;
+    leaving->on = pp_move_ends_all(core) || leaving->fn != NULL;
+    if (on) {
+        append(&leaving->queue, &core->downs);
+        wake(core);
+    } else if (!leaving->on) {
+        pp_move_stop(core);
+    }
 }
 
 void pp_move_stop(struct pp_core *core)

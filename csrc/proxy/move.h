@@ -22,6 +22,8 @@
  * round trips, and few clients try again when it breaks. Counted from the connection's beginning.
  */
 #define PP_MOVE_FIRST_MS 3000
+/* Within which an overloaded worker closes idle connections: their clients come back. */
+#define PP_MOVE_RELIEF_MS 1000
 
 /* Offer every connection that is or comes to rest to <fn>, from now on. NULL: to nobody any more;
  * in a draining worker those at rest are then said goodbye to. */
@@ -37,8 +39,22 @@ int pp_move_take(struct pp_door *door, const struct pp_moved *m) PP_MUST_USE;
  * come back at once, never while bytes of it wait in the socket, and none that has asked nothing
  * yet before PP_MOVE_FIRST_MS. 0: at once. */
 void pp_move_drain(struct pp_core *core, uint64_t spread_ms);
+/* The same while <on>, for a worker that has too much to do: it goes on accepting, and what has not
+ * been closed when it is over stays. */
+void pp_move_relieve(struct pp_core *core, bool on);
 /* No more of all this: everything is about to be closed. */
 void pp_move_stop(struct pp_core *core);
+
+/* Do all connections end in this worker, as soon as they can? */
+static inline bool pp_move_ends_all(const struct pp_core *core)
+{
+    return core->draining || core->leaving.relief;
+}
+/* Within which time idle ones then do. */
+static inline uint32_t pp_move_spread_ms(const struct pp_core *core)
+{
+    return core->draining ? core->leaving.spread_ms : PP_MOVE_RELIEF_MS;
+}
 
 /* May its next answer leave the connection open? Asked while core->leaving.on. */
 bool pp_move_may_go(const struct pp_down *d);

@@ -1,6 +1,7 @@
 #include "proxy/reply.h"
 
 #include "base/num.h"
+#include "io/fd.h"
 #include "proxy/forward.h"
 #include "proxy/grpc.h"
 
@@ -80,7 +81,7 @@ int pp_reply_fault(struct pp_exchange *x, pp_router_methods allowed)
     x->reply_body = body;
     rc = pp_http_msg_add(&x->response, PP_SPAN("Content-Type"), PP_NAME_CONTENT_TYPE,
                          PP_SPAN("application/json"));
-    if (rc == PP_OK && f->code == PP_FAULT_BREAKER_OPEN)
+    if (rc == PP_OK && (f->code == PP_FAULT_BREAKER_OPEN || f->code == PP_FAULT_OVERLOAD))
         rc = add_overload(x);
     if (rc == PP_OK && f->code == PP_FAULT_METHOD_NOT_ALLOWED)
         rc = add_allow(x, allowed);
@@ -99,6 +100,29 @@ int pp_reply_route(struct pp_exchange *x)
         rc = pp_http_msg_add(&x->response, f->name, pp_http_tok_name(f->name.p, f->name.n),
                              f->value);
     }
+    return rc;
+}
+
+static void close_file(void *arg)
+{
+    struct pp_exchange_file *f = arg;
+    pp_fd_close(&f->fd);
+}
+
+int pp_reply_file(struct pp_exchange *x, unsigned status, int fd, uint64_t at, uint64_t n)
+{
+    struct pp_exchange_file *f = pp_arena_alloc(&x->arena, sizeof(*f));
+    if (f == NULL || pp_arena_on_reset(&x->arena, close_file, f) != PP_OK) {
+        pp_fd_close(&fd);
+        return PP_ENOMEM;
+    }
+    bool silent = x->request.method_id == PP_HTTP_HEAD;
+    *f = (struct pp_exchange_file){.fd = fd, .at = at, .end = silent ? at : at + n};
+    int rc = pp_exchange_reply(x, status, PP_SPAN_NONE);
+    x->response.body = silent ? PP_HTTP_BODY_NONE : PP_HTTP_BODY_LENGTH;
+    x->response.content_length = n;
+    x->declared_length = silent;
+    x->file = f;
     return rc;
 }
 

@@ -13,6 +13,7 @@
 #include "proxy/template.h"
 #include "route/cidr.h"
 #include "route/names.h"
+#include "route/pressure.h"
 #include "route/router.h"
 #include "wire/http1_head.h"
 #include "wire/http2_codec.h"
@@ -160,6 +161,7 @@ struct pp_route {
     const struct pp_template *rewrite_host;
     struct pp_span upgrade; /* protocols that clients may ask for, a list as in Upgrade */
     bool takes_connect;     /* a match names CONNECT */
+    bool exempt;            /* served by an overloaded worker, too */
     uint32_t access_log;    /* PP_ID_NONE: the listener's; PP_ROUTE_LOG_OFF: none */
     uint32_t record;
 };
@@ -172,6 +174,12 @@ struct pp_log_conf {
     int fd;
     const struct pp_accesslog *format;
     struct pp_sink *sink; /* opened by the worker at install, closed by it after the last line */
+};
+
+/* When a worker has too much to do (proxy/overload.h); zeroed: never. */
+struct pp_overload_conf {
+    struct pp_pressure_conf memory, lag; /* bytes; microseconds */
+    bool exempts;                        /* a route is exempt */
 };
 
 struct pp_snapshot {
@@ -190,6 +198,7 @@ struct pp_snapshot {
     struct pp_cluster **cluster;
     uint32_t n_cluster;
     struct pp_chain early; /* the global filters' early_request */
+    struct pp_overload_conf overload;
 };
 
 /* Empty, with one reference. NULL when memory is out. */

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "proxy/admission.h"
 #include "proxy/retry.h"
+#include "proxy/up_file.h"
 
 /* Body filters that still work on a piece: what they give back would have nowhere to go. */
 static void cancel_bodies(struct pp_exchange *x)
@@ -49,6 +50,28 @@ bool pp_step_to_abort(struct pp_exchange *x, struct pp_fault f)
     return true;
 }
 
+void pp_step_drop_request(struct pp_exchange *x)
+{
+    struct pp_flow *flow = &x->flow[PP_DIR_REQUEST];
+    if (x->request.body == PP_HTTP_BODY_NONE || flow->source_ended)
+        return;
+    if (flow->decoder.kind == PP_HTTP_BODY_NONE)
+        pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)x->request.body,
+                      x->request.content_length, x->route->max_body, 0);
+    if (!x->ops[PP_SIDE_DOWN]->discard(x))
+        x->close_down = true;
+}
+
+/* The body of the answer is a file: it comes as if from an endpoint. */
+static void enter_file(struct pp_exchange *x, uint8_t cursor)
+{
+    pp_step_drop_request(x);
+    pp_up_file_attach(x);
+    x->replied = false;
+    pp_exchange_enter(x, PP_EXCHANGE_RESPONSE);
+    x->cursor = cursor;
+}
+
 bool pp_step_to_reply(struct pp_exchange *x)
 {
     if (!x->replied && pp_fault_is_set(&x->fault))
@@ -57,6 +80,10 @@ bool pp_step_to_reply(struct pp_exchange *x)
      */
     uint8_t later = x->state == PP_EXCHANGE_RESPONSE ? (uint8_t)(x->cursor + 1) : 0;
     pp_step_detach_up(x, false);
+    if (x->file != NULL) {
+        enter_file(x, later);
+        return true;
+    }
     pp_exchange_enter(x, PP_EXCHANGE_REPLY);
     x->cursor = later;
     return true;

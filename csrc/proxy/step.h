@@ -4,6 +4,7 @@
  *   step_request.c   from the request's head to its sending: EARLY ... SEND, CONNECT_FAILED
  *   step_response.c  from the response's head to the end: UPSTREAM_RESPONSE ... LOG
  *   step_retry.c     from an attempt that failed to the next one, or to the end
+ *   step_shed.c      what is refused before the first step
  *
  * A step ends with another state or waits for an event; events are proxy/drive.c's. */
 #ifndef PP_PROXY_STEP_H
@@ -43,9 +44,18 @@ void pp_step_detach_up(struct pp_exchange *x, bool reusable);
 
 /* Run a phase and then enter <next>: the three verdicts in one place. */
 bool pp_step_phase(struct pp_exchange *x, enum pp_phase phase, enum pp_exchange_state next);
+/* A request body that nobody will read: what has come already is dropped, more means that the
+ * connection cannot go on. */
+void pp_step_drop_request(struct pp_exchange *x);
 /* A head that was meant to leave together with body bytes, when none went: it must not wait for
  * them. */
 void pp_step_flush_head(struct pp_exchange *x, enum pp_dir dir);
+
+/* Host and path, normal, of the request's. PP_OK; PP_ENOMEM, or what is wrong with the path. */
+int pp_step_target(struct pp_exchange *x) PP_MUST_USE;
+/* The worker sheds load: refuse <x>, whose request has just come, unless its route is exempt. True:
+ * it is refused. */
+bool pp_step_shed(struct pp_exchange *x);
 
 /* One step each, called through the table only. */
 bool pp_step_early(struct pp_exchange *x);

@@ -2,6 +2,7 @@
 #include "proxy/affinity.h"
 #include "proxy/circuit.h"
 #include "proxy/condition.h"
+#include "proxy/filter_gate.h"
 #include "proxy/forward.h"
 #include "proxy/grpc.h"
 #include "proxy/reply.h"
@@ -64,6 +65,12 @@ static int settle_path(struct pp_exchange *x)
     return rc;
 }
 
+int pp_step_target(struct pp_exchange *x)
+{
+    int rc = settle_path(x);
+    return rc == PP_OK ? settle_host(x) : rc;
+}
+
 static void on_total_timeout(struct pp_timer *t)
 {
     struct pp_exchange *x = PP_CONTAINER_OF(t, struct pp_exchange, timer);
@@ -118,9 +125,7 @@ static bool begin_connect(struct pp_exchange *x, int rc)
 
 bool pp_step_route(struct pp_exchange *x)
 {
-    int rc = settle_path(x);
-    if (rc == PP_OK)
-        rc = settle_host(x);
+    int rc = pp_step_target(x);
     x->routed = true;
     if (rc != PP_OK) {
         x->close_down = true; /* malformed is malformed, wherever it is found out */
@@ -172,6 +177,8 @@ bool pp_step_request(struct pp_exchange *x)
         pp_exchange_enter(x, PP_EXCHANGE_REPLY);
         return true;
     }
+    if (pp_filter_gate_settle(x, PP_DIR_REQUEST) != PP_OK)
+        return pp_step_to_error(x, x->fault);
     pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length,
                   PP_MIN(route->max_body, x->body_limit), route->chain.buffer_request);
     bool collect = x->flow[PP_DIR_REQUEST].hold > 0;
@@ -330,7 +337,7 @@ static void frame_request(struct pp_exchange *x)
     if (flow->hold > 0) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = x->held.n;
-    } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->filtered) {
+    } else if (m->body == PP_HTTP_BODY_LENGTH && !flow->altered) {
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = m->content_length;
     } else {

@@ -1,6 +1,7 @@
 /* The steps of the response, an answer of our own too, and the end of the exchange. */
 #include "proxy/accesslog.h"
 #include "proxy/affinity.h"
+#include "proxy/filter_gate.h"
 #include "proxy/forward.h"
 #include "proxy/hook.h"
 #include "proxy/reply.h"
@@ -29,7 +30,7 @@ static void frame_response(struct pp_exchange *x)
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = x->held.n;
     } else if (m->body == PP_HTTP_BODY_LENGTH &&
-               (!flow->filtered || (m->content_length == 0 && !m->end_follows))) {
+               (!flow->altered || (m->content_length == 0 && !m->end_follows))) {
         /* An empty body is not shown to filters: over HTTP/2 its head is all (Trailers-Only). */
         fr->body = PP_HTTP_BODY_LENGTH;
         fr->content_length = m->content_length;
@@ -118,6 +119,8 @@ bool pp_step_response(struct pp_exchange *x)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
     if (x->opens_tunnel)
         return begin_tunnel(x);
+    if (pp_filter_gate_settle(x, PP_DIR_RESPONSE) != PP_OK)
+        return pp_step_to_error(x, x->fault);
     pp_body_begin(x, PP_DIR_RESPONSE, (enum pp_http_body)m->body, m->content_length, UINT64_MAX,
                   m->body == PP_HTTP_BODY_NONE ? 0 : x->route->chain.buffer_response);
     pp_exchange_enter(x, PP_EXCHANGE_BODY);
@@ -169,15 +172,7 @@ bool pp_step_reply(struct pp_exchange *x)
         return false;
     if (verdict == PP_REPLY && pp_reply_fault(x, x->allowed) != PP_OK)
         return pp_step_to_abort(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
-    /* A request body that nobody will read: what has come already is dropped, more means that the
-     * connection cannot go on. */
-    if (x->request.body != PP_HTTP_BODY_NONE && !x->flow[PP_DIR_REQUEST].source_ended) {
-        if (x->flow[PP_DIR_REQUEST].decoder.kind == PP_HTTP_BODY_NONE)
-            pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)x->request.body,
-                          x->request.content_length, x->route->max_body, 0);
-        if (!x->ops[PP_SIDE_DOWN]->discard(x))
-            x->close_down = true;
-    }
+    pp_step_drop_request(x);
     int rc = pp_reply_send(x);
     if (rc != PP_OK)
         return pp_step_to_abort(x, pp_body_sink_fault(PP_DIR_RESPONSE, rc));
@@ -203,6 +198,8 @@ static void count_answer(struct pp_exchange *x)
 
 static void count_end(struct pp_exchange *x)
 {
+    if (x->shadow)
+        return;
     if (x->fault.code == PP_FAULT_CLIENT_ABORT || x->fault.code == PP_FAULT_SEND_TIMEOUT)
         PP_COUNT(&x->core->metrics, x->route->record, ROUTE, ABORTED, 1);
     if (!x->tunnelled)

@@ -224,8 +224,7 @@ static bool must_speak_h2(const struct pp_cluster *cl)
     return cl->conf.http2.protocol == PP_CLUSTER_H2 || cl->conf.http2.protocol == PP_CLUSTER_H2C;
 }
 
-/* May connections of <cl> turn out to speak HTTP/2? */
-static bool may_speak_h2(const struct pp_cluster *cl)
+bool pp_up_may_speak_h2(const struct pp_cluster *cl)
 {
     if (cl->conf.proxy_protocol != 0) /* a connection is of one client */
         return false;
@@ -258,27 +257,39 @@ static bool close_any(struct pp_cluster *cl)
     return false;
 }
 
-/* May one more connection to <ep> be opened? Those that are idle make room. */
-static bool has_room(struct pp_endpoint *ep)
+static bool has_all(const struct pp_endpoint *ep)
 {
-    struct pp_cluster *cl = ep->cluster;
-    const struct pp_admission_conf *conf = &cl->conf.admission;
-    while (ep->max_connections != 0 && ep->open >= ep->max_connections)
+    return ep->max_connections != 0 && ep->open >= ep->max_connections;
+}
+
+static bool have_all(const struct pp_cluster *cl)
+{
+    uint32_t most = cl->conf.admission.connections;
+    return most != 0 && cl->open >= most;
+}
+
+bool pp_up_is_full(const struct pp_endpoint *ep)
+{
+    return has_all(ep) || have_all(ep->cluster);
+}
+
+/* May one more connection to <ep> be opened? Those that are idle make room. */
+static bool make_room(struct pp_endpoint *ep)
+{
+    while (has_all(ep))
         if (!close_one(ep))
             return false;
-    while (conf->connections != 0 && cl->open >= conf->connections)
-        if (!close_any(cl))
+    while (have_all(ep->cluster))
+        if (!close_any(ep->cluster))
             return false;
     return true;
 }
 
-/* A new connection to <ep> because of <x>, of nobody yet. PP_OK: connected; PP_EAGAIN: connecting;
- * else the error. */
-static int dial(const struct pp_exchange *x, struct pp_endpoint *ep, bool only_h1,
-                struct pp_up **out)
+int pp_up_dial(struct pp_endpoint *ep, const struct pp_exchange *x, bool only_h1,
+               struct pp_up **out)
 {
     struct pp_span http1 = PP_SPAN("\x08http/1.1");
-    struct pp_core *core = x->core;
+    struct pp_core *core = ep->cluster->core;
     struct pp_up *up = *out = pp_slab_get(&core->up_slab);
     if (up == NULL)
         return PP_ENOMEM;
@@ -322,7 +333,7 @@ static int dial(const struct pp_exchange *x, struct pp_endpoint *ep, bool only_h
  * speaks nothing else; or it gets one that speaks HTTP/1. */
 static bool may_share(const struct pp_exchange *x, const struct pp_endpoint *ep)
 {
-    if (!may_speak_h2(ep->cluster) || ep->wants_h1)
+    if (!pp_up_may_speak_h2(ep->cluster) || ep->wants_h1)
         return false;
     if (!x->wants_tunnel || must_speak_h2(ep->cluster))
         return true;
@@ -341,10 +352,10 @@ static int acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh, bo
     }
     if (!fresh && reuse(x, ep))
         return PP_OK;
-    if (PP_UNLIKELY(limited && ep->cluster->admission != NULL) && !has_room(ep))
+    if (PP_UNLIKELY(limited && ep->cluster->admission != NULL) && !make_room(ep))
         return PP_ELIMIT;
     struct pp_up *up;
-    int rc = dial(x, ep, !shared, &up);
+    int rc = pp_up_dial(ep, x, !shared, &up);
     if (rc != PP_OK && rc != PP_EAGAIN)
         return rc;
     if (!shared)
@@ -397,6 +408,17 @@ void pp_up_release(struct pp_up *up)
     }
     up->state = PP_UP_IDLE;
     pp_up_expect(up, PP_FAULT_NONE, ms);
+}
+
+void pp_up_rest(struct pp_up *up)
+{
+    up->proto = &pp_up_h1_proto;
+    if (pp_chan_is_tls(&up->h.ch))
+        pp_chan_tls_flush(
+            &up->h.ch);     /* no request follows soon that its last words could go with */
+    up->ticket_kept = true; /* with TLS 1.3 none has come yet */
+    pp_up_release(up);
+    up->ticket_kept = up->state == PP_UP_CLOSED;
 }
 
 void pp_up_close_idle(struct pp_cluster *cl)

@@ -72,6 +72,9 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh) PP_
  * connections are passed over. */
 int pp_up_acquire_another(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh) PP_MUST_USE;
 
+/* Are as many connections to <ep> open as may be, idle ones included? */
+bool pp_up_is_full(const struct pp_endpoint *ep);
+
 /* Can its endpoints' connections be had as they are, for CONNECT? Not those that must speak HTTP/2.
  */
 bool pp_up_can_tunnel(const struct pp_cluster *cl);
@@ -84,6 +87,15 @@ enum pp_fault_code pp_up_owes(const struct pp_exchange *x, const struct pp_clust
 
 /* Set the deadline: in <ms> from now (0: none), and the fault it means. */
 void pp_up_expect(struct pp_up *up, enum pp_fault_code why, uint64_t ms);
+
+/* A new connection to <ep>, for <x> or (NULL) for nobody yet. PP_OK: connected; PP_EAGAIN:
+ * connecting; else the error. <only_h1>: TLS offers nothing else. */
+int pp_up_dial(struct pp_endpoint *ep, const struct pp_exchange *x, bool only_h1,
+               struct pp_up **out) PP_MUST_USE;
+/* May connections of <cl> turn out to speak HTTP/2? */
+bool pp_up_may_speak_h2(const struct pp_cluster *cl);
+/* <up> is connected, speaks HTTP/1, and is of nobody: it waits in the pool. */
+void pp_up_rest(struct pp_up *up);
 
 /* Close and free at the end of the turn. The exchange must be detached. */
 void pp_up_close(struct pp_up *up);

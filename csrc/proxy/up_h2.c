@@ -56,6 +56,27 @@ static bool has_room(const struct pp_up_h2 *h2)
     return h2->n < most && (h2->codec == NULL || pp_http2_codec_can_open(h2->codec));
 }
 
+/* No stream is on it: it waits for the next one, or is of no more use. */
+static void rest(struct pp_up_h2 *h2)
+{
+    struct pp_up *up = h2->up;
+    const struct pp_cluster_conf *conf = conf_of(h2);
+    bool stopped = pp_list_is_empty(&h2->link);
+    if (h2->codec == NULL || stopped || is_spent(h2) || up->ep->n_idle >= conf->max_idle) {
+        pp_up_close(up);
+        return;
+    }
+    uint64_t ms = conf->idle_timeout_ms;
+    if (conf->max_age_ms > 0) { /* it is not spent, so something is left */
+        uint64_t left = up->pooled.born_ms + conf->max_age_ms - now_ms(h2);
+        ms = ms == 0 ? left : PP_MIN(ms, left);
+    }
+    up->state = PP_UP_IDLE;
+    pp_pool_count_idle(up->ep, 1);
+    pp_up_expect(up, PP_FAULT_NONE, ms);
+    pp_up_h2_write_soon(h2);
+}
+
 /* ---- the beginning ---- */
 
 static struct pp_http2_kind *kind_of(struct pp_cluster *cl)
@@ -82,6 +103,7 @@ static bool start(struct pp_up_h2 *h2)
     const struct pp_http2_kind *kind = kind_of(h2->up->ep->cluster);
     h2->codec = kind == NULL ? NULL : pp_http2_codec_new(kind, h2);
     h2->heard_ms = now_ms(h2);
+    h2->up->ep->speaks = PP_CLUSTER_H2;
     return h2->codec != NULL;
 }
 
@@ -157,12 +179,14 @@ int pp_up_h2_begin(struct pp_up *up, struct pp_exchange *x)
     pp_list_init(&h2->unsent);
     up->h2 = h2;
     up->proto = &pp_up_h2_proto;
-    if ((up->state == PP_UP_BUSY && !start(h2)) || add(h2, x, false) == PP_ENOMEM)
-        return PP_ENOMEM;
     /* Where HTTP/1 is to be expected each exchange gets its own connection from the start. */
     h2->apart = up->ep->speaks == PP_CLUSTER_H1;
+    if ((up->state == PP_UP_BUSY && !start(h2)) || (x != NULL && add(h2, x, false) == PP_ENOMEM))
+        return PP_ENOMEM;
     if (!h2->apart)
         pp_list_attach(&up->ep->multi, &h2->link);
+    if (x == NULL && up->state == PP_UP_BUSY)
+        rest(h2);
     return PP_OK;
 }
 
@@ -224,28 +248,13 @@ static void break_off(struct pp_up_h2 *h2, struct pp_fault f)
 
 void pp_up_h2_left(struct pp_up_h2 *h2, const struct pp_up_stream *s)
 {
-    struct pp_up *up = h2->up;
     if (h2->pushing == s)
         h2->pushing = NULL;
     h2->n--;
     if (!is_closed(h2))
         pp_up_h2_write_soon(h2);
-    if (h2->n > 0 || is_closed(h2))
-        return;
-    const struct pp_cluster_conf *conf = conf_of(h2);
-    bool stopped = pp_list_is_empty(&h2->link);
-    if (h2->codec == NULL || stopped || is_spent(h2) || up->ep->n_idle >= conf->max_idle) {
-        pp_up_close(up);
-        return;
-    }
-    uint64_t ms = conf->idle_timeout_ms;
-    if (conf->max_age_ms > 0) { /* it is not spent, so something is left */
-        uint64_t left = up->pooled.born_ms + conf->max_age_ms - now_ms(h2);
-        ms = ms == 0 ? left : PP_MIN(ms, left);
-    }
-    up->state = PP_UP_IDLE;
-    pp_pool_count_idle(up->ep, 1);
-    pp_up_expect(up, PP_FAULT_NONE, ms);
+    if (h2->n == 0 && !is_closed(h2))
+        rest(h2);
 }
 
 /* The last words of a connection on which nothing runs: as much of them as the socket takes. */
@@ -474,7 +483,10 @@ static void go_on_with_h1(struct pp_up *up)
         else if (rc != PP_EAGAIN)
             x->events->failed(x, pp_fault_make(PP_FAULT_CONNECT_FAILED, PP_SIDE_UP, true, rc));
     }
-    first->events->connected(first);
+    if (first != NULL)
+        first->events->connected(first);
+    else
+        pp_up_rest(up);
 }
 
 /* Is what was agreed HTTP/2? Without TLS nothing was said: it is. */
@@ -493,7 +505,6 @@ static void on_connected(struct pp_up *up)
             break_off(h2, pp_fault_make(PP_FAULT_UPSTREAM_TLS, PP_SIDE_UP, true, PP_EINVAL));
         return;
     }
-    up->ep->speaks = PP_CLUSTER_H2;
     if (h2->apart)
         pp_list_attach(&up->ep->multi, &h2->link);
     h2->apart = false;
@@ -505,10 +516,14 @@ static void on_connected(struct pp_up *up)
         pp_list_attach_back(&h2->ready, &PP_CONTAINER_OF(l, struct pp_up_stream, link)->ready);
     run_ready(h2);
     pp_up_h2_write_soon(h2);
+    if (h2->n == 0 && up->state == PP_UP_BUSY)
+        rest(h2);
 }
 
 static void on_failed(struct pp_up *up, struct pp_fault f)
 {
+    if (up->h2->n == 0 && up->h2->codec == NULL) /* nobody else counts it */
+        PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, CONNECT_FAILURES, 1);
     break_off(up->h2, f);
 }
 

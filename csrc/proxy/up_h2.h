@@ -47,8 +47,8 @@ struct pp_up_h2 {
  * endpoint does not take. <fresh>: none that has been silent for long. */
 int pp_up_h2_join(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh) PP_MUST_USE;
 
-/* Make the new connection <up> one that may be shared, with <x> as its first stream. PP_OK or
- * PP_ENOMEM, then it has no stream and is to be closed. */
+/* Make the new connection <up> one that may be shared, with <x> as its first stream (NULL: it has
+ * none). PP_OK or PP_ENOMEM, then it has no stream and is to be closed. */
 int pp_up_h2_begin(struct pp_up *up, struct pp_exchange *x) PP_MUST_USE;
 
 /* Close the connections of <ep> that are idle; the others end with their last stream. */

@@ -82,6 +82,17 @@ static void update(struct pp_balance *b, const struct pp_balance_view *view)
     }
 }
 
+/* May endpoint <i> be it? *first: the first one that may but for the bound, if there was one. */
+static bool fits(const struct balance_maglev *m, struct pp_balance_pick *p, uint32_t i,
+                 uint32_t *first)
+{
+    if (!pp_balance_may(p, i))
+        return false;
+    if (*first == PP_ID_NONE)
+        *first = i;
+    return pp_balance_bound_has_room(&m->bound, p, i);
+}
+
 static uint32_t pick(struct pp_balance *b, struct pp_balance_pick *p)
 {
     struct balance_maglev *m = (struct balance_maglev *)b;
@@ -91,20 +102,12 @@ static uint32_t pick(struct pp_balance *b, struct pp_balance_pick *p)
         return PP_ID_NONE;
     for (int k = 0; k < HASHES; k++, hash = pp_balance_mix(hash)) {
         uint32_t i = m->slot[hash % SLOTS];
-        if (!pp_balance_may(p, i))
-            continue;
-        if (pp_balance_bound_has_room(&m->bound, p, i))
+        if (fits(m, p, i, &first))
             return i;
-        if (first == PP_ID_NONE)
-            first = i;
     }
     for (uint32_t k = 0, i = (uint32_t)(hash % b->n); k < b->n; k++, i = (i + 1) % b->n) {
-        if (!pp_balance_may(p, i))
-            continue;
-        if (pp_balance_bound_has_room(&m->bound, p, i))
+        if (fits(m, p, i, &first))
             return i;
-        if (first == PP_ID_NONE)
-            first = i;
     }
     return first;
 }

@@ -331,8 +331,7 @@ struct host_walk {
 
 static inline void start_hosts(struct host_walk *w, const struct pp_router *r, struct pp_span host)
 {
-    w->host = host;
-    w->step = STEP_ANY;
+    *w = (struct host_walk){.host = host, .step = STEP_ANY};
     if (!r->slot)
         return;
     if (w->host.n > 1 && w->host.p[w->host.n - 1] == '.')

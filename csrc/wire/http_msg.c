@@ -40,19 +40,11 @@ int pp_http_msg_grow(struct pp_http_msg *m)
     return PP_OK;
 }
 
-int pp_http_msg_add(struct pp_http_msg *m, struct pp_span name, enum pp_http_name id,
-                    struct pp_span value)
+static void append(struct pp_http_msg *m, struct pp_span name, enum pp_http_name id,
+                   struct pp_span value)
 {
-    struct pp_http_field *f;
+    struct pp_http_field *f = &m->field[m->n_field++];
 
-    PP_ASSERT(name.n <= UINT16_MAX && value.n <= UINT32_MAX);
-    if (PP_UNLIKELY(m->n_field == m->cap_field)) {
-        int rc = pp_http_msg_grow(m);
-        if (rc != PP_OK) {
-            return rc;
-        }
-    }
-    f = &m->field[m->n_field++];
     f->name = name.p;
     f->name_n = (uint16_t)name.n;
     f->value = value.p;
@@ -61,6 +53,28 @@ int pp_http_msg_add(struct pp_http_msg *m, struct pp_span name, enum pp_http_nam
     f->flags = 0;
     m->twice |= m->seen & UINT64_C(1) << id;
     m->seen |= UINT64_C(1) << id;
+}
+
+/* Apart, so that the usual way keeps nothing for after a call. */
+PP_COLD static int grow_and_append(struct pp_http_msg *m, struct pp_span name, enum pp_http_name id,
+                                   struct pp_span value)
+{
+    int rc = pp_http_msg_grow(m);
+
+    if (rc == PP_OK) {
+        append(m, name, id, value);
+    }
+    return rc;
+}
+
+int pp_http_msg_add(struct pp_http_msg *m, struct pp_span name, enum pp_http_name id,
+                    struct pp_span value)
+{
+    PP_ASSERT(name.n <= UINT16_MAX && value.n <= UINT32_MAX);
+    if (PP_UNLIKELY(m->n_field == m->cap_field)) {
+        return grow_and_append(m, name, id, value);
+    }
+    append(m, name, id, value);
     return PP_OK;
 }
 
@@ -72,7 +86,8 @@ static struct pp_http_field *find_from(const struct pp_http_msg *m, uint32_t i, 
         if (f->id != id || !pp_http_field_is_live(f)) {
             continue;
         }
-        if (id != PP_NAME_OTHER || pp_span_eq_fold(pp_http_field_name(f), name)) {
+        if (id != PP_NAME_OTHER ||
+            (f->name_n == name.n && pp_span_eq_fold(pp_http_field_name(f), name))) {
             return f;
         }
     }

@@ -1,5 +1,7 @@
 #include "wire/http_tok.h"
 
+#include "wire/http1_scan.h"
+
 /* RFC 9110 section 5.6.2: DIGIT, ALPHA and !#$%&'*+-.^_`|~ */
 #define IS_DIGIT(c) ((c) >= '0' && (c) <= '9')
 #define IS_ALPHA(c) (((c) >= 'a' && (c) <= 'z') || ((c) >= 'A' && (c) <= 'Z'))
@@ -31,12 +33,25 @@ bool pp_http_tok_is_token(struct pp_span s)
 
 bool pp_http_tok_is_value(struct pp_span s)
 {
-    unsigned all = PP_TOK_FIELD;
+    size_t i = 0;
 
-    for (size_t i = 0; i < s.n; i++) {
-        all &= pp_http_tok_class[(unsigned char)s.p[i]];
+#ifdef __SSE2__
+    if (s.n >= 16) {
+        /* The last 16 bytes overlap those before: no byte is left for a look at it alone. */
+        for (; i + 16 < s.n; i += 16) {
+            if (pp_http1_scan_value_mask(s.p + i)) {
+                return false;
+            }
+        }
+        return pp_http1_scan_value_mask(s.p + s.n - 16) == 0;
     }
-    return all != 0;
+#endif
+    for (; i < s.n; i++) {
+        if (!pp_http_tok_is((unsigned char)s.p[i], PP_TOK_FIELD)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static const struct pp_span method_text[PP_HTTP_METHOD_COUNT] = {

@@ -1,6 +1,6 @@
 #include "wire/websocket.h"
 
-#include "wire/grpc_web.h"
+#include "wire/base64.h"
 
 #define BLOCK 64
 #define DIGEST 20
@@ -69,7 +69,7 @@ void pp_websocket_key(const uint64_t nonce[2], char dst[PP_WEBSOCKET_KEY_BYTES])
 {
     char raw[16];
     memcpy(raw, nonce, sizeof(raw));
-    pp_grpc_web_encode(dst, raw, sizeof(raw));
+    pp_base64_encode(dst, raw, sizeof(raw));
 }
 
 void pp_websocket_accept(struct pp_span key, char dst[PP_WEBSOCKET_ACCEPT_BYTES])
@@ -81,5 +81,5 @@ void pp_websocket_accept(struct pp_span key, char dst[PP_WEBSOCKET_ACCEPT_BYTES]
     memcpy(block, key.p, n);
     memcpy(block + n, guid, sizeof(guid) - 1);
     sha1(block, n + sizeof(guid) - 1, digest);
-    pp_grpc_web_encode(dst, (const char *)digest, DIGEST);
+    pp_base64_encode(dst, (const char *)digest, DIGEST);
 }

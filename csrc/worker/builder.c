@@ -52,6 +52,8 @@ struct pp_builder {
     struct row tunnels; /* listeners of plain TCP, and the draft_upstream of each */
     struct row tunnel_targets;
     struct row server_names; /* a draft_name each */
+    struct row wishes;       /* where filters want clusters, and the draft_upstream of each */
+    struct row wish_targets;
     char why[PP_BUILDER_WHY];
 };
 
@@ -84,6 +86,8 @@ void pp_builder_free(struct pp_builder *b)
     pp_mem_free(b->tunnels.at);
     pp_mem_free(b->tunnel_targets.at);
     pp_mem_free(b->server_names.at);
+    pp_mem_free(b->wishes.at);
+    pp_mem_free(b->wish_targets.at);
     pp_mem_free(b);
 }
 
@@ -266,6 +270,11 @@ struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstr
     return &((struct draft_upstream *)b->upstreams.at[upstream])->conf;
 }
 
+struct pp_snapshot *pp_builder_snapshot(struct pp_builder *b)
+{
+    return b->sn;
+}
+
 struct pp_arena *pp_builder_arena(struct pp_builder *b)
 {
     return &b->sn->arena;
@@ -315,6 +324,7 @@ int pp_builder_add_upstream(struct pp_builder *b, struct pp_span name, struct pp
     u->conf = *conf;
     if (conf->proxy_protocol != 0)
         u->conf.max_idle = 0; /* a connection is of the client that it began with */
+    u->conf.warm = PP_MIN(u->conf.warm, u->conf.max_idle);
     u->end = &u->first;
     int rc = dup(b, name, &u->name);
     return rc == PP_OK ? push(&b->upstreams, u, id) : rc;
@@ -529,6 +539,19 @@ int pp_builder_set_early(struct pp_builder *b, const uint32_t *filter, uint32_t 
     return rc;
 }
 
+int pp_builder_wish(struct pp_builder *b, struct pp_span upstream, struct pp_cluster **at)
+{
+    uint32_t id;
+    for (uint32_t i = 0; i < b->upstreams.n; i++) {
+        struct draft_upstream *u = b->upstreams.at[i];
+        if (!pp_span_eq(u->name, upstream))
+            continue;
+        int rc = push(&b->wishes, at, &id);
+        return rc == PP_OK ? push(&b->wish_targets, u, &id) : rc;
+    }
+    return bad(b, "no upstream of the name", upstream);
+}
+
 static void unref_cluster(void *cl)
 {
     pp_cluster_unref(cl);
@@ -582,6 +605,9 @@ static int build_clusters(struct pp_builder *b)
     for (uint32_t i = 0; i < b->tunnels.n; i++)
         ((struct pp_listener_conf *)b->tunnels.at[i])->cluster =
             ((struct draft_upstream *)b->tunnel_targets.at[i])->cluster;
+    for (uint32_t i = 0; i < b->wishes.n; i++)
+        *(struct pp_cluster **)b->wishes.at[i] =
+            ((struct draft_upstream *)b->wish_targets.at[i])->cluster;
     return PP_OK;
 }
 

@@ -73,6 +73,9 @@ int pp_builder_bind(struct pp_builder *b, uint32_t filter, enum pp_phase phase, 
  * (builder_native.c). <name> is what logs call it. */
 int pp_builder_add_native(struct pp_builder *b, struct pp_span kind, struct pp_span name,
                           const struct pp_options *o, uint32_t *id);
+/* Put the cluster of the upstream of that name, which was added before, at *at when it is there:
+ * in pp_builder_finish. <at> is of pp_builder_arena. */
+int pp_builder_wish(struct pp_builder *b, struct pp_span upstream, struct pp_cluster **at);
 /* Let <filter> take part only in exchanges for which <when> holds (pp_builder_compile_predicate);
  * once at most, after everything is bound. */
 int pp_builder_set_when(struct pp_builder *b, uint32_t filter, const struct pp_predicate *when);
@@ -151,10 +154,19 @@ struct pp_builder_retry {
 int pp_builder_set_retry(struct pp_builder *b, uint32_t upstream, const struct pp_builder_retry *r);
 int pp_builder_set_route_retry(struct pp_builder *b, uint32_t route,
                                const struct pp_builder_retry *r);
+/* Let the limit of <upstream> follow its answers (proxy/adaptive.h), besides those that
+ * pp_builder_set_limits has set before. */
+void pp_builder_set_adaptive(struct pp_builder *b, uint32_t upstream,
+                             const struct pp_gradient_conf *conf);
 /* When endpoints of <upstream> are ejected for their answers (builder_outlier.c); without it never.
  */
 void pp_builder_set_outlier(struct pp_builder *b, uint32_t upstream,
                             const struct pp_outlier_conf *conf);
+/* When the worker has too much to do (builder_overload.c); without it never. */
+void pp_builder_set_overload(struct pp_builder *b, const struct pp_pressure_conf *memory,
+                             const struct pp_pressure_conf *lag);
+/* Serve requests of <route> even then. */
+void pp_builder_exempt_route(struct pp_builder *b, uint32_t route);
 /* The endpoint that was added last to <upstream> is of <tier>, and (<drain>) gets nothing new. */
 void pp_builder_set_role(struct pp_builder *b, uint32_t upstream, uint8_t tier, bool drain);
 /* The endpoint that was added last to <upstream> takes so much at once and no more; 0: no limit. */
@@ -171,6 +183,7 @@ void pp_builder_settle_split(struct pp_builder *b, uint32_t route,
 struct pp_listener_conf *pp_builder_listener(struct pp_builder *b, uint32_t listener);
 struct pp_cluster_conf *pp_builder_upstream(struct pp_builder *b, uint32_t upstream);
 struct pp_arena *pp_builder_arena(struct pp_builder *b);
+struct pp_snapshot *pp_builder_snapshot(struct pp_builder *b);
 /* What runs in <phase> for <filter>; .ops NULL: nothing. */
 struct pp_filter *pp_builder_bound(struct pp_builder *b, uint32_t filter, enum pp_phase phase);
 /* PP_EINVAL, with <what> and "<text>" as the sentence. */

@@ -33,6 +33,8 @@ int pp_builder_add_native(struct pp_builder *b, struct pp_span kind, struct pp_s
         .arena = pp_builder_arena(b), .name = name, .phases = k->phases, .why = ""};
     void *self = NULL;
     int rc = tell(b, &m, k->make(&m, o, &self));
+    if (rc == PP_OK && m.cluster != NULL)
+        rc = pp_builder_wish(b, m.upstream, m.cluster);
     if (rc == PP_OK)
         rc = pp_builder_add_filter(b, name, 0, m.buffer_request, m.buffer_response, id);
     for (int phase = 0; phase < PP_PHASE_COUNT && rc == PP_OK; phase++) {

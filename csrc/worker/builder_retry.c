@@ -36,6 +36,14 @@ void pp_builder_set_limits(struct pp_builder *b, uint32_t upstream,
     c->endpoints = endpoints;
 }
 
+void pp_builder_set_adaptive(struct pp_builder *b, uint32_t upstream,
+                             const struct pp_gradient_conf *conf)
+{
+    struct pp_cluster_conf *c = pp_builder_upstream(b, upstream);
+    c->adaptive = *conf;
+    c->admission.at_runtime = true;
+}
+
 void pp_builder_set_breaker(struct pp_builder *b, uint32_t upstream,
                             const struct pp_breaker_conf *conf)
 {

@@ -5,9 +5,12 @@
 #include "io/fd.h"
 #include "io/sink.h"
 #include "proxy/greet.h"
+#include "proxy/shadow.h"
 #include "proxy/down_h2.h"
+#include "proxy/overload.h"
 #include "proxy/up_carry.h"
 #include "proxy/up_stream.h"
+#include "proxy/up_warm.h"
 
 int pp_worker_init(struct pp_worker *w, void *stats, size_t stats_size, uint32_t slot,
                    uint64_t seed)
@@ -123,12 +126,15 @@ void pp_worker_fini(struct pp_worker *w)
     if (core->scratch == NULL)
         return;
     pp_loop_enter(&core->loop);
+    pp_overload_stop(core);
     close_doors(w);
     pp_greet_close_all(core);
     pp_tunnel_offer(&w->offer, core, NULL, NULL);
     pp_tunnel_close_all(core); /* before the connections whose streams some are made of */
     pp_down_close_all(core);
+    pp_shadow_close_all(core);
     close_flows(w);
+    pp_up_warm_end(core);
     if (core->snapshot != NULL)
         close_pools(core->snapshot);
     close_address_pools(core);
@@ -257,6 +263,10 @@ int pp_worker_install(struct pp_worker *w, struct pp_snapshot *sn)
     core->snapshot = pp_snapshot_acquire(sn);
     if (pp_list_is_empty(&sn->in_use))
         pp_list_attach(&core->in_use, &sn->in_use);
+    pp_loop_enter(&core->loop);
+    pp_overload_apply(core);
+    pp_loop_leave(&core->loop);
+    pp_up_warm_begin(core);
     if (old == NULL)
         return PP_OK;
     /* Exchanges that still run keep the old one alive and write to its logs. */
@@ -412,6 +422,7 @@ void pp_worker_close_connections(struct pp_worker *w)
     pp_loop_enter(&w->core.loop);
     pp_greet_close_all(&w->core);
     pp_down_cut_all(&w->core);
+    pp_shadow_close_all(&w->core);
     pp_loop_leave(&w->core.loop);
 }
 

@@ -12,16 +12,6 @@ cdef extern from "base/span.h" nogil:
         size_t n
 
 
-cdef extern from "base/regex.h" nogil:
-    enum:
-        PP_REGEX_WHY_BYTES
-    struct pp_regex:
-        pass
-    int pp_regex_new(pp_span text, pp_regex **out, char *why)
-    void pp_regex_free(pp_regex *re)
-    int pp_regex_search(const pp_regex *re, pp_span text, pp_span *group, unsigned n)
-
-
 cdef extern from "base/err.h" nogil:
     enum:
         PP_OK
@@ -32,6 +22,7 @@ cdef extern from "base/err.h" nogil:
         PP_EIO
         PP_ELIMIT
         PP_ENOENT
+        PP_EHTTP_ARGUMENTS
         PP_EMETHOD
     const char *pp_err_name(int code)
     const char *pp_err_text(int code)
@@ -126,6 +117,7 @@ cdef extern from "base/regex.h" nogil:
         pass
     int pp_regex_new(pp_span text, pp_regex **out, char *why)
     void pp_regex_free(pp_regex *re)
+    int pp_regex_search(const pp_regex *re, pp_span text, pp_span *group, unsigned n)
     unsigned pp_regex_groups(const pp_regex *re)
     unsigned pp_regex_group_find(const pp_regex *re, pp_span name)
 

@@ -1,8 +1,8 @@
 # C declarations of csrc/proxy: names as in C, only what is used.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from pyproxy._capi.base cimport pp_arena, pp_bool, pp_span
-from pyproxy._capi.route cimport pp_router, pp_router_hit
+from pyproxy._capi.base cimport pp_arena, pp_bool, pp_span, pp_variable
+from pyproxy._capi.route cimport pp_pressure_level, pp_router, pp_router_hit
 from pyproxy._capi.wire cimport pp_proxyproto
 
 
@@ -172,6 +172,18 @@ cdef extern from "proxy/exchange.h" nogil:
     int pp_exchange_set_query(pp_exchange *x, pp_span query)
 
 
+cdef extern from "proxy/variable.h" nogil:
+    int pp_variable_compile(pp_span text, pp_variable *out)
+    int pp_variable_get(pp_exchange *x, const pp_variable *v, pp_span *out)
+
+
+cdef extern from "proxy/filter_limit.h" nogil:
+    enum pp_filter_limit_event:
+        PP_FILTER_LIMIT_REFUSED
+        PP_FILTER_LIMIT_UNANSWERED
+    void pp_filter_limit_count(pp_exchange *x, pp_filter_limit_event event, uint64_t us)
+
+
 cdef extern from "base/arena.h" nogil:
     int pp_arena_dup(pp_arena *a, pp_span s, pp_span *out)
 
@@ -196,3 +208,4 @@ cdef extern from "proxy/hook.h" nogil:
         int (*test)(void *owner, pp_exchange *x, void *callable, pp_bool *holds) noexcept
         void (*end)(void *owner, pp_exchange *x) noexcept
         int (*client)(void *owner, pp_client_tls *ct) noexcept
+        void (*pressed)(void *owner, pp_bool lag, pp_pressure_level level, uint64_t value) noexcept

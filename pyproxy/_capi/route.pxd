@@ -20,6 +20,16 @@ cdef extern from "route/predicate.h" nogil:
     void pp_predicate_free(pp_predicate *p)
 
 
+cdef extern from "route/pressure.h" nogil:
+    enum pp_pressure_level:
+        PP_PRESSURE_NONE
+        PP_PRESSURE_STOP_KEEP_ALIVE
+        PP_PRESSURE_SHED
+        PP_PRESSURE_LEVELS
+    struct pp_pressure_conf:
+        uint64_t at[PP_PRESSURE_LEVELS]
+
+
 cdef extern from "route/router.h" nogil:
     struct pp_router:
         pass

@@ -10,7 +10,7 @@ from pyproxy._capi.proxy cimport (
     pp_phase,
     pp_snapshot,
 )
-from pyproxy._capi.route cimport pp_router_methods
+from pyproxy._capi.route cimport pp_pressure_conf, pp_router_methods
 
 
 cdef extern from "wire/http1_head.h" nogil:
@@ -79,6 +79,7 @@ cdef extern from "proxy/cluster.h" nogil:
         uint64_t idle_timeout_ms
         uint64_t max_age_ms
         uint32_t max_idle
+        uint32_t warm
         uint32_t max_requests
         uint32_t retries
         uint8_t proxy_protocol
@@ -116,6 +117,18 @@ cdef extern from "proxy/admission.h" nogil:
         uint32_t queue_ms
         uint32_t connections
         uint32_t retries
+
+
+cdef extern from "route/gradient.h" nogil:
+    struct pp_gradient_conf:
+        uint32_t least
+        uint32_t most
+        uint32_t percentile
+        uint32_t window_ms
+        uint32_t min_rtt_ms
+        uint32_t requests
+        uint32_t jitter_percent
+        uint32_t buffer_percent
 
 
 cdef extern from "worker/builder.h" nogil:
@@ -173,6 +186,10 @@ cdef extern from "worker/builder.h" nogil:
         uint16_t ramp[32]
     int pp_builder_set_balance(pp_builder *b, uint32_t upstream, const pp_builder_balance *balance)
     void pp_builder_set_breaker(pp_builder *b, uint32_t upstream, const pp_breaker_conf *conf)
+    void pp_builder_set_overload(pp_builder *b, const pp_pressure_conf *memory,
+                                 const pp_pressure_conf *lag)
+    void pp_builder_exempt_route(pp_builder *b, uint32_t route)
+    void pp_builder_set_adaptive(pp_builder *b, uint32_t upstream, const pp_gradient_conf *conf)
     void pp_builder_set_limits(pp_builder *b, uint32_t upstream, const pp_admission_conf *conf)
     struct pp_builder_retry:
         pp_retry_policy policy

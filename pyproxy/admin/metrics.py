@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pyproxy import _wire
+from pyproxy import _counters
 from pyproxy._version import __version__
 from pyproxy.config.compile import SHARED_RECORD
 from pyproxy.tls.held import Held, title_of
@@ -29,7 +29,7 @@ _HISTOGRAMS = {
 
 
 class Segment(Protocol):
-    """What is read of a `_wire.StatSegment`."""
+    """What is read of a `_counters.StatSegment`."""
 
     def records(self) -> Iterable[tuple[str, str, int, int]]:
         """(kind, name, base, words) of every record."""
@@ -39,7 +39,7 @@ class Segment(Protocol):
 
 
 class Table(Protocol):
-    """What is read of a `_wire.SharedTable`."""
+    """What is read of a `_counters.SharedTable`."""
 
     def look(self, now_ns: int) -> tuple[int, int, int, int]:
         """(cells, looked at, alive of those, evictions ever)."""
@@ -105,7 +105,7 @@ def _segment_families(segment: Segment) -> list[Family]:
         by_kind.setdefault(kind, []).append((name, base))
     families: dict[str, Family] = {}
     labels_of: dict[str, str] = {}
-    for kind, kind_label, word, metric_type, name, labels, text in _wire.metric_rows():
+    for kind, kind_label, word, metric_type, name, labels, text in _counters.metric_rows():
         if name.startswith("_"):  # a word in which processes remember something
             continue
         labels_of[kind] = kind_label
@@ -113,7 +113,7 @@ def _segment_families(segment: Segment) -> list[Family]:
         for record, base in by_kind.get(kind, ()):
             family.add(_join(kind_label, record, labels), segment.sum(base + word))
     for kind, (name, text) in _HISTOGRAMS.items():
-        first = _wire.metric_histogram(kind)
+        first = _counters.metric_histogram(kind)
         if first is not None:
             records = by_kind.get(kind, ())
             families[name] = _histogram(
@@ -132,7 +132,7 @@ def _histogram(
 ) -> Family:
     """Stored per bucket and in microseconds; shown cumulative and in seconds."""
     family = Family(name, "histogram", text)
-    bounds = [format_value(us / 1e6) for us in _wire.metric_buckets()] + ["+Inf"]
+    bounds = [format_value(us / 1e6) for us in _counters.metric_buckets()] + ["+Inf"]
     for record, base in records:
         total = 0
         for i, bound in enumerate(bounds):

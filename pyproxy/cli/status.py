@@ -66,6 +66,7 @@ def _certificate(row: dict[str, Any]) -> list[str]:
 def _worker(worker: dict[str, Any]) -> str:
     parts = [f"  worker {worker['slot']}  {worker['state']}  pid {worker['pid']}"]
     parts += [f"{worker[what]} {what}" for what in ("connections", "tunnels") if what in worker]
+    parts += [f"{reason}: {level}" for reason, level in worker.get("overload", {}).items()]
     if worker["restarts"]:
         parts.append(f"{worker['restarts']} restarts")
     return "  ".join(parts)

@@ -16,7 +16,9 @@ from pyproxy.config.check_discovery import check_discovery
 from pyproxy.config.check_health import check_health
 from pyproxy.config.check_http2 import check_http2
 from pyproxy.config.check_match import check_when
-from pyproxy.config.check_routes import check_routes
+from pyproxy.config.check_overload import check_overload
+from pyproxy.config.check_pool import check_pool
+from pyproxy.config.check_routes import check_routes, check_upstream_name
 from pyproxy.config.check_tcp import check_protocols
 from pyproxy.config.check_tls import check_tls
 from pyproxy.config.decode import nearest
@@ -220,6 +222,8 @@ def _check_filters(config: Config, report: Report) -> None:
         if not isinstance(options, PythonFilter):
             if options is not None:
                 options.check(report, here)
+                for key, name in options.upstreams().items():
+                    check_upstream_name(config, options, key, name, here, report)
         elif ref.kind == "python" and not _USE.fullmatch(options.use):
             cure = 'write "module:Class", such as "myapp.filters:Audit"'
             report.add(options, "use", f'"{options.use}" does not name a class', cure, path=here)
@@ -275,8 +279,10 @@ _RULES: tuple[Callable[[Config, Report], None], ...] = (
     check_discovery,
     check_tls,
     check_http2,
+    check_pool,
     check_health,
     _check_filters,
     _check_access_logs,
     check_routes,
+    check_overload,
 )

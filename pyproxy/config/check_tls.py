@@ -27,14 +27,15 @@ def check_tls(config: Config, report: Report) -> None:
 def _check_tunnels(config: Config, report: Report) -> None:
     """Nobody expects TLS in TLS, which is what clients chosen by their hello would get."""
     for name, listener in config.listeners.items():
-        if listener.protocol != "tcp" or listener.tls is not None:
+        if listener.protocol != "tcp" or listener.tls is not None or not listener.sni:
             continue
-        for server_name, target in listener.sni.items():
-            upstream = config.upstreams.get(target)
+        targets: list[tuple[str | tuple[str, ...], str | None]] = [("upstream", listener.upstream)]
+        targets += [(("sni", server_name), target) for server_name, target in listener.sni.items()]
+        for key, target in targets:
+            upstream = config.upstreams.get(target or "")
             if upstream is not None and upstream.tls:
                 message = f'"{target}" has `tls`, and TLS connections go there as they are'
                 cure = "name an upstream without it, or give the listener `tls`"
-                key = ("sni", server_name)
                 report.add(listener, key, message, cure, path=f"listeners.{name}")
 
 

@@ -30,8 +30,8 @@ from pyproxy.errors import ConfigError
 from pyproxy.tls.names import choice_steps
 
 if TYPE_CHECKING:
+    from pyproxy._counters import StatSegment
     from pyproxy._engine import Snapshot, SnapshotBuilder
-    from pyproxy._wire import StatSegment
 
 UNLIMITED = 2**64 - 1
 # The record, one of each kind, of everything that has none of its own (proxy/metrics.h): requests
@@ -172,6 +172,8 @@ class _Compiler:
         for key, ref in filter_refs(config):
             if ref.enabled:
                 _at(ref, self.filters.add, key, ref)
+        if config.overload is not None:
+            self.builder.set_overload(**config.overload.numbers())
         common = self.filters.chain(None)
         self.builder.set_global_filters(common)
         for i, route in enumerate(config.routes):
@@ -244,6 +246,7 @@ class _Compiler:
             read_timeout_ms=timeouts.read_ms,
             total_timeout_ms=timeouts.total_ms,
             max_idle=pool.max_idle,
+            warm=pool.warm,
             idle_timeout_ms=pool.idle_timeout_ms,
             max_age_ms=pool.max_age_ms,
             max_requests=pool.max_requests,
@@ -262,8 +265,11 @@ class _Compiler:
         )
         if upstream.breaker is not None:
             self.builder.set_breaker(number, **upstream.breaker.numbers())
-        if upstream.is_limited:
+        adaptive = upstream.adaptive_concurrency
+        if upstream.is_limited or adaptive is not None:
             self.builder.set_limits(number, **upstream.limits.admission())
+        if adaptive is not None:
+            self.builder.set_adaptive(number, **adaptive.numbers())
         if upstream.retry is not None:
             self.builder.set_retry(number, **upstream.retry.numbers())
         if upstream.outlier_detection is not None:
@@ -309,6 +315,9 @@ class _Compiler:
         )
         if route.retry is not None:
             self.builder.set_route_retry(number, **route.retry.numbers())
+        overload = self.config.overload
+        if overload is not None and route_name(self.config, index) in overload.exempt:
+            self.builder.exempt_route(number)
 
     def split(self, name: str, route: Route) -> dict[str, Any]:
         """The arms of a route."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyproxy.config.model import Config, FilterRef, PythonFilter, route_name
+from pyproxy.config.model import Config, FilterRef, PythonFilter
 from pyproxy.config.predicates import load_predicate
 from pyproxy.config.sections_match import plain_condition
 from pyproxy.expressions import program
 
 if TYPE_CHECKING:
     from pyproxy._engine import SnapshotBuilder
+    from pyproxy.config.filters.order import Places
 
 
 class BoundFilter(Protocol):
@@ -41,6 +42,13 @@ class BoundFilter(Protocol):
     def priority(self) -> int:
         """What its class says of its place among others."""
 
+    @property
+    def stand_in(self) -> Callable[..., Any] | None:
+        """Of a kind that is native as well: for which exchanges the native filter runs behind it.
+
+        It is asked of the exchange, as a predicate. None: never.
+        """
+
 
 class FilterCompiler:
     """Adds filters, and knows the numbers that the builder gave them."""
@@ -51,8 +59,8 @@ class FilterCompiler:
         self._config = config
         self._builder = builder
         self._bound = bound
-        self._filters: dict[str, int] = {}
-        self._turns: dict[tuple[str, str, str], int] = {}
+        self._filters: dict[str, tuple[int, ...]] = {}
+        self._places: Places | None = None
 
     def chain(self, route: int | None) -> list[int]:
         """The filters of a route, in the order in which they run."""
@@ -60,7 +68,8 @@ class FilterCompiler:
             return []
         from pyproxy.config.filters import order  # for those who have filters
 
-        return [self._filters[key] for key, _ in order.chain(self._config, route, self._priority)]
+        found = order.chain(self._config, route, self._priority)
+        return [number for key, _ in found for number in self._filters[key]]
 
     def _priority(self, key: str, ref: FilterRef) -> int:
         """Of a filter that is given none: what its kind says, or its class."""
@@ -70,26 +79,32 @@ class FilterCompiler:
         return order.default_priority(ref) if bound is None else bound.priority
 
     def _place_of(self, key: str, ref: FilterRef) -> str:
-        """Names a filter by its route and label, and of several alike in one place by its turn."""
-        where, _, _ = key.rpartition("filters[")
-        index = int(where[len("routes[") : -len("].")]) if where else None
-        route = f"route {route_name(self._config, index)}" if index is not None else "all"
-        alike = (route, ref.kind, ref.label)
-        turn = self._turns[alike] = self._turns.get(alike, 0) + 1
-        return f"{route} {turn}"
+        if self._places is None:
+            from pyproxy.config.filters.order import Places
+
+            self._places = Places(self._config)
+        return self._places.of(key, ref)
 
     def add(self, key: str, ref: FilterRef) -> None:
         """Give the builder one filter. ValueError: what it refuses."""
-        number = self._filters[key] = self._make(key, ref)
+        options = ref.options
+        python = isinstance(options, PythonFilter) or bool(options.filter_class())
+        place = self._place_of(key, ref)
+        number = self._add_python(key) if python else self._add_native(ref, place)
+        self._filters[key] = (number,)
         if ref.when is not None:
             when, callables = program(when=plain_condition(ref.when, load_predicate))
             self._builder.set_condition(number, when, callables)
+        stand_in = self._bound[key].stand_in if python else None
+        if stand_in is not None:
+            self._filters[key] += (self._add_native(ref, place),)
+            self._builder.set_condition(self._filters[key][-1], *program(python=stand_in))
 
-    def _make(self, key: str, ref: FilterRef) -> int:
-        options = ref.options
-        if not isinstance(options, PythonFilter) and not options.python_class:
-            found = options.options_at(self._place_of(key, ref))
-            return self._builder.add_native_filter(ref.kind, ref.label, found)
+    def _add_native(self, ref: FilterRef, place: str) -> int:
+        found = ref.options.options_at(place)
+        return self._builder.add_native_filter(ref.kind, ref.label, found)
+
+    def _add_python(self, key: str) -> int:
         bound = self._bound[key]
         return self._builder.add_filter(
             bound.name,

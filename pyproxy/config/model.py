@@ -24,7 +24,6 @@ from pyproxy.config.sections import (
     ListenerLimits,
     ListenerTimeouts,
     NoLog,
-    Pool,
     ProxyHeaders,
     Upstream,
     UpstreamTimeouts,
@@ -33,6 +32,8 @@ from pyproxy.config.sections_balance import Endpoint
 from pyproxy.config.sections_http2 import UpstreamHttp2
 from pyproxy.config.sections_limits import UpstreamLimits
 from pyproxy.config.sections_match import Arm, Condition, Split, Test
+from pyproxy.config.sections_overload import Overload
+from pyproxy.config.sections_pool import Pool
 from pyproxy.config.sections_retry import Retry
 from pyproxy.config.sections_route import Match, Redirect, Respond, Rewrite
 from pyproxy.config.sections_tls import FileLook
@@ -55,6 +56,7 @@ __all__ = [
     "Log",
     "Match",
     "NoLog",
+    "Overload",
     "Pool",
     "ProxyHeaders",
     "PythonFilter",
@@ -335,6 +337,13 @@ class Config(Section, frozen=True, kw_only=True):
             "(client address, key, ...) in use. Only what is used takes memory.",
         ),
     ] = field(name="shared_memory", default=4_194_304)
+    overload: Annotated[
+        Overload | None,
+        Meta(
+            description="What a worker does that has too much to do. Absent: it goes on as it can.",
+            examples=[{"memory": {"limit": "1GiB"}, "loop_lag": {}, "exempt": ["health"]}],
+        ),
+    ] = None
     log: Annotated[Log, Meta(description="Diagnostics.")] = field(default_factory=Log)
     access_log: NoLog = None
     listeners: Annotated[dict[str, Listener], Meta(description="The entrances, by name.")] = field(

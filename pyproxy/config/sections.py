@@ -17,11 +17,13 @@ from pyproxy.config.section import (
     Positive,
     Section,
 )
+from pyproxy.config.sections_adaptive import AdaptiveConcurrency
 from pyproxy.config.sections_balance import Balance, Endpoint, Sticky
 from pyproxy.config.sections_discovery import Discover
 from pyproxy.config.sections_health import HealthCheck, OutlierDetection
 from pyproxy.config.sections_http2 import Http2, UpstreamHttp2
 from pyproxy.config.sections_limits import UpstreamLimits
+from pyproxy.config.sections_pool import Pool
 from pyproxy.config.sections_retry import Breaker, Retry
 from pyproxy.config.sections_tls import Tls, UpstreamTls
 from pyproxy.config.sections_udp import Udp
@@ -261,22 +263,6 @@ class UpstreamTimeouts(Section, frozen=True, kw_only=True):
     ] = field(name="total", default=0)
 
 
-class Pool(Section, frozen=True, kw_only=True):
-    """Connections that wait for their next request.
-
-    Each worker has its own pool for each endpoint.
-    """
-
-    max_idle: Annotated[Count, Meta(description="Connections kept at most; 0 keeps none.")] = 128
-    idle_timeout_ms: Annotated[Duration, Meta(description="How long one may wait.")] = field(
-        name="idle_timeout", default=60_000
-    )
-    max_age_ms: Annotated[
-        Duration, Meta(description="Age after which one is not used again; 0: no limit.")
-    ] = field(name="max_age", default=3_600_000)
-    max_requests: Annotated[Count, Meta(description="Requests on one connection; 0: no limit.")] = 0
-
-
 class Upstream(Section, frozen=True, kw_only=True):
     """A group of endpoints that serve the same."""
 
@@ -348,6 +334,14 @@ class Upstream(Section, frozen=True, kw_only=True):
             examples=[{"requests": 100, "pending": 50, "queue_timeout": "2s"}],
         ),
     ] = field(default_factory=UpstreamLimits)
+    adaptive_concurrency: Annotated[
+        AdaptiveConcurrency | None,
+        Meta(
+            description="Let the number of requests in progress follow how quickly they are "
+            "answered, within `limits`. Absent: only those.",
+            examples=[{}, {"max_limit": 200}],
+        ),
+    ] = None
     retries: Annotated[
         int,
         Meta(

@@ -1,6 +1,5 @@
 """Endpoints of an upstream, and how one is chosen. The engine's side is csrc/route/balance.h."""
 
-import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
@@ -13,15 +12,24 @@ RAMP = 32
 FULL = 1000
 TIERS = 16
 
-# The names of csrc/base/variable.h.
-_KEY = re.compile(
-    r"host|authority|path|query|method|scheme|protocol|(client|server)\.(address|port)"
-    r"|tls\.(version|cipher|sni|alpn|client)|listener|route"
-    r"|header\.[!#$%&'*+.^_`|~0-9A-Za-z-]+|(query|cookie|param)\..+"
-)
+_CLIENT = "client.address"
+# Variables that tell no client from another.
+_NO_KEYS = ("upstream", "request.id", "time")
 _COOKIE = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
 # Without ";", spaces and controls (RFC 6265 section 4.1.1).
 _ATTRIBUTE = r"^[!-:<-~]{0,256}$"
+
+
+def _is_key(name: str) -> bool:
+    if name == _CLIENT:  # by far the most, and no reason to load the extension
+        return True
+    from pyproxy._wire import WireError, check_variable
+
+    try:
+        check_variable(name)
+    except WireError:
+        return False
+    return name not in _NO_KEYS
 
 
 class SlowStart(Section, frozen=True, kw_only=True):
@@ -76,7 +84,7 @@ class Balance(Section, frozen=True, kw_only=True):
             "client's address.",
             examples=["header.x-user", "cookie.session", "query.id", "path", "client.address"],
         ),
-    ] = "client.address"
+    ] = _CLIENT
     points: Annotated[
         int,
         Meta(ge=1, le=65_536, description="Points of an endpoint of mean weight on `ring_hash`."),
@@ -110,7 +118,7 @@ class Balance(Section, frozen=True, kw_only=True):
     ] = None
 
     def __post_init__(self) -> None:
-        if not _KEY.fullmatch(self.key):
+        if not _is_key(self.key):
             raise ValueError(f'"{self.key}" is no request variable; write header.NAME or the like')
         if 0 < self.bounded_load <= 1:
             raise ValueError("bounded_load must be more than 1, or 0")

@@ -11,6 +11,7 @@ from pyproxy.config.section import ONE_OR_NONE, Count, Positive, Section
 from pyproxy.config.units import Duration
 
 _MAX_MS = 3_600_000
+_Wait = Annotated[Duration, Meta(ge=0, le=_MAX_MS)]
 
 Word = Literal[
     "connect_failure",
@@ -60,30 +61,24 @@ class Retry(Section, frozen=True, kw_only=True):
         ),
     ] = False
     backoff_ms: Annotated[
-        Duration,
+        _Wait,
         Meta(
-            ge=0,
-            le=_MAX_MS,
             description="Before retry n, a random time of up to 2^n - 1 times this.",
         ),
     ] = field(name="backoff", default=25)
     max_backoff_ms: Annotated[
-        Duration, Meta(ge=0, le=_MAX_MS, description="But at most this; 0: 10 times `backoff`.")
+        _Wait, Meta(description="But at most this; 0: 10 times `backoff`.")
     ] = field(name="max_backoff", default=0)
     per_try_timeout_ms: Annotated[
-        Duration,
+        _Wait,
         Meta(
-            ge=0,
-            le=_MAX_MS,
             description="From connecting to the head of the answer, each time; `timeout` among "
             "the conditions tries again. 0: no limit but those of `timeouts`.",
         ),
     ] = field(name="per_try_timeout", default=0)
     max_retry_after_ms: Annotated[
-        Duration,
+        _Wait,
         Meta(
-            ge=0,
-            le=_MAX_MS,
             description="An answer whose Retry-After is up to this is tried again after that "
             "time; one that wants more goes to the client. 0: Retry-After is not looked at.",
         ),

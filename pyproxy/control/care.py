@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pyproxy._wire import StatSegment
+from pyproxy._counters import StatSegment
 from pyproxy.config.model import Config
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable
+from functools import partial
 from importlib import import_module
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import uvloop
 
 from pyproxy import log
-from pyproxy._wire import SharedTable, StatSegment
+from pyproxy._counters import SharedTable, StatSegment
 from pyproxy.config.model import Config
 from pyproxy.control.care import Care
 from pyproxy.supervise import blob, privileges
-from pyproxy.supervise.channel import Channel, ChannelError, Kind
+from pyproxy.supervise.channel import Channel, ChannelError, Kind, Voice
 from pyproxy.supervise.endpoints import Endpoints
 from pyproxy.supervise.pressure import Pressure
 from pyproxy.tls.held import with_part, without_keys
@@ -73,30 +74,10 @@ def run(plan: ControlPlan, channel: Channel) -> int:
         privileges.drop(plan.identity)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    voice = Voice(loop, channel)
-    watchers = Watchers(voice.say_found)
+    watchers = Watchers(partial(Voice(loop, channel).say, Kind.FOUND))
     overview.discovery = watchers.rows
     loop.run_until_complete(_serve(server, overview, watchers, care, plan.config, channel))
     return 0
-
-
-class Voice:
-    """Speaks to the supervisor."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel) -> None:
-        self._loop = loop
-        self._channel = channel
-
-    def say_found(self, message: dict[str, Any]) -> None:
-        """The endpoints of an upstream."""
-        self._channel.send(Kind.FOUND, message)
-        if self._channel.wants_write:
-            self._loop.add_writer(self._channel.fileno(), self._flush)
-
-    def _flush(self) -> None:
-        self._channel.flush()
-        if not self._channel.wants_write:
-            self._loop.remove_writer(self._channel.fileno())
 
 
 async def _serve(

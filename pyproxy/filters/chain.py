@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyproxy.config.filters_check import decode_filters
-from pyproxy.config.model import Config, filter_refs
+from pyproxy.config.model import Config, PythonFilter, filter_refs
 from pyproxy.errors import ConfigError
 from pyproxy.filters.base import bound_phases
+
+if TYPE_CHECKING:
+    from pyproxy.config.filters.kind import FilterKind
 
 
 class BoundFilter(NamedTuple):
@@ -21,17 +24,29 @@ class BoundFilter(NamedTuple):
     buffer_request_body: int = 0
     buffer_response_body: int = 0
     priority: int = 0
+    stand_in: Callable[..., Any] | None = None
 
 
-def bind(instance: object, *, name: str = "", timeout_ms: int = 30_000) -> BoundFilter:
-    """Bind one filter object: every phase it defines."""
+def bind(
+    instance: object,
+    *,
+    name: str = "",
+    timeout_ms: int = 30_000,
+    priority: int | None = None,
+) -> BoundFilter:
+    """Bind one filter object: every phase it defines.
+
+    <priority> is that of its kind; None: what its class says.
+    """
+    if priority is None:
+        priority = getattr(instance, "default_priority", 0)
     return BoundFilter(
         name or type(instance).__name__,
         bound_phases(instance),
         timeout_ms,
         getattr(instance, "buffer_request_body", 0),
         getattr(instance, "buffer_response_body", 0),
-        getattr(instance, "default_priority", 0),
+        priority,
     )
 
 
@@ -52,11 +67,27 @@ def bind_filters(config: Config) -> dict[str, BoundFilter]:
 
 def bind_kinds(config: Config) -> dict[str, BoundFilter]:
     """Those among them that come with the proxy and are written in Python."""
-    bound = {}
-    for key, ref in filter_refs(config):
-        use = getattr(ref.options, "python_class", "")
-        if use:
-            module, _, name = use.partition(":")
-            cls = getattr(import_module(module), name)
-            bound[key] = bind(cls(ref.options), name=ref.label)
+    refs = filter_refs(config)
+    if not refs:
+        return {}
+    from pyproxy.config.filters.order import Places  # for those who have filters
+
+    bound, places = {}, Places(config)
+    for key, ref in refs:
+        options = ref.options
+        place = places.of(key, ref) if ref.enabled else ""
+        if not isinstance(options, PythonFilter) and options.filter_class():
+            bound[key] = _bind_kind(options, ref.label, place)
     return bound
+
+
+def _bind_kind(options: FilterKind, label: str, place: str) -> BoundFilter:
+    module, _, name = options.filter_class().partition(":")
+    made = getattr(import_module(module), name)(options)
+    if hasattr(made, "placed"):  # one that keeps something beyond one configuration
+        made.placed(label, place)
+    found = bind(made, name=label, priority=options.default_priority)
+    return found._replace(
+        timeout_ms=getattr(made, "timeout_ms", found.timeout_ms),
+        stand_in=getattr(made, "stand_in", None),
+    )

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Coroutine, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from joserfc import jws
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
@@ -38,12 +38,8 @@ class _UnknownKey(Refused):
     """The key that a token names is not there."""
 
 
-class _Known(NamedTuple):
-    """A token that was found good, and what follows from it."""
-
-    until: float
-    fields: tuple[tuple[str, str | None], ...]
-    claims: Mapping[str, Any]
+# A token that was found good: until when it holds, the fields to set, the claims.
+_Known = tuple[float, tuple[tuple[str, str | None], ...], Mapping[str, Any]]
 
 
 class _Registry(jws.JWSRegistry):
@@ -85,27 +81,20 @@ class Jwt(Filter):
         if keys.version != self._version:
             self._version = keys.version
             self._known.clear()
-        values = exchange.request.headers.get_all(self._header) if self._header else []
-        if len(values) == 1:
-            known = self._known.get(values[0])
-            if known is not None:
-                until, fields, claims = known
-                if until > now:
-                    if self._hides:
-                        self._places.hide(exchange)
-                    headers = exchange.request.headers
-                    for name, value in fields:
-                        if value is not None:
-                            headers[name] = value
-                        else:
-                            headers.pop_all(name)
-                    exchange.state["claims"] = claims
-                    return None
-        return self._look(exchange, values)
+        known = exchange.request.headers.lookup(self._header, self._known)
+        if known is not None:
+            until, fields, claims = known
+            if until > now:
+                if self._hides:
+                    self._places.hide(exchange)
+                if fields:
+                    _write(exchange, fields)
+                exchange.state["claims"] = claims
+                return None
+        return self._look(exchange)
 
-    def _look(
-        self, exchange: Exchange, values: list[str]
-    ) -> Reply | Coroutine[Any, Any, Reply | None] | None:
+    def _look(self, exchange: Exchange) -> Reply | Coroutine[Any, Any, Reply | None] | None:
+        values = exchange.request.headers.get_all(self._header) if self._header else []
         in_header = bool(values)
         values = values or self._places.find(exchange)
         if not values:
@@ -119,7 +108,7 @@ class Jwt(Filter):
         if token is None:
             return self._refuse("not a Bearer token")
         known = self._known.get(values[0])
-        if known is not None and known.until > time.time():
+        if known is not None and known[0] > time.time():
             self._accept(exchange, known)
             return None
         if not self._keys.keys:
@@ -175,7 +164,7 @@ class Jwt(Filter):
             for name, path in self.config.claims_to_headers.items()
         )
         # Many exchanges will share them.
-        return _Known(until, fields, MappingProxyType(claims))
+        return until, fields, MappingProxyType(claims)
 
     def _claims(self, token: str) -> dict[str, Any]:
         """The claims of a token whose signature is right."""
@@ -219,9 +208,10 @@ class Jwt(Filter):
     def _accept(self, exchange: Exchange, known: _Known) -> None:
         if self._hides:
             self._places.hide(exchange)
-        if known.fields:
-            _write(exchange, known.fields)
-        exchange.state["claims"] = known.claims
+        _until, fields, claims = known
+        if fields:
+            _write(exchange, fields)
+        exchange.state["claims"] = claims
 
     def _refuse(self, why: str) -> Reply:
         more = {"error": "invalid_token", "error_description": why}

@@ -35,7 +35,6 @@ class RequestValidation(Filter):
     """Holds requests against schemas."""
 
     config: RequestValidationFilter
-    default_priority = RequestValidationFilter.default_priority
 
     def __init__(self, config: RequestValidationFilter) -> None:
         super().__init__(config)

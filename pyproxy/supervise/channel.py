@@ -19,7 +19,10 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import asyncio
 
 _FRAME = struct.Struct("!IBB")
 # The kernel takes at most 253 in one message (SCM_MAX_FD).
@@ -272,3 +275,22 @@ class Channel:
         while self._unread_fds:
             os.close(self._unread_fds.popleft())
         self._end.close()
+
+
+class Voice:
+    """Sends over a channel from an event loop: what must wait leaves when there is room."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel) -> None:
+        self._loop = loop
+        self._channel = channel
+
+    def say(self, kind: Kind, body: dict[str, Any] | None = None) -> None:
+        """Send a message."""
+        self._channel.send(kind, body)
+        if self._channel.wants_write:
+            self._loop.add_writer(self._channel.fileno(), self._flush)
+
+    def _flush(self) -> None:
+        self._channel.flush()
+        if not self._channel.wants_write:
+            self._loop.remove_writer(self._channel.fileno())

@@ -280,6 +280,7 @@ def _state(up: Supervisor) -> dict[str, Any]:
         column = next((c.column for c in up.tree.children if c.pid == worker["pid"]), -1)
         if column >= 0:
             worker.setdefault("connections", up.service.counters.open_connections(column))
+            worker.update(up.service.counters.overload(column))
     return state
 
 

@@ -13,10 +13,11 @@ import mmap
 import os
 import time
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from pyproxy import log
-from pyproxy._wire import StatSegment, WireError, metric_rows, metric_words
+from pyproxy._counters import StatSegment, metric_rows, metric_words
+from pyproxy._wire import WireError
 from pyproxy.config.compile import SHARED_RECORD, define_stats, stat_records
 from pyproxy.config.model import Config
 from pyproxy.errors import StartError
@@ -133,6 +134,18 @@ class Counters:
         )
         bases = [base for kind, _, base, _ in self._segment.records() if kind == "listener"]
         return sum(self._segment.get(column, base + word) for base in bases)
+
+    def overload(self, column: int) -> dict[str, Any]:
+        """What presses the writer of a column, {"overload": {reason: level}}, if anything does."""
+        bases = [base for kind, _, base, _ in self._segment.records() if kind == "worker"]
+        levels = {}
+        for kind, _, word, _, family, labels, _ in metric_rows():
+            if (kind, family) == ("worker", "overload_workers") and any(
+                self._segment.get(column, base + word) for base in bases
+            ):
+                reason, level = (label.split('"')[1] for label in labels.split(","))
+                levels[reason] = level
+        return {"overload": levels} if levels else {}
 
     def close(self) -> None:
         """Give up the descriptor. The mapping lasts as long as this object or a child uses it."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
+
+from .cgroup import limits
 
 
 def usable_cpus(root: Path = Path("/"), affinity: int | None = None) -> int:
@@ -27,29 +28,7 @@ def cgroup_quota(root: Path = Path("/")) -> float | None:
 
     None: no limit.
     """
-    quotas: list[float] = []
-    try:
-        membership = (root / "proc/self/cgroup").read_text()
-    except OSError:
-        return None
-    for line in membership.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            quotas += _quotas_up(root / "sys/fs/cgroup", path, _quota_v2)
-        elif "cpu" in controllers.split(","):
-            quotas += _quotas_up(root / "sys/fs/cgroup" / controllers, path, _quota_v1)
-    return min(quotas, default=None)
-
-
-def _quotas_up(mount: Path, path: str, read: Callable[[Path], float | None]) -> list[float]:
-    """Quotas of a group and all above it.
-
-    Inside a container the path may not exist: then the mount is ours.
-    """
-    group = mount / path.strip("/")
-    groups = [group, *group.parents]
-    found = [read(g) for g in groups if g == mount or mount in g.parents]
-    return [quota for quota in found if quota is not None]
+    return min(limits(root, "cpu", _quota_v2, _quota_v1), default=None)
 
 
 def _quota_v2(group: Path) -> float | None:

@@ -70,7 +70,8 @@ class Drain:
         if engine.tunnels and now >= self._tunnels_until:
             self.aborted += engine.tunnels
             engine.close_tunnels()
-        busy = engine.connections or engine.tunnels or engine.sessions
+        # Exchanges without a connection are copies of requests, on their way to a mirror.
+        busy = engine.connections or engine.tunnels or engine.sessions or engine.exchanges
         if not busy and not self._expects_more():
             self._loop.stop()
             return

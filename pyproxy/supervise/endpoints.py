@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyproxy import _wire
+from pyproxy import _counters
 from pyproxy.config.compile import endpoint_name
 from pyproxy.config.model import Config, Endpoint, Upstream
 from pyproxy.errors import PyproxyError
@@ -44,7 +44,7 @@ class Endpoints:
         self._verdicts = Verdicts(segment)
         self._words = {
             family: word
-            for kind, _, word, _, family, _, _ in _wire.metric_rows()
+            for kind, _, word, _, family, _, _ in _counters.metric_rows()
             if kind in ("endpoint", "supervisor")
         }
 

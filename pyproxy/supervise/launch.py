@@ -90,7 +90,7 @@ def _run(
     try:
         _open(service, takeover)
         Verdicts(service.counters.segment).prepare(service.config)
-        prepare_tls()
+        prepare_tls(service.config)
         supervisor = Supervisor(service, takeover, InitLink.inherited(), before_fork)
         return supervisor.run()
     finally:

@@ -7,8 +7,10 @@ or no.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import select
 import signal
 import time
 import traceback
@@ -31,9 +33,11 @@ from . import blob, privileges
 from .channel import Channel, Kind
 from .children import Child, describe_exit, end_with_parent, fork_child
 from .first_look import with_first_look
+from .memory import share_memory
 from .worker import BindFilters, verify_filters
 
 _NICER = 10
+_LOOK_MS = 100
 
 
 def read_again(
@@ -54,7 +58,7 @@ def read_again(
     os.nice(_NICER)
     gc.disable()
     try:
-        config = resolve_endpoints(load(source), demo_address=demo_address)
+        config = share_memory(resolve_endpoints(load(source), demo_address=demo_address))
         config = with_first_look(config, running, identity, channel.close)
         found: list[str] = []
         if python_refs(config):
@@ -147,11 +151,13 @@ def check_filters(
     )
     try:
         fork_child(child, time.monotonic(), close_others)
-        _, status = os.waitpid(child.pid, 0)
+        status = _wait_for(child.pid)
     except BaseException:
         if child.running:
-            os.kill(child.pid, signal.SIGKILL)
-            os.waitpid(child.pid, 0)
+            # A signal that comes when it has just been reaped finds nobody any more.
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(child.pid, signal.SIGKILL)
+                os.waitpid(child.pid, 0)
         raise
     assert child.channel is not None
     messages = child.channel.receive()
@@ -164,6 +170,22 @@ def check_filters(
     if status:
         raise StartError(f"the check of the Python filters ended: {describe_exit(status)}")
     return [file for m in messages if m.kind is Kind.LOADED for file in m.body["modules"]]
+
+
+def _wait_for(pid: int) -> int:
+    """The wait status of a child, while signals are heard.
+
+    `waitpid` alone would miss one that comes just before it goes to sleep.
+    """
+    ended = select.poll()
+    fd = os.pidfd_open(pid)
+    try:
+        ended.register(fd)
+        while not ended.poll(_LOOK_MS):
+            pass
+    finally:
+        os.close(fd)
+    return os.waitpid(pid, 0)[1]
 
 
 def _try(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pyproxy import _wire
+from pyproxy import _counters
 from pyproxy.config.model import Config, Upstream
 
 from .segment import Segment
@@ -28,7 +28,7 @@ class Pressure:
         self._clock = clock
         self._words = {
             (family, labels): word
-            for kind, _, word, _, family, labels, _ in _wire.metric_rows()
+            for kind, _, word, _, family, labels, _ in _counters.metric_rows()
             if kind == "upstream"
         }
 

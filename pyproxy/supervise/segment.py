@@ -1,4 +1,4 @@
-"""What is used of a `_wire.StatSegment` by those who tell all workers something."""
+"""What is used of a `_counters.StatSegment` by those who tell all workers something."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ from .children import Child
 from .counters import Counters
 from .cpus import usable_cpus
 from .first_look import with_first_look
+from .memory import share_memory
 from .shared import Shared
 from .sockets import BoundAddress, ListenSocket, SocketTable
 from .systemd import GivenSocket
@@ -101,6 +102,7 @@ class Service:
             left = self._open_own(_DEMO, "127.0.0.1:0", 0o600, left)
         # Once, here: all workers, and those that replace them, then agree on the addresses.
         self.config = resolve_endpoints(self.config, demo_address=self.demo_address)
+        self.config = share_memory(self.config)
         self.config = with_first_look(self.config, None, self.identity)
         warn = log.get("supervisor").warning
         self.table = open_sockets(bind_points(self.config), self.slots, left, say=warn)

@@ -11,7 +11,8 @@ import contextlib
 import mmap
 import os
 
-from pyproxy._wire import SharedTable, WireError
+from pyproxy._counters import SharedTable
+from pyproxy._wire import WireError
 from pyproxy.errors import StartError
 
 from .memfile import is_fixed, map_file, reserve

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pyproxy import _wire
+from pyproxy import _counters
 from pyproxy.config.compile import endpoint_name
 from pyproxy.config.model import Config, Upstream
 
@@ -120,7 +120,7 @@ class Verdicts:
         self._segment = segment
         self._words = {
             (family, labels): word
-            for kind, _, word, _, family, labels, _ in _wire.metric_rows()
+            for kind, _, word, _, family, labels, _ in _counters.metric_rows()
             if kind in ("endpoint", "supervisor")
         }
 

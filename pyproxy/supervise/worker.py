@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from mmap import mmap
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import uvloop
 
@@ -38,14 +38,14 @@ from pyproxy.config.compile_tls import server_settings
 from pyproxy.config.model import Config
 from pyproxy.errors import ConfigError, PyproxyError, StartError
 from pyproxy.filters.chain import bind_filters
-from pyproxy.tls.api import finder
 from pyproxy.tls.names import choice_steps
 
 from . import blob, logfiles, privileges
-from .channel import Channel, ChannelError, Kind, Message
+from .channel import Channel, ChannelError, Kind, Message, Voice
 from .children import end_with_parent
 from .drain import Drain, DrainLimits
 from .moving import Arrivals, HandOver
+from .overload import OverloadLog
 from .sockets import ListenSocket
 
 _ROUTES_IN_A_STEP = 64
@@ -95,15 +95,16 @@ def verify_filters(
         raise StartError(f"user {user}: cannot read where Python is installed ({where})") from error
 
 
-def prepare_tls() -> None:
-    """Make what every worker needs of TLS, before the first of them is forked.
+def prepare_tls(config: Config) -> None:
+    """Load the TLS library if <config> speaks TLS; a process that does not is quicker and smaller.
 
-    The library's own keys of session tickets are made here, for want of better ones
-    (`use_ticket_keys`), so that each worker can resume what another began. Hence also where nothing
-    speaks TLS yet: a reload may bring the first listener that does.
+    For the supervisor, before it forks: its workers share the library then, and can resume what
+    another began also where only the library's own keys of session tickets are to be had. Where a
+    reload brings the first TLS, each worker loads it.
     """
-    with finder() as address_of:
-        load_tls(address_of)
+    ours = any(listener.tls for listener in config.listeners.values())
+    if ours or any(upstream.tls for upstream in config.upstreams.values()):
+        load_tls()
 
 
 def use_ticket_keys(keys: Sequence[bytes]) -> bool:
@@ -143,7 +144,7 @@ class Worker:
             return self._fail(str(error))
         except Exception:
             return self._fail(traceback.format_exc())
-        self._say(Kind.READY)
+        self._voice.say(Kind.READY)
         self._loop.run_forever()
         self._engine.flush_logs()
         self._engine.close()
@@ -163,8 +164,9 @@ class Worker:
             privileges.drop(plan.identity)
         self._loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self._loop)
+        say = OverloadLog()
         self._engine = Engine(
-            loop=self._loop, slot=plan.column, stats=plan.stats, shared=plan.shared
+            loop=self._loop, slot=plan.column, stats=plan.stats, shared=plan.shared, on_overload=say
         )
         filters = self._filters = plan.bind(plan.config)
         # The engine could only say that a system call failed.
@@ -176,22 +178,12 @@ class Worker:
         if plan.arrival is not None:
             self._arrivals.append(Arrivals(self._loop, self._engine, plan.arrival))
         self._loop.add_reader(self._engine.fileno(), self._engine.run_ready)
+        self._voice = Voice(self._loop, self._channel)
         self._loop.add_reader(self._channel.fileno(), self._on_channel)
-        # Somebody may recycle a single worker by hand: it leaves politely, and its slot is filled
-        # again.
+        # Somebody may recycle a single worker by hand: it leaves politely, and another one comes.
         self._loop.add_signal_handler(signal.SIGTERM, self._on_terminate)
 
     # ---- messages
-
-    def _say(self, kind: Kind, body: dict[str, Any] | None = None) -> None:
-        self._channel.send(kind, body)
-        if self._channel.wants_write:
-            self._loop.add_writer(self._channel.fileno(), self._flush)
-
-    def _flush(self) -> None:
-        self._channel.flush()
-        if not self._channel.wants_write:
-            self._loop.remove_writer(self._channel.fileno())
 
     def _on_channel(self) -> None:
         try:
@@ -233,7 +225,7 @@ class Worker:
             handle = self._doors.pop(number, None)
             if handle is not None:
                 self._engine.unlisten(handle)
-        self._say(Kind.UNLISTENED, message.body)
+        self._voice.say(Kind.UNLISTENED, message.body)
 
     # ---- a new configuration
 
@@ -254,11 +246,11 @@ class Worker:
             with contextlib.closing(os.fdopen(fd, "rb")):
                 self._pending = number, *await self._build(fd, filters)
         except PyproxyError as error:
-            self._say(Kind.REFUSED, {"id": number, "error": str(error)})
+            self._voice.say(Kind.REFUSED, {"id": number, "error": str(error)})
         except Exception:
-            self._say(Kind.REFUSED, {"id": number, "error": traceback.format_exc().rstrip()})
+            self._voice.say(Kind.REFUSED, {"id": number, "error": traceback.format_exc().rstrip()})
         else:
-            self._say(Kind.PREPARED, {"id": number})
+            self._voice.say(Kind.PREPARED, {"id": number})
 
     async def _build(self, fd: int, filters: Filters | None) -> tuple[Snapshot, Filters]:
         """Build a snapshot from memory, a little at a time: requests go on meanwhile.
@@ -293,11 +285,11 @@ class Worker:
         except Exception:
             # Whoever comes in our place begins with the new configuration.
             self._log.exception("the new configuration cannot be served here")
-            self._say(Kind.LEAVING)
+            self._voice.say(Kind.LEAVING)
         # It was read after the certificates that somebody may still be at work on.
         for task in self._replacing:
             task.cancel()
-        self._say(Kind.SWITCHED, message.body)
+        self._voice.say(Kind.SWITCHED, message.body)
         self._tidying = self._loop.create_task(_tidy())
 
     def _on_certificates(self, message: Message) -> None:
@@ -323,7 +315,7 @@ class Worker:
         except Exception:
             # Whoever comes in our place begins with them.
             self._log.exception("the new certificates cannot be served here")
-            self._say(Kind.LEAVING)
+            self._voice.say(Kind.LEAVING)
         await _tidy()
 
     def _on_ticket_keys(self, message: Message) -> None:
@@ -357,16 +349,15 @@ class Worker:
             )
 
     def _on_progress(self, connections: int, tunnels: int) -> None:
-        self._say(Kind.PROGRESS, {"connections": connections, "tunnels": tunnels})
+        self._voice.say(Kind.PROGRESS, {"connections": connections, "tunnels": tunnels})
 
     def _on_terminate(self) -> None:
         """Somebody recycles this worker by hand: its successor comes first."""
-        self._say(Kind.LEAVING)
+        self._voice.say(Kind.LEAVING)
 
     def _leave(self) -> None:
         """End politely without having been told how."""
-        drain = self._plan.config.drain
-        self._begin_drain(DrainLimits.of(drain)._replace(spread=0.0))
+        self._begin_drain(DrainLimits.of(self._plan.config.drain)._replace(spread=0.0))
 
 
 async def _in_steps(steps: Iterator[_T | None]) -> _T:

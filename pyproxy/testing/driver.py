@@ -16,8 +16,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import uvloop
 
@@ -28,6 +27,7 @@ from pyproxy.config.model import Config, PythonFilter, filter_refs
 from pyproxy.filters.base import Filter, Reply
 from pyproxy.filters.chain import BoundFilter, bind, bind_kinds
 from pyproxy.testing.fields import Fields
+from pyproxy.testing.lasting import Lasting
 from pyproxy.testing.origin import Answerable, Handler, Origin, OriginRequest
 from pyproxy.testing.recorder import Call, Ending, Recorder
 
@@ -95,7 +95,7 @@ class Done:
         return [call.passed for call in self.calls if call.phase == "response_body"]
 
 
-class Driver:
+class Driver(Lasting):
     """Filters in an engine that shows them one exchange after the other, from `with` to its end.
 
     `filters` are filter objects, and entries of a `filters` list for those that come with pyproxy
@@ -123,7 +123,8 @@ class Driver:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start the engine, and the origin behind it."""
         started: Future[asyncio.AbstractEventLoop] = Future()
         self._origin = Origin(self._upstream)
         self._origin.start()
@@ -137,15 +138,6 @@ class Driver:
         except BaseException:
             self.close()
             raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the engine and the origin."""

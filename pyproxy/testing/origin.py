@@ -9,11 +9,11 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Any, BinaryIO, Protocol
 
 from pyproxy.filters.base import Reply
 from pyproxy.testing.fields import Fields
+from pyproxy.testing.lasting import Lasting
 
 __all__ = ["Answer", "Origin", "OriginRequest", "as_answer"]
 
@@ -131,7 +131,7 @@ def echo(request: OriginRequest) -> Answer:
     return Answer(headers={"content-type": "application/json"}, body=json.dumps(seen))
 
 
-class Origin:
+class Origin(Lasting):
     """A server, from `with` (or `start`) until its end (or `close`).
 
     It listens `at` an address: a free port of 127.0.0.1.
@@ -155,18 +155,6 @@ class Origin:
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self.connections = 0
         self.requests: list[OriginRequest] = []
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def port(self) -> int:

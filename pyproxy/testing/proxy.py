@@ -18,10 +18,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pyproxy
 from pyproxy.errors import StartError
+from pyproxy.testing.lasting import Lasting
 
 __all__ = ["Proxy"]
 
@@ -31,7 +32,7 @@ _ADMIN = re.compile(r"^admin\s+(\S+)")
 _ON_FREE_PORT = {"web": {"bind": "127.0.0.1:0"}}
 
 
-class Proxy:
+class Proxy(Lasting):
     """`pyproxy run` with a configuration, from `with` (or `start`) until its end (or `close`).
 
     `config` is a mapping, or the text of a file. A mapping without `listeners` gets one on a free
@@ -56,17 +57,13 @@ class Proxy:
         self._reader: threading.Thread | None = None
         self._lines: list[str] = []
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        super().__exit__(kind, error, trace)
         if error is not None:
             # pytest shows it with the failure.
             print(f"---- diagnostics of pyproxy\n{self.stderr}", file=sys.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from testenv import Proxy, running
+from testenv import OriginRequest, Proxy, Reply, origin, running
 
 MODULE = """
 from pyproxy import Filter, Reply
@@ -20,6 +20,12 @@ class Note(Filter):
         exchange.request.headers["x-mode"] = "changed"
     def response(self, exchange):
         exchange.response.headers["x-noted"] = "1"
+
+class Upper(Filter):
+    def response_body(self, exchange, chunk, last):
+        return chunk.upper()
+    def request_body(self, exchange, chunk, last):
+        return chunk.upper()
 
 def is_tester(exchange):
     return exchange.request.headers.get("x-user") == "tester"
@@ -46,12 +52,25 @@ routes:
     filters:
       - headers: {response: {set: {x-tester: "1"}}}
         when: {python: "filt:is_tester"}
+  - match: {path: /body}
+    upstream: app
+    filters:
+      - python: {use: "filt:Upper"}
+        when: {var: query.upper, exists: on}
+upstreams: {app: {endpoints: [$app]}}
 """
 
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Proxy]:
-    with running(CONFIG, files={"filt.py": MODULE}) as started:
+    def framed(request: OriginRequest) -> Reply:
+        """How the request's body came, and the body."""
+        return Reply(body=f"{request.headers.get('content-length')} ".encode() + request.body)
+
+    with (
+        origin(framed) as app,
+        running(CONFIG.replace("$app", app.address), files={"filt.py": MODULE}) as started,
+    ):
         yield started
 
 
@@ -74,3 +93,12 @@ def test_the_answer_holds_for_all_phases(proxy: Proxy) -> None:
 def test_a_condition_may_be_in_python(proxy: Proxy) -> None:
     assert proxy.get("/python", headers={"X-User": "tester"}).headers["x-tester"] == "1"
     assert "x-tester" not in proxy.get("/python").headers
+
+
+def test_a_body_filter_that_takes_no_part_costs_no_content_length(proxy: Proxy) -> None:
+    asis = proxy.get("/body", method="POST", body=b"abc")
+    assert asis.headers["content-length"] == str(len("3 abc"))
+    assert asis.text == "3 abc"
+    filtered = proxy.get("/body?upper", method="POST", body=b"abc")
+    assert filtered.headers["transfer-encoding"] == "chunked"
+    assert filtered.text == "NONE ABC"

@@ -82,11 +82,17 @@ def test_maintenance(proxy) -> None:
 
 
 def test_fields(proxy) -> None:
-    fields = {"X-Debug": "1", "Accept-Language": "de-DE", "Cookie": "a=b", "X-Internal": "y"}
+    fields = {
+        "X-Debug": "1",
+        "Accept-Language": "de-DE",
+        "Cookie": "a=b",
+        "X-Internal": "y",
+        "X-Plan": "gold",
+    }
     answer = proxy.get("/fields", headers=fields)
     seen = json.loads(answer.text)["headers"]
     assert not {"x-debug", "x-internal"} & set(seen)
-    assert (seen["x-language"], seen["x-cookies"]) == ("de", "1")
+    assert (seen["x-language"], seen["x-cookies"], seen["x-level"]) == ("de", "1", "9")
     assert answer.headers["set-cookie"] == "seen=1"
 
 

@@ -120,6 +120,8 @@ class Headers(Filter):
             "in": "x-ONE" in h,
             "item": h["x-one"],
             "all": h.get_all("x-many"),
+            "lookup": [h.lookup(n, {"1": "found", "a": "first"}) for n in (
+                "x-one", "x-many", "x-none", "x-gone")],
             "keys": [k for k in h if k.lower().startswith("x-")],
             "items": [i for i in h.items() if i[0].lower().startswith("x-")],
             "len": len(h) == len(h.items()),
@@ -480,6 +482,7 @@ def test_headers_are_read_and_written_in_place(proxy, noted) -> None:
                 "in": True,
                 "item": "1",
                 "all": ["a", "b"],
+                "lookup": ["found", None, None, None],  # repeated, absent, not in the table
                 "keys": ["X-One", "X-Many", "x-many", "X-Gone", "X-Twice", "X-Twice"],
                 "items": [
                     ["X-One", "1"], ["X-Many", "a"], ["x-many", "b"], ["X-Gone", "x"],

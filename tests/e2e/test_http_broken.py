@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from testenv import running
-from testenv.raw import RawOrigin, dial, fields_of, request, response
+from testenv.raw import RawOrigin, chunked, dial, fields_of, request, response
 
 MIB = 1 << 20
 
@@ -272,8 +274,37 @@ def test_a_client_that_resets_while_it_waits_cancels_the_request(client, app, lo
     assert logged("/gone/reset")["fault"] == "client_abort"
 
 
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("size", [100, 300_000, 3 * MIB])
+def test_a_client_that_half_closes_behind_a_body_is_answered(client, app, size, framing) -> None:
+    """`Connection: close` said with TCP: the request is whole, and an answer can still be read."""
+    body = b"x" * size
+    if framing == "length":
+        raw = request("/half", method="POST", body=body)
+    else:
+        raw = request("/half", "Transfer-Encoding: chunked", method="POST") + chunked(body)
+
+    def upload() -> None:
+        client.send(raw)
+        client.end()
+
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(upload)
+        up = app.accept()
+        head = up.read_head()
+        assert head.startswith(b"POST /half ")
+        got = up.take(size) if framing == "length" else up.read_chunked()
+        assert got.count(b"x") == size
+        sent.result()
+        time.sleep(0.2)  # so that the end of the client's bytes has been seen
+        up.send(response(b"y" * MIB))
+    assert client.read_head().startswith(b"HTTP/1.1 200 ")
+    assert client.read_to_end() == b"y" * MIB
+    assert not client.was_reset
+
+
 @pytest.mark.parametrize("kind", ["length", "chunked"])
-@pytest.mark.parametrize("how", ["close", "abort"])
+@pytest.mark.parametrize("how", ["close", "abort", "end"])
 def test_a_client_that_goes_inside_its_body_cancels_the_request(
     client, app, logged, kind, how
 ) -> None:
@@ -285,7 +316,7 @@ def test_a_client_that_goes_inside_its_body_cancels_the_request(
     up = app.accept()
     up.read_head()
     up.take(4 if kind == "length" else 9)
-    client.abort() if how == "abort" else client.close()
+    getattr(client, how)()
     assert b"0\r\n\r\n" not in up.read_to_end()
     assert logged(target)["fault"] == "client_abort"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from testenv import connect, origin, running, wait_until
-from testenv.raw import RawOrigin, dial, same_workers
+from testenv.raw import RawOrigin, dial, pattern, same_workers
 
 MIB = 1 << 20
 
@@ -52,12 +52,6 @@ def echo() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
         listener.shutdown(socket.SHUT_RDWR)
         thread.join(30)
-
-
-def pattern(size: int) -> bytes:
-    """Bytes without a period that a buffer size divides."""
-    block = b"".join(i.to_bytes(4, "big") for i in range(65521))
-    return (block * (size // len(block) + 1))[:size]
 
 
 def test_large_transfers_come_whole_in_both_directions_at_once(echo):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
-import threading
 
 import pytest
 
 from testenv import GUARD_SECONDS, Proxy, running, wait_until
 from testenv.certificates import certificates
-from testenv.raw import RawOrigin, Wire, dial, same_workers
+from testenv.raw import RawOrigin, Wire, dial, pattern, same_workers
+from testenv.tls_memory import TlsMemory
 
 PKI = certificates()
 PAIR = f"cert: {PKI.server.cert}, key: {PKI.server.key}"
@@ -49,61 +49,26 @@ def log_lines(proxy: Proxy) -> list[str]:
     return text.splitlines()
 
 
-def pattern(size: int) -> bytes:
-    block = b"".join(i.to_bytes(4, "big") for i in range(65521))
-    return (block * (size // len(block) + 1))[:size]
-
-
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_large_transfers_come_whole_in_both_directions_at_once(version) -> None:
-    """The client's side by memory: Python's sockets of TLS cannot be read and written at once."""
     sent, answer = pattern(24 << 20), pattern(20 << 20)[::-1]
     context = PKI.client_context(minimum_version=version, maximum_version=version)
     with RawOrigin() as app, running(config(app.address)) as proxy, same_workers(proxy):
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing, server_hostname="app.test")
-        raw = dial(proxy.port("db")).sock
-
-        def shake() -> None:
-            while True:
-                try:
-                    tls.do_handshake()
-                    return
-                except ssl.SSLWantReadError:
-                    raw.sendall(outgoing.read())
-                    incoming.write(raw.recv(65536))
-
-        shake()
-        raw.sendall(outgoing.read())
+        wire = dial(proxy.port("db"))
+        client = TlsMemory(wire.sock, context, server_hostname="app.test")
+        client.shake()
         up = app.accept()
         got: list[bytes] = []
-        jobs = [
-            threading.Thread(target=lambda: (up.send(answer), up.end())),
-            threading.Thread(target=lambda: got.append(up.read_to_end())),
-        ]
-        for job in jobs:
-            job.start()
-        tls.write(sent)
-        with pytest.raises(ssl.SSLWantReadError):
-            tls.unwrap()  # says the end, and wants the other one
-        data = outgoing.read()
-        sender = threading.Thread(target=raw.sendall, args=(data,))
-        sender.start()
-        wire = bytearray()
-        while piece := raw.recv(1 << 20):
-            wire += piece
-        for job in (*jobs, sender):
-            job.join()
-        raw.close()
+        back = client.talk(
+            sent,
+            lambda: (up.send(answer), up.end()),
+            lambda: got.append(up.read_to_end()),
+        )
+        wire.close()
         assert got == [sent]
-        incoming.write(bytes(wire))
-        back = bytearray()
-        while len(back) < len(answer):
-            back += tls.read(1 << 20)
-        assert bytes(back) == answer
-        tls.unwrap()  # the other end was said, too
+        assert back == answer
         wait_until(lambda: log_lines(proxy), "the line of the tunnel")
-        assert log_lines(proxy) == [f"- app.test {tls.version() or version.name} pg"]
+        assert log_lines(proxy) == [f"- app.test {client.tls.version() or version.name} pg"]
 
 
 def test_each_side_may_end_first() -> None:

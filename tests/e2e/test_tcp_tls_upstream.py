@@ -7,13 +7,13 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 
 import pytest
 
 from testenv import GUARD_SECONDS, Proxy, running, wait_until
 from testenv.certificates import certificates
-from testenv.raw import RawOrigin, Wire, dial, same_workers
+from testenv.raw import RawOrigin, Wire, dial, pattern, same_workers
+from testenv.tls_memory import TlsMemory
 
 PKI = certificates()
 TRUSTING = f"{{ca: {PKI.ca.cert}}}"
@@ -76,53 +76,25 @@ def fault_of(proxy: Proxy) -> str:
     return str(line.split()[0])
 
 
-def pattern(size: int) -> bytes:
-    block = b"".join(i.to_bytes(4, "big") for i in range(65521))
-    return (block * (size // len(block) + 1))[:size]
-
-
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_large_transfers_come_whole_in_both_directions_at_once(version) -> None:
-    """The endpoint's side by memory: Python's sockets of TLS cannot be read and written at once."""
     sent, answer = pattern(24 << 20), pattern(20 << 20)[::-1]
     context = PKI.server_context()
     context.minimum_version = context.maximum_version = version
     with TlsOrigin() as app, running(config(with_name(app))) as proxy, same_workers(proxy):
         client = dial(proxy.port("db"))
         raw = app.accept_plain().sock
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing, server_side=True)
-        while True:
-            try:
-                tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                raw.sendall(outgoing.read())
-                incoming.write(raw.recv(65536))
-        tls.write(answer)
+        up = TlsMemory(raw, context, server_side=True)
+        up.shake()
         got: list[bytes] = []
-        jobs = [
-            threading.Thread(target=lambda: (client.send(sent), client.end())),
-            threading.Thread(target=lambda: got.append(client.read_to_end())),
-        ]
-        with pytest.raises(ssl.SSLWantReadError):
-            tls.unwrap()  # says the end, and wants the other one
-        jobs.append(threading.Thread(target=raw.sendall, args=(outgoing.read(),)))
-        for job in jobs:
-            job.start()
-        wire = bytearray()
-        while piece := raw.recv(1 << 20):
-            wire += piece
-        for job in jobs:
-            job.join()
+        back = up.talk(
+            answer,
+            lambda: (client.send(sent), client.end()),
+            lambda: got.append(client.read_to_end()),
+        )
         client.close()
         assert got == [answer]
-        incoming.write(bytes(wire))
-        back = bytearray()
-        while len(back) < len(sent):
-            back += tls.read(1 << 20)
-        assert bytes(back) == sent
-        tls.unwrap()  # the other end was said, too
+        assert back == sent
         assert fault_of(proxy) == "-"
         assert proxy.metrics()['pyproxy_upstream_tls_handshakes_total{upstream="pg",kind="full"}']
 

@@ -9,7 +9,9 @@ import socket
 import ssl
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from testenv import GUARD_SECONDS, Proxy, origin, read_response, running, send, 
 from testenv.certificates import certificates
 from testenv.origin import OriginRequest, Reply
 from testenv.proxy import free_port
+from testenv.tls_memory import TlsMemory
 
 PKI = certificates()
 
@@ -85,6 +88,11 @@ def test_sessions_resume_at_every_worker() -> None:
         assert metric(proxy, 'tls_handshakes_total kind="resumed"') == 118
 
 
+def has_tls_library(pid: int) -> bool:
+    """Who does not speak TLS is spared the time and the memory that it takes."""
+    return "cryptography/" in Path(f"/proc/{pid}/maps").read_text()
+
+
 def test_sessions_resume_although_the_listener_came_by_a_reload() -> None:
     plain = 'workers: 2\nlisteners: {old: {bind: "127.0.0.1:0"}}\nroutes: [{respond: {body: hi}}]\n'
     port = free_port()
@@ -92,7 +100,9 @@ def test_sessions_resume_although_the_listener_came_by_a_reload() -> None:
     more = f'}}, web: {{bind: "127.0.0.1:{port}", tls: {tls}}}}}\nroutes'
     added = plain.replace("}}\nroutes", more)
     with running(plain) as proxy:
+        assert not any(has_tls_library(pid) for pid in proxy.workers())
         assert proxy.reload(added).returncode == 0, proxy.stderr
+        assert all(has_tls_library(pid) for pid in proxy.workers())
         client, kept, resumed = PKI.client_context(), None, 0
         for _ in range(40):
             raw = socket.create_connection(("127.0.0.1", port), GUARD_SECONDS)
@@ -151,6 +161,23 @@ def test_records_may_come_in_pieces() -> None:
             except ssl.SSLWantReadError:
                 incoming.write(raw.recv(65536))
         raw.close()
+
+
+def test_a_client_that_says_its_end_behind_a_body_is_answered() -> None:
+    """close_notify and FIN, and then it reads on."""
+    body = b"x" * 300_000
+    head = f"POST /half HTTP/1.1\r\nHost: app.test\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    def slow(request: OriginRequest) -> Reply:
+        time.sleep(0.3)
+        return Reply(body=str(len(request.body)).encode())
+
+    with origin(slow) as app, serving(app.address) as proxy:
+        with socket.create_connection(("127.0.0.1", proxy.port()), GUARD_SECONDS) as raw:
+            client = TlsMemory(raw, PKI.client_context(), server_hostname="app.test")
+            client.shake()
+            answer = client.talk(head.encode() + body, fin=True)
+        assert answer.endswith(b"\r\n\r\n300000")
 
 
 def test_who_speaks_no_tls_is_told_and_counted() -> None:

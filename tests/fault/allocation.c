@@ -10,7 +10,8 @@ struct scenario {
     const char *name, *sent, *answer;
     uint32_t phases, hold;
     bool close_origin, limited;
-    const char *wanted; /* NULL: a 200 */
+    const char *wanted;           /* NULL: a 200 */
+    const char *native, *options; /* a native filter of the route */
 };
 
 static const struct scenario scenarios[] = {
@@ -43,6 +44,12 @@ static const struct scenario scenarios[] = {
      .wanted = "HTTP/1.1 101"},
     {.name = "limited", .sent = RIG_GET, .answer = RIG_HI, .limited = true},
     {.name = "two at once", .sent = RIG_GET RIG_GET, .answer = RIG_HI},
+    {.name = "mirror",
+     .sent = "POST /a/../b HTTP/1.1\r\nHost: A\r\nContent-Length: 3\r\n\r\nabc",
+     .answer = RIG_HI,
+     .native = "mirror",
+     .options = "{\"upstream\": \"apart\", \"host_suffix\": \"-s\", \"timeout_ms\": 500,"
+                " \"headers\": {\"set\": {\"x-m\": \"{path}\"}}}"},
 };
 
 /* Run it with the <n>-th allocation failing, and all later ones; true when the client got what it
@@ -77,7 +84,7 @@ static bool run_once(const struct scenario *s, long n)
     close(c);
     if (o >= 0)
         close(o);
-    rig_settle(&r);
+    rig_sleep(&r, s->native != NULL ? 600 : 0); /* what goes on without a client ends, too */
     PP_CHECK_EQ(r.w.core.n_exchange, 0);
     PP_CHECK_EQ(r.w.core.n_down, 0);
     PP_CHECK_EQ(r.w.core.n_tunnel, 0);
@@ -108,6 +115,10 @@ PP_TEST_CASE(every_allocation_of_an_exchange_may_fail)
         conf.log_fd = null;
         if (s->limited)
             limit(&conf);
+        conf.native[0].kind = s->native;
+        conf.native[0].options = s->options;
+        conf.origins = s->native != NULL ? 2 : 1;
+        conf.apart = s->native != NULL;
         PP_REQUIRE(rig_start(&r, &conf));
         bool want = run_once(s, 1000000);
         int passed = 0, failed = 0;

@@ -13,7 +13,14 @@ PACKAGE = ROOT / "pyproxy"
 # Layers, lowest first: a module imports its own layer and those below. `pyproxy` itself, holding
 # the public names, knows everybody.
 LAYERS = (
-    ("pyproxy._version", "pyproxy.errors", "pyproxy.log", "pyproxy._wire", "pyproxy._engine"),
+    (
+        "pyproxy._version",
+        "pyproxy.errors",
+        "pyproxy.log",
+        "pyproxy._wire",
+        "pyproxy._counters",
+        "pyproxy._engine",
+    ),
     ("pyproxy.config", "pyproxy.filters.base", "pyproxy.tls"),
     ("pyproxy.filters", "pyproxy.identity", "pyproxy.queue", "pyproxy.wasm"),
     ("pyproxy.control.discovery",),
@@ -51,7 +58,7 @@ STANDARD_ONLY = tuple(
 )
 THIRD_PARTY = {
     *("uvloop", "httptools", "h2", "OpenSSL", "msgspec", "yaml", "starlette", "uvicorn", "httpx"),
-    *("anyio", "cryptography", "dns"),
+    *("anyio", "cryptography", "dns", "redis"),
 }
 
 

@@ -17,7 +17,8 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from types import TracebackType
+
+from pyproxy.testing.lasting import Lasting
 
 from .client import GUARD_SECONDS, Place, connect
 from .proxy import Proxy
@@ -31,7 +32,7 @@ def same_workers(proxy: Proxy) -> Iterator[None]:
     assert proxy.workers() == before, proxy.stderr
 
 
-class Wire:
+class Wire(Lasting):
     """One connection. `seen` keeps everything that came, `rest` what was not yet asked for."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -40,17 +41,6 @@ class Wire:
         self.seen = bytearray()
         self.rest = bytearray()
         self.was_reset = False
-
-    def __enter__(self) -> Wire:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def send(self, *pieces: bytes) -> None:
         """Send every piece in a packet of its own (as far as that can be forced)."""
@@ -145,24 +135,13 @@ def dial(place: Place) -> Wire:
     return Wire(connect(place))
 
 
-class RawOrigin:
+class RawOrigin(Lasting):
     """A listening socket whose connections the test takes one by one."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._listener.settimeout(GUARD_SECONDS)
         self._wires: list[Wire] = []
-
-    def __enter__(self) -> RawOrigin:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def port(self) -> int:
@@ -233,3 +212,9 @@ def fields_of(head: bytes) -> dict[str, str]:
             name, value = name.lower(), value.strip()
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined
+
+
+def pattern(size: int) -> bytes:
+    """Bytes without a period that a buffer size divides."""
+    block = b"".join(i.to_bytes(4, "big") for i in range(65521))
+    return (block * (size // len(block) + 1))[:size]

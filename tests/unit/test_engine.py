@@ -24,7 +24,6 @@ from pyproxy._engine import (
     SnapshotBuilder,
 )
 from pyproxy.filters.base import Reply
-from pyproxy.supervise.worker import prepare_tls
 from pyproxy.tls.settings import ServerSettings
 from testenv.certificates import certificates
 
@@ -690,7 +689,6 @@ def test_a_tcp_listener_needs_an_upstream_that_is_there():
 
 
 def test_tls_of_a_listener_is_complete_and_used_once():
-    prepare_tls()
     pair = certificates().server
     keys = (pair.cert.read_bytes(), pair.key.read_bytes(), b"")
     builder = SnapshotBuilder()

@@ -1,13 +1,12 @@
 """`pyproxy._wire`: the Python faces of the pure C parts."""
 
 import gc
-import mmap
 import pickle
 
 import pytest
 
 from pyproxy import _wire
-from pyproxy._wire import BodyDecoder, HeadParser, Router, StatSegment, WireError
+from pyproxy._wire import BodyDecoder, HeadParser, Router, WireError
 
 GOOD = b"POST /a/b?c=d HTTP/1.1\r\nHost: h.example:81\r\nX-One: 1\r\nContent-Length: 4\r\n\r\n"
 
@@ -296,106 +295,6 @@ class TestUris:
         with pytest.raises(WireError) as caught:
             _wire.split_target("ftp://h/")
         assert caught.value.name == "bad_scheme"
-
-
-class TestStatSegment:
-    def test_defines_reads_and_adds_up(self) -> None:
-        memory = mmap.mmap(-1, StatSegment.size(2, 200, 4096))
-        segment = StatSegment.format(memory, columns=2, words=200, dir_bytes=4096)
-        base = segment.define("route", "api")
-        assert segment.define("route", "api") == base
-        assert segment.define("route", "web") == base + _wire.metric_words("route")
-        reader = StatSegment.open(memory)
-        assert [(kind, name) for kind, name, _, _ in reader.records()] == [
-            ("route", "api"),
-            ("route", "web"),
-        ]
-        assert (reader.columns, reader.sum(base), reader.get(1, base)) == (2, 0, 0)
-        segment.add(base, 3)
-        segment.set(base + 1, 9)
-        assert (reader.sum(base), reader.get(0, base), reader.get(0, base + 1)) == (3, 3, 9)
-        with pytest.raises(IndexError):
-            reader.add(200, 1)
-        with pytest.raises(IndexError):
-            reader.set(200, 1)
-        with pytest.raises(IndexError):
-            reader.get(2, 0)
-        with pytest.raises(IndexError):
-            reader.get(0, 200)
-        with pytest.raises(IndexError):
-            reader.sum(200)
-
-    def test_columns_are_taken_and_released(self) -> None:
-        memory = mmap.mmap(-1, StatSegment.size(3, 10, 64))
-        segment = StatSegment.format(memory, columns=3, words=10, dir_bytes=64)
-        assert (segment.take(7), segment.take(8)) == (1, 2)
-        assert [segment.owner(i) for i in range(3)] == [0, 7, 8]
-        with pytest.raises(WireError) as caught:
-            segment.take(9)
-        assert caught.value.name == "limit"
-        segment.release(1)
-        assert segment.take(9) == 1
-        for column in (0, 3):  # the common one and one that does not exist
-            with pytest.raises(IndexError):
-                segment.release(column)
-        with pytest.raises(IndexError):
-            segment.owner(3)
-
-    def test_tells_other_layouts_and_metrics_apart(self) -> None:
-        memory = bytearray(StatSegment.size(1, 10, 64))
-        StatSegment.format(memory, columns=1, words=10, dir_bytes=64)
-        damage = [
-            (0, "not a counter segment"),
-            (8, "layout"),
-            (12, "another list of metrics"),
-            (16, "damaged"),
-        ]
-        for offset, text in damage:
-            other = bytearray(memory)
-            other[offset + 2] ^= 1
-            with pytest.raises(WireError, match=text):
-                StatSegment.open(other)
-
-    def test_holds_its_buffer(self) -> None:
-        memory = mmap.mmap(-1, StatSegment.size(1, 10, 64))
-        segment = StatSegment.format(memory, columns=1, words=10, dir_bytes=64)
-        with pytest.raises(BufferError):
-            memory.close()
-        del segment
-        gc.collect()
-        memory.close()
-
-    def test_refuses_what_is_none(self) -> None:
-        with pytest.raises(WireError):
-            StatSegment.open(bytearray(10_000))
-        with pytest.raises(WireError):
-            StatSegment.format(bytearray(10), columns=1, words=10, dir_bytes=0)
-        with pytest.raises((BufferError, TypeError)):
-            StatSegment.open(b"read only")
-        with pytest.raises(TypeError):
-            StatSegment()
-        memory = mmap.mmap(-1, StatSegment.size(1, 10, 64))
-        segment = StatSegment.format(memory, columns=1, words=10, dir_bytes=64)
-        with pytest.raises(ValueError, match="kind"):
-            segment.define("planet", "x")
-        with pytest.raises(WireError) as caught:
-            segment.define("route", "x")
-        assert caught.value.name == "limit"
-
-
-def test_metric_tables_agree() -> None:
-    rows = _wire.metric_rows()
-    kinds = {row[0] for row in rows}
-    assert kinds == {"worker", "listener", "route", "upstream", "endpoint", "supervisor", "arm"}
-    for kind in kinds:
-        words = [row[2] for row in rows if row[0] == kind]
-        assert words == list(range(len(words)))
-        histogram = _wire.metric_histogram(kind)
-        buckets = 0 if histogram is None else len(_wire.metric_buckets()) + 2
-        assert _wire.metric_words(kind) == len(words) + buckets
-    assert _wire.metric_buckets() == sorted(_wire.metric_buckets())
-    with pytest.raises(ValueError, match="planet"):
-        _wire.metric_words("planet")
 
 
 def test_errors_can_be_pickled_and_listed() -> None:

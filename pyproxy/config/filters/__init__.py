@@ -32,6 +32,7 @@ _KINDS = {
     "ip_restriction": "pyproxy.config.filters.ip_restriction:IpRestrictionFilter",
     "jwt": "pyproxy.config.filters.jwt:JwtFilter",
     "key_auth": "pyproxy.config.filters.key_auth:KeyAuthFilter",
+    "mirror": "pyproxy.config.filters.mirror:MirrorFilter",
     "python": "pyproxy.config.model:PythonFilter",
     "rate_limit": "pyproxy.config.filters.rate_limit:RateLimitFilter",
     "real_ip": "pyproxy.config.filters.real_ip:RealIpFilter",
@@ -40,6 +41,7 @@ _KINDS = {
     "request_validation": "pyproxy.config.filters.request_validation:RequestValidationFilter",
     "response_rewrite": "pyproxy.config.filters.response_rewrite:ResponseRewriteFilter",
     "rewrite": "pyproxy.config.filters.rewrite:RewriteFilter",
+    "static": "pyproxy.config.filters.static:StaticFilter",
     "ua_restriction": "pyproxy.config.filters.ua_restriction:UaRestrictionFilter",
 }
 

@@ -22,8 +22,16 @@ class FilterKind(Section, frozen=True, kw_only=True):
     python_class: ClassVar[str] = ""
     """`module:Class` of the filter that does the work, given this struct; empty: native."""
 
+    def filter_class(self) -> str:
+        """The same for these options, of a kind whose work may be done by either."""
+        return self.python_class
+
     def check(self, report: Report, path: str) -> None:
         """Note what is wrong with these options beyond their types. <path> is theirs."""
+
+    def upstreams(self) -> dict[str, str]:
+        """The upstreams that it sends something to: option -> name. They must exist."""
+        return {}
 
     def options(self) -> dict[str, Any]:
         """What the native filter is made of (csrc/base/options.h)."""

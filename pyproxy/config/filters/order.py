@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from pyproxy.config.filters import FILTER_KINDS
-from pyproxy.config.model import Config, FilterRef
+from pyproxy.config.model import Config, FilterRef, route_name
 
 Keyed = tuple[str, FilterRef]
 
@@ -37,6 +37,27 @@ def chain(
     replaced = {ref.identity for _, ref in own} - {None}
     found = [(key, ref) for key, ref in common if ref.identity not in replaced] + own
     return _sorted(((key, ref) for key, ref in found if ref.enabled), priority)
+
+
+class Places:
+    """Names for the uses of filters that stay the same when the configuration is read again.
+
+    A use is named by its route and label, and of several alike in one place by its turn: ask for
+    those that are enabled, in the order of `filter_refs`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._turns: dict[tuple[str, str, str], int] = {}
+
+    def of(self, key: str, ref: FilterRef) -> str:
+        """The name of the next one."""
+        where, _, _ = key.rpartition("filters[")
+        index = int(where[len("routes[") : -len("].")]) if where else None
+        route = f"route {route_name(self._config, index)}" if index is not None else "all"
+        alike = (route, ref.kind, ref.label)
+        turn = self._turns[alike] = self._turns.get(alike, 0) + 1
+        return f"{route} {turn}"
 
 
 def _sorted(found: Iterable[Keyed], priority: Callable[[str, FilterRef], int]) -> list[Keyed]:

@@ -6,6 +6,7 @@ from msgspec import Meta, field
 
 from pyproxy.config.faults import Report
 from pyproxy.config.filters.limits import Key, LimitFilter, check_key, key_text, parse_rate
+from pyproxy.config.filters.redis_options import Redis
 from pyproxy.config.section import Section
 
 __all__ = ["RateLimit", "RateLimitFilter"]
@@ -72,6 +73,19 @@ class RateLimitFilter(LimitFilter, frozen=True, kw_only=True):
     each, and takes from all or from none. What is counted outlives reloads and upgrades. Answers
     tell clients where they stand (`RateLimit-Policy` and `RateLimit`), refusals when to come again
     (`Retry-After`).
+
+    With `redis`, all machines that name the same one count together, exactly and by its clock: the
+    limits of filters in the same place of their configurations, or of one `group`. A request costs
+    one round trip there. The names of its keys hold a hash of what is counted, not the value.
+    While Redis is gone, `on_failure` says what happens; it is asked again after a second, and then
+    after up to four.
+
+    ```yaml
+    - rate_limit:
+        rate: 100/s
+        key: "{header.x-api-key}"
+        redis: {url: rediss://cache.internal, password: secret://env/REDIS_PASSWORD}
+    ```
     """
 
     default_priority: ClassVar[int] = 4000
@@ -82,6 +96,7 @@ class RateLimitFilter(LimitFilter, frozen=True, kw_only=True):
       - {name: day, rate: 5000/d, key: "{header.x-api-key}", algorithm: sliding_window}
     message: slow down
 """
+    redis_class: ClassVar[str] = "pyproxy.filters.rate_limit:RateLimit"
 
     rate: Annotated[
         _Rate | None,
@@ -108,9 +123,20 @@ class RateLimitFilter(LimitFilter, frozen=True, kw_only=True):
         ),
     ] = ""
 
+    redis: Annotated[
+        Redis | None,
+        Meta(
+            description="Where to count for several machines together. Absent: in the memory that "
+            "the workers of this one share.",
+            examples=["redis://10.0.0.5:6379/0"],
+        ),
+    ] = None
+
     def check(self, report: Report, path: str) -> None:
         """Are the rates ones that can be kept?"""
         super().check(report, path)
+        if self.redis is not None:
+            self.redis.check(report, f"{path}.redis")
         if (self.rate is None) == (not self.limits):
             message = "one limit or several: `rate`, or `limits`"
             report.add(self, "limits" if self.limits else "rate", message, path=path)
@@ -124,6 +150,10 @@ class RateLimitFilter(LimitFilter, frozen=True, kw_only=True):
                 report.add(limit, "name", message, path=f"{path}.limits[{i}]")
         if self.rate is not None:
             _check_limit(self, path, report)
+
+    def filter_class(self) -> str:
+        """Python when Redis has to be asked."""
+        return self.redis_class if self.redis is not None else ""
 
     def options_at(self, place: str) -> dict[str, Any]:
         """What the data plane needs."""

@@ -102,6 +102,8 @@ struct rig_conf {
     int log_fd;
     int door_rcvbuf, door_sndbuf, origin_rcvbuf; /* of accepted sockets; 0: the system's */
     pp_router_methods methods;
+    struct pp_overload_conf overload; /* .exempts: the route is */
+    bool apart;          /* the last origin is that of an upstream "apart", and not of "up" */
     bool any_path;       /* the route takes what has no path too: CONNECT */
     bool tcp;            /* the door is a TCP listener, tunnelled to the upstream */
     bool udp;            /* door and origins take datagrams */
@@ -338,8 +340,12 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
             pp_builder_add_upstream(b, PP_SPAN("up"), rig_span(c->balance), &c->cluster, &upstream);
     for (unsigned i = 0; i < c->origins && rc == PP_OK; i++) {
         char text[32];
-        rc = pp_builder_add_endpoint(b, upstream, rig_address(&r->origin_at[i], text), PP_SPAN_NONE,
-                                     1, &id);
+        if (c->apart && i == c->origins - 1)
+            rc = pp_builder_add_upstream(b, PP_SPAN("apart"), rig_span(c->balance), &c->cluster,
+                                         &upstream);
+        if (rc == PP_OK)
+            rc = pp_builder_add_endpoint(b, upstream, rig_address(&r->origin_at[i], text),
+                                         PP_SPAN_NONE, 1, &id);
         if (rc == PP_OK)
             pp_builder_set_endpoint_limits(b, upstream, c->max_requests, c->max_connections);
     }
@@ -364,6 +370,10 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
     c->route.n_filter = n_filter;
     if (rc == PP_OK)
         rc = pp_builder_add_route(b, &c->route, &id);
+    if (rc == PP_OK)
+        pp_builder_set_overload(b, &c->overload.memory, &c->overload.lag);
+    if (rc == PP_OK && c->overload.exempts)
+        pp_builder_exempt_route(b, id);
     if (rc == PP_OK)
         rc = pp_builder_add_match(b, id, PP_SPAN_NONE, rig_span(c->any_path ? "*" : "/*"),
                                   c->methods, 0);

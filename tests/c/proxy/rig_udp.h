@@ -69,6 +69,16 @@ static inline struct sockaddr_in udp_talk(int c, unsigned origin, const char *q,
     return from;
 }
 
+/* The rig with <origins> of them, and a client whose session is with the first, at *from. */
+static inline int udp_begin(struct rig_conf *conf, unsigned origins, struct sockaddr_in *from)
+{
+    conf->origins = origins;
+    PP_CHECK(rig_start(&r, conf));
+    int c = udp_client();
+    *from = udp_talk(c, 0, "q", "a");
+    return c;
+}
+
 static inline struct pp_udp *udp_of_door(void)
 {
     return r.w.doors == NULL ? NULL : r.w.doors->udp;

@@ -1,5 +1,6 @@
 #include "proxy/body.c"
 
+#include "proxy/filter.h"
 #include "proxy/rig.h"
 
 #define MANY ((size_t)3 << 20)
@@ -546,6 +547,51 @@ PP_TEST_CASE(a_client_that_breaks_off_its_body_is_not_answered)
             stop_all(-1, o);
         }
     }
+}
+
+PP_TEST_CASE(an_origin_that_breaks_while_a_body_is_taken_apart_is_to_blame)
+{
+    /* More chunks in one read than a gather has room for: it is flushed while they are decoded. */
+    static char chunks[PP_CORE_BULK_BYTES / 2];
+    size_t n = 0;
+    for (int i = 0; i < 40; i++)
+        n += (size_t)sprintf(chunks + n, "5dc\r\n%01500d\r\n", i);
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r);
+    rig_send(&r, c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, chunked_got);
+    rig_settle(&r);
+    PP_CHECK_EQ(send(c, chunks, n, 0), (ssize_t)n); /* its event comes before that of the reset */
+    rig_reset(o);
+    rig_expect_fault(&r, c, "502", "upstream_reset", true);
+    stop_all(c, -1);
+}
+
+static int stand_by(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    pp_filter_stand_by(x, PP_DIR_RESPONSE);
+    return PP_NEXT;
+}
+
+PP_TEST_CASE(a_body_that_all_filters_leave_alone_is_not_held)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_RESPONSE | 1u << PP_PHASE_RESPONSE_BODY;
+    conf.buffer_response = 4;
+    PP_REQUIRE(rig_start(&r, &conf));
+    r.filter[0].run = stand_by;
+    int c = rig_connect(&r);
+    rig_send(&r, c, RIG_GET);
+    int o = rig_accept(&r, 0);
+    rig_expect(&r, o, RIG_GOT);
+    rig_send(&r, o, "HTTP/1.1 200 OK\r\n" RIG_DATE "Content-Length: 6\r\n\r\nabc");
+    rig_expect(&r, c, "HTTP/1.1 200 OK\r\n" RIG_DATE "Content-Length: 6\r\n\r\nabc");
+    rig_send(&r, o, "def");
+    rig_expect(&r, c, "def");
+    PP_CHECK_EQ(r.filter[0].runs[PP_PHASE_RESPONSE_BODY], 0);
+    stop_all(c, o);
 }
 
 PP_TEST_CASE(a_body_over_the_limit_is_a_413)

@@ -437,6 +437,79 @@ PP_TEST_CASE(requests_before_the_end_of_a_half_closed_connection_are_served)
     stop_all(c, -1);
 }
 
+/* POST with a body of <n> bytes, which the origin begins to read after the client has ended its
+ * side, <ms> behind the body; chunked when <n> is odd. The origin's connection. */
+static int post_and_end(int c, size_t n, uint64_t ms)
+{
+    static char body[500001], got[sizeof body + 100];
+    char head[100];
+    int end;
+    bool chunked = n % 2 == 1;
+    const char *framing = chunked ? "Transfer-Encoding: chunked" : "Content-Length";
+    size_t k =
+        chunked
+            ? (size_t)sprintf(head, "POST / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n%zx\r\n", framing, n)
+            : (size_t)sprintf(head, "POST / HTTP/1.1\r\nHost: a\r\n%s: %zu\r\n\r\n", framing, n);
+    memset(body, 'b', n);
+    PP_CHECK(rig_send_n(&r, c, head, k));
+    PP_CHECK(rig_send_n(&r, c, body, n));
+    if (chunked)
+        rig_send(&r, c, "\r\n0\r\n\r\n");
+    rig_sleep(&r, ms);
+    shutdown(c, SHUT_WR);
+    rig_settle(&r);
+    int o = rig_accept(&r, 0);
+    size_t want = n;
+    while (o >= 0 && want > 0 && (k = rig_read(&r, o, got, 1, &end)) == 1)
+        want -= got[0] == 'b';
+    PP_CHECK_EQ(want, 0);
+    return o;
+}
+
+PP_TEST_CASE(a_client_that_ends_its_side_behind_a_body_is_answered)
+{
+    static const size_t size[] = {2, 3, 60000, 60001, 500000, 500001};
+    static char answer[600000], got[sizeof answer];
+    size_t k =
+        (size_t)sprintf(answer, "HTTP/1.1 200 OK\r\n" RIG_DATE "Content-Length: 500000\r\n\r\n");
+    int end;
+    memset(answer + k, 'a', 500000);
+    for (unsigned i = 0; i < PP_COUNT_OF(size); i++) {
+        struct rig_conf conf = rig_defaults();
+        conf.door_sndbuf = 16384; /* the answer waits for the client more than once */
+        PP_REQUIRE(rig_start(&r, &conf));
+        int c = rig_connect(&r), o = post_and_end(c, size[i], 0);
+        rig_sleep(&r, 5000);
+        PP_CHECK(rig_send_n(&r, o, answer, k + 500000));
+        PP_CHECK_EQ(rig_read(&r, c, got, k + 500000, &end), k + 500000);
+        PP_CHECK(memcmp(got, answer, k + 500000) == 0);
+        rig_expect_eof(&r, c);
+        stop_all(c, o);
+    }
+}
+
+PP_TEST_CASE(a_client_that_ends_its_side_long_after_its_body_has_left)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r), o = post_and_end(c, 10, PP_DOWN_HALF_CLOSE_MS + 1);
+    rig_expect_eof(&r, c);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    stop_all(c, o);
+}
+
+PP_TEST_CASE(a_client_that_ended_its_side_behind_a_body_may_still_leave)
+{
+    struct rig_conf conf = rig_defaults();
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r), o = post_and_end(c, 10, 0);
+    PP_CHECK_EQ(r.w.core.n_exchange, 1);
+    rig_reset(c);
+    rig_settle(&r);
+    PP_CHECK_EQ(r.w.core.n_exchange, 0);
+    stop_all(-1, o);
+}
+
 PP_TEST_CASE(the_last_request_of_a_connection_says_so)
 {
     struct rig_conf conf = rig_defaults();

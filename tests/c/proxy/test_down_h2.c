@@ -15,6 +15,16 @@ static bool begin(const struct rig_conf *conf)
     return rig_start(&r, conf) && h2_start(&c, &r, NULL);
 }
 
+/* The same, and a first request has got as far as the origin, at *o. */
+static bool begin_asked(const struct rig_conf *conf, int *o)
+{
+    if (!begin(conf))
+        return false;
+    h2_get(&c, "/");
+    *o = rig_accept(&r, 0);
+    return true;
+}
+
 static void finish(void)
 {
     h2_stop(&c);
@@ -22,6 +32,13 @@ static void finish(void)
     PP_CHECK_EQ(r.w.core.n_exchange, 0);
     PP_CHECK_EQ(r.w.core.n_down, 0);
     rig_stop(&r);
+}
+
+static void finish_with(int o1, int o2)
+{
+    finish();
+    close(o1);
+    close(o2);
 }
 
 static void answer(int o)
@@ -161,9 +178,7 @@ PP_TEST_CASE(a_client_that_resets_a_stream_aborts_that_exchange_only)
     PP_CHECK_EQ(RIG_COUNT(&r, LISTENER, HTTP2_RESETS_IN), 1);
     answer(o2);
     h2_hear(&c, "3 data \"hi\" end\n");
-    finish();
-    close(o1);
-    close(o2);
+    finish_with(o1, o2);
 }
 
 PP_TEST_CASE(a_client_that_closes_ends_all_of_its_exchanges)
@@ -202,17 +217,14 @@ PP_TEST_CASE(a_worker_that_drains_says_so_twice_and_loses_no_request)
     rig_send(&r, o1, RIG_HI);
     h2_hear(&c, "1 data \"hi\" end\n");
     h2_expect_end(&c);
-    finish();
-    close(o1);
-    close(o2);
+    finish_with(o1, o2);
 }
 
 PP_TEST_CASE(the_second_step_comes_without_an_answer_too)
 {
     struct rig_conf conf = rig_defaults();
-    PP_REQUIRE(begin(&conf));
-    h2_get(&c, "/");
-    int o = rig_accept(&r, 0);
+    int o;
+    PP_REQUIRE(begin_asked(&conf, &o));
     answer(o);
     h2_hear(&c, "1 data \"hi\" end\n");
     c.deaf = true;
@@ -229,9 +241,8 @@ PP_TEST_CASE(the_second_step_comes_without_an_answer_too)
 PP_TEST_CASE(a_connection_without_streams_ends_after_the_idle_timeout)
 {
     struct rig_conf conf = rig_defaults();
-    PP_REQUIRE(begin(&conf));
-    h2_get(&c, "/");
-    int o = rig_accept(&r, 0);
+    int o;
+    PP_REQUIRE(begin_asked(&conf, &o));
     rig_sleep(&r, 2 * conf.listener.idle_timeout_ms / 3); /* of the exchange, which is not idle */
     answer(o);
     h2_hear(&c, "1 data \"hi\" end\n");
@@ -259,9 +270,7 @@ PP_TEST_CASE(the_last_request_of_a_connection_is_answered)
     h2_expect_end(&c);
     PP_CHECK_EQ(c.p.streams[0].got, 2);
     PP_CHECK_EQ(c.p.streams[1].got, 2);
-    finish();
-    close(o1);
-    close(o2);
+    finish_with(o1, o2);
 }
 
 PP_TEST_CASE(a_head_that_does_not_end_is_late)
@@ -340,9 +349,8 @@ PP_TEST_CASE(a_mistake_of_the_client_ends_its_connection_with_its_exchanges)
 {
     static const char data_on_0[] = "\0\0\1\0\0\0\0\0\0x";
     struct rig_conf conf = rig_defaults();
-    PP_REQUIRE(begin(&conf));
-    h2_get(&c, "/");
-    int o = rig_accept(&r, 0);
+    int o;
+    PP_REQUIRE(begin_asked(&conf, &o));
     rig_expect(&r, o, H2_GOT);
     PP_CHECK(rig_send_n(&r, c.fd, data_on_0, sizeof data_on_0 - 1));
     h2_hear(&c, "goaway 1 last");
@@ -397,9 +405,8 @@ PP_TEST_CASE(a_client_that_takes_nothing_is_cut_off)
 PP_TEST_CASE(a_worker_that_stops_cuts_all_off)
 {
     struct rig_conf conf = rig_defaults();
-    PP_REQUIRE(begin(&conf));
-    h2_get(&c, "/");
-    int o = rig_accept(&r, 0);
+    int o;
+    PP_REQUIRE(begin_asked(&conf, &o));
     pp_down_cut_all(&r.w.core);
     rig_settle(&r);
     PP_CHECK_EQ(r.w.core.n_down, 0);

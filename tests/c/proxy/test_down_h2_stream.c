@@ -580,17 +580,26 @@ PP_TEST_CASE(held_bodies_go_on_with_their_length)
     done(o);
 }
 
+/* A filter of the whole response body, and of <phases>. */
+static struct rig_conf holding(uint32_t phases)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_RESPONSE_BODY | phases;
+    conf.buffer_response = 1000;
+    return conf;
+}
+
+#define HELD                                                                                       \
+    "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n"                             \
+    "2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n"
+
 /* An HTTP/2 response may have both, its length and trailers. */
 PP_TEST_CASE(held_bodies_keep_their_trailers)
 {
-    struct rig_conf conf = rig_defaults();
-    conf.phases = 1u << PP_PHASE_RESPONSE_BODY;
-    conf.buffer_response = 1000;
+    struct rig_conf conf = holding(0);
     PP_REQUIRE(start(&conf, NULL));
     int o = asked("/");
-    rig_send(&r, o,
-             "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-             "2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n");
+    rig_send(&r, o, HELD);
     h2_hear(&c, "1 data \"hi\"\n1 trailers\n  x-sum: 7\n");
     PP_CHECK(c.p.streams[0].s.received_end);
     done(o);
@@ -607,10 +616,6 @@ static int refuse_trailers(struct rig_filter *f, struct pp_exchange *x, enum pp_
     return PP_REPLY;
 }
 
-#define HELD                                                                                       \
-    "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n"                             \
-    "2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n"
-
 static int reply_body(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase,
                       struct pp_span piece, bool last, struct pp_span *out)
 {
@@ -621,9 +626,7 @@ static int reply_body(struct rig_filter *f, struct pp_exchange *x, enum pp_phase
 
 PP_TEST_CASE(an_answer_of_our_own_has_not_the_trailers_of_another)
 {
-    struct rig_conf conf = rig_defaults();
-    conf.phases = 1u << PP_PHASE_RESPONSE_BODY;
-    conf.buffer_response = 1000;
+    struct rig_conf conf = holding(0);
     PP_REQUIRE(start(&conf, NULL));
     r.filter[0].body = reply_body;
     int o = asked("/");
@@ -634,9 +637,7 @@ PP_TEST_CASE(an_answer_of_our_own_has_not_the_trailers_of_another)
 
 PP_TEST_CASE(trailers_of_held_bodies_wait_for_an_async_filter)
 {
-    struct rig_conf conf = rig_defaults();
-    conf.phases = 1u << PP_PHASE_RESPONSE_BODY | 1u << PP_PHASE_RESPONSE_TRAILERS;
-    conf.buffer_response = 1000;
+    struct rig_conf conf = holding(1u << PP_PHASE_RESPONSE_TRAILERS);
     PP_REQUIRE(start(&conf, NULL));
     r.filter[0].run = park_trailers;
     int o = asked("/");
@@ -652,9 +653,7 @@ PP_TEST_CASE(trailers_of_held_bodies_wait_for_an_async_filter)
 
 PP_TEST_CASE(a_filter_may_refuse_the_trailers_of_a_held_body)
 {
-    struct rig_conf conf = rig_defaults();
-    conf.phases = 1u << PP_PHASE_RESPONSE_BODY | 1u << PP_PHASE_RESPONSE_TRAILERS;
-    conf.buffer_response = 1000;
+    struct rig_conf conf = holding(1u << PP_PHASE_RESPONSE_TRAILERS);
     PP_REQUIRE(start(&conf, NULL));
     r.filter[0].run = refuse_trailers;
     int o = asked("/");

@@ -88,4 +88,27 @@ PP_TEST_CASE(a_condition_that_cannot_be_asked_is_a_fault)
     end();
 }
 
+PP_TEST_CASE(a_body_filter_whose_condition_does_not_hold_stands_by)
+{
+    const struct pp_filter both[] = {{.ops = &behind}, {.ops = &pp_filter_gate_ops, .self = &gate}};
+    for (int open = 0; open < 2; open++) {
+        begin(1 << 16);
+        route.chain.filter[PP_PHASE_RESPONSE_BODY] = both;
+        route.chain.n[PP_PHASE_RESPONSE_BODY] = 2;
+        if (open)
+            set_mode(PP_SPAN("on"));
+        PP_CHECK_EQ(pp_filter_gate_settle(&x, PP_DIR_REQUEST), PP_OK);
+        PP_CHECK_EQ(pp_filter_gate_settle(&x, PP_DIR_RESPONSE), PP_OK);
+        PP_CHECK_EQ(x.flow[PP_DIR_REQUEST].bystanders, 0);
+        PP_CHECK_EQ(x.flow[PP_DIR_RESPONSE].bystanders, open ? 0 : 1);
+        PP_CHECK(runs == 0 && bodies == 0);
+        end();
+    }
+    begin(0);
+    PP_CHECK_EQ(pp_filter_gate_settle(&x, PP_DIR_RESPONSE), PP_ENOMEM);
+    PP_CHECK_EQ(x.fault.code, PP_FAULT_NO_MEMORY);
+    end();
+    memset(&route, 0, sizeof route);
+}
+
 PP_TEST_MAIN()

@@ -1,6 +1,6 @@
 #include "proxy/filter_limit.c"
 
-#include "pp_test.h"
+#include "proxy/limit_test.h"
 
 PP_TEST_CASE(limits_of_different_filters_places_and_names_are_apart)
 {
@@ -18,6 +18,29 @@ PP_TEST_CASE(seconds_are_rounded_up)
     PP_CHECK_EQ(pp_filter_limit_seconds(1), 1);
     PP_CHECK_EQ(pp_filter_limit_seconds(1000000000), 1);
     PP_CHECK_EQ(pp_filter_limit_seconds(1000000001), 2);
+}
+
+PP_TEST_CASE(what_others_count_is_counted_for_the_route)
+{
+    PP_CHECK(limit_start("rate_limit",
+                         "{\"limits\": [{\"count\": 9, \"period_ns\": 1000000000, \"burst\": 9, "
+                         "\"key\": \"all\"}]}",
+                         true));
+    struct pp_core *core = &limit_rig.w.core;
+    struct pp_exchange x = {.core = core, .route = core->snapshot->route[1]};
+    pp_filter_limit_count(&x, PP_FILTER_LIMIT_REFUSED, 0);
+    pp_filter_limit_count(&x, PP_FILTER_LIMIT_DRY_RUN, 0);
+    pp_filter_limit_count(&x, PP_FILTER_LIMIT_DELAYED, 0);
+    pp_filter_limit_count(&x, PP_FILTER_LIMIT_ANSWERED, 5);
+    pp_filter_limit_count(&x, PP_FILTER_LIMIT_UNANSWERED, 7);
+    pp_filter_limit_count(&x, PP_FILTER_LIMIT_UNANSWERED, 0);
+    PP_CHECK_EQ(limit_counted(RATE_LIMITED), 1);
+    PP_CHECK_EQ(limit_counted(RATE_DRY_RUN), 1);
+    PP_CHECK_EQ(limit_counted(RATE_DELAYED), 1);
+    PP_CHECK_EQ(limit_counted(REDIS_ASKED), 1);
+    PP_CHECK_EQ(limit_counted(REDIS_FAILED), 2);
+    PP_CHECK_EQ(limit_counted(REDIS_US), 12);
+    rig_stop(&limit_rig);
 }
 
 PP_TEST_MAIN()

@@ -19,6 +19,17 @@ static bool is_uuid(struct pp_span id, char version)
     return ok;
 }
 
+PP_TEST_CASE(words_are_written_with_the_highest_digit_first)
+{
+    char digits[16];
+    write_hex(UINT64_C(0x0123456789abcdef), digits);
+    PP_CHECK(memcmp(digits, "0123456789abcdef", 16) == 0);
+    write_hex(UINT64_C(0xfedcba9876543210), digits);
+    PP_CHECK(memcmp(digits, "fedcba9876543210", 16) == 0);
+    write_hex(UINT64_C(0xf00000000000000a), digits);
+    PP_CHECK(memcmp(digits, "f00000000000000a", 16) == 0);
+}
+
 PP_TEST_CASE(ids_have_the_form_of_their_version)
 {
     PP_CHECK(is_uuid(value_of(native_ask("request_id", "{}", "GET", ""), "x-request-id: "), '4'));

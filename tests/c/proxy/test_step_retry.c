@@ -4,6 +4,7 @@
 
 #define BUSY "HTTP/1.1 503 Busy\r\n" RIG_DATE "Content-Length: 4\r\n\r\nbusy"
 #define BUSY_HEAD "HTTP/1.1 503 Busy\r\n" RIG_DATE "Content-Length: 400\r\n\r\nbusy"
+#define LATER "HTTP/1.1 503 Busy\r\n" RIG_DATE "Retry-After: 2\r\nContent-Length: 0\r\n\r\n"
 #define PUT "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
 #define PUT_GOT "PUT / HTTP/1.1\r\nHost: a\r\n" RIG_FWD "Content-Length: 10\r\n\r\n"
 
@@ -36,6 +37,17 @@ static void settled(uint64_t retries, uint64_t refused)
     PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, ACTIVE), 0);
 }
 
+/* The second attempt, at <o2>, is answered, and that is the end of it. */
+static void served(int c, int o, int o2)
+{
+    rig_send(&r, o2, RIG_HI);
+    rig_expect(&r, c, RIG_HI);
+    settled(1, 0);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, RETRIES_ACTIVE), 0);
+    close(o);
+    stop_all(c, o2);
+}
+
 PP_TEST_CASE(an_answer_that_is_not_wanted_is_asked_for_again)
 {
     struct rig_conf conf = policy("gateway_error");
@@ -47,12 +59,7 @@ PP_TEST_CASE(an_answer_that_is_not_wanted_is_asked_for_again)
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, RETRIES_ACTIVE), 1);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, IDLE), 1); /* all of it came: the connection is good */
     int o2 = again(RIG_GOT);
-    rig_send(&r, o2, RIG_HI);
-    rig_expect(&r, c, RIG_HI);
-    settled(1, 0);
-    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, RETRIES_ACTIVE), 0);
-    close(o);
-    stop_all(c, o2);
+    served(c, o, o2);
 }
 
 PP_TEST_CASE(an_answer_that_goes_on_is_dropped_with_its_connection)
@@ -64,11 +71,7 @@ PP_TEST_CASE(an_answer_that_goes_on_is_dropped_with_its_connection)
     rig_settle(&r);
     PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, IDLE), 0);
     int o2 = again(RIG_GOT);
-    rig_send(&r, o2, RIG_HI);
-    rig_expect(&r, c, RIG_HI);
-    settled(1, 0);
-    close(o);
-    stop_all(c, o2);
+    served(c, o, o2);
 }
 
 PP_TEST_CASE(the_last_answer_is_the_clients)
@@ -187,7 +190,7 @@ PP_TEST_CASE(retry_after_is_obeyed_up_to_its_most)
     struct rig_conf conf = policy("503");
     PP_REQUIRE(rig_start(&r, &conf));
     int o, c = get(&o);
-    rig_send(&r, o, "HTTP/1.1 503 Busy\r\n" RIG_DATE "Retry-After: 2\r\nContent-Length: 0\r\n\r\n");
+    rig_send(&r, o, LATER);
     rig_sleep(&r, 1900);
     PP_CHECK(rig_try_accept(&r, 0, 20) < 0);
     rig_sleep(&r, 101);
@@ -229,7 +232,7 @@ PP_TEST_CASE(a_client_that_leaves_during_the_pause_ends_it)
     struct rig_conf conf = policy("503");
     PP_REQUIRE(rig_start(&r, &conf));
     int o, c = get(&o);
-    rig_send(&r, o, "HTTP/1.1 503 Busy\r\n" RIG_DATE "Retry-After: 2\r\nContent-Length: 0\r\n\r\n");
+    rig_send(&r, o, LATER);
     rig_settle(&r);
     rig_reset(c);
     rig_settle(&r);
@@ -245,11 +248,9 @@ PP_TEST_CASE(a_pause_never_outlasts_the_total_timeout)
     struct rig_conf conf = policy("503");
     conf.cluster.total_timeout_ms = 1500;
     PP_REQUIRE(rig_start(&r, &conf));
-    const char *busy =
-        "HTTP/1.1 503 Busy\r\n" RIG_DATE "Retry-After: 2\r\nContent-Length: 0\r\n\r\n";
     int o, c = get(&o);
-    rig_send(&r, o, busy);
-    rig_expect(&r, c, busy);
+    rig_send(&r, o, LATER);
+    rig_expect(&r, c, LATER);
     settled(0, 0);
     stop_all(c, o);
 }
@@ -268,10 +269,7 @@ PP_TEST_CASE(another_endpoint_is_asked_first)
     rig_sleep(&r, 250);
     int o2 = rig_accept(&r, 1);
     rig_expect(&r, o2, RIG_GOT);
-    rig_send(&r, o2, RIG_HI);
-    rig_expect(&r, c, RIG_HI);
-    close(o);
-    stop_all(c, o2);
+    served(c, o, o2);
 }
 
 PP_TEST_CASE(a_stop_during_the_pause_leaves_nothing_behind)

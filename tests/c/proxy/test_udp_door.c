@@ -103,9 +103,8 @@ PP_TEST_CASE(a_worker_may_end_with_flows)
 PP_TEST_CASE(a_listener_of_that_name_and_another_protocol_is_another)
 {
     struct rig_conf conf = udp_defaults();
-    PP_REQUIRE(rig_start(&r, &conf));
-    int c = udp_client();
-    struct sockaddr_in from = udp_talk(c, 0, "q", "a");
+    struct sockaddr_in from;
+    int c = udp_begin(&conf, 1, &from);
     r.conf.udp = false;
     struct pp_snapshot *sn = rig_snapshot(&r);
     PP_REQUIRE(sn != NULL);

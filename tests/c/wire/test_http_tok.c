@@ -37,6 +37,24 @@ PP_TEST_CASE(tokens_and_values)
     PP_CHECK(!pp_http_tok_is_value(PP_SPAN("a\0b")));
 }
 
+PP_TEST_CASE(one_byte_spoils_a_value_wherever_it_stands)
+{
+    char text[70];
+
+    memset(text, 'v', sizeof(text));
+    for (size_t n = 1; n <= sizeof(text); n++) {
+        PP_CHECK(pp_http_tok_is_value(pp_span(text, n)));
+        for (size_t at = 0; at < n; at++) {
+            for (int c = 0; c < 256; c++) {
+                text[at] = (char)c;
+                PP_CHECK_EQ(pp_http_tok_is_value(pp_span(text, n)),
+                            pp_http_tok_is((unsigned char)c, PP_TOK_FIELD));
+            }
+            text[at] = 'v';
+        }
+    }
+}
+
 PP_TEST_CASE(methods_there_and_back)
 {
     for (int m = PP_HTTP_GET; m < PP_HTTP_METHOD_COUNT; m++) {

@@ -26,6 +26,8 @@ static int build(const struct pp_builder_retry *one, const struct pp_builder_ret
     if (rc == PP_OK)
         pp_builder_set_breaker(b, up, &(struct pp_breaker_conf){.in_a_row = 4});
     if (rc == PP_OK)
+        pp_builder_set_adaptive(b, up, &(struct pp_gradient_conf){.least = 2, .most = 5});
+    if (rc == PP_OK)
         rc = pp_builder_add_endpoint(b, up, PP_SPAN("127.0.0.1:1"), PP_SPAN_NONE, 1, &id);
     if (rc == PP_OK)
         rc = pp_builder_add_route(b, &route, &id);
@@ -52,6 +54,8 @@ PP_TEST_CASE(upstreams_and_routes_have_a_policy_each)
     PP_CHECK(pp_retry_policy_has_status(p, 503));
     PP_CHECK(p->non_idempotent && p->base_ms == 7);
     PP_CHECK_EQ(sn->cluster[0]->conf.breaker.in_a_row, 4);
+    PP_CHECK_EQ(sn->cluster[0]->conf.adaptive.most, 5);
+    PP_CHECK(sn->cluster[0]->conf.admission.at_runtime);
     PP_CHECK_EQ(sn->route[0]->retry->on, PP_RETRY_ON_TIMEOUT);
     pp_snapshot_unref(sn);
 }

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from mmap import mmap
 
-from pyproxy._wire import StatSegment, metric_buckets, metric_histogram, metric_rows, metric_words
+from pyproxy._counters import (
+    StatSegment,
+    metric_buckets,
+    metric_histogram,
+    metric_rows,
+    metric_words,
+)
 from pyproxy.admin import metrics
 from pyproxy.admin.metrics import Family
 

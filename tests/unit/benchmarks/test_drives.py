@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from benchmarks import drives
+from benchmarks import drives, rounds
 from benchmarks.certificate import pair
 from benchmarks.contender import Setup, free_ports
 from benchmarks.errors import Unavailable
@@ -20,7 +21,8 @@ finished in 2.51s, 70012.00 req/s, 3.01MB/s
 requests: 175031 total, 175543 started, 175031 done, 175020 succeeded, 11 failed, 1 errored, \
 2 timeout
 status codes: 175017 2xx, 3 3xx, 0 4xx, 11 5xx
-traffic: 7.52MB (7884000) total, 1.34MB (1400000) headers (space savings 95.00%), 4.27MB data
+traffic: 7.52MB (7884000) total, 1.34MB (1400000) headers (space savings 95.00%), \
+4.27MB (4480512) data
 """
 
 
@@ -29,6 +31,17 @@ def test_the_totals_of_h2load_are_read() -> None:
     assert report["requests"] == 175_020
     assert report["errors"] == {"failed": 11 + 3}
     assert report["seconds"] == pytest.approx(2.51)
+    assert report["bytes"] == 4_480_512
+
+
+def test_compressed_answers_that_became_longer_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    (scenario,) = [s for s in load_all() if s.name == "gzip"]
+    drive = drives.Gzip(scenario)
+    monkeypatch.setattr(drives, "run", lambda _command: H2LOAD)
+    drive.length = 4_480_512 // 175_020
+    assert sum(drive.load(1, Work(), 1)["errors"].values()) == 14
+    drive.length -= 3
+    assert drive.load(1, Work(), 1)["errors"]["length"] == 175_020
 
 
 def test_milliseconds_are_understood_and_garbage_is_not() -> None:
@@ -65,6 +78,35 @@ def test_a_generator_gets_its_answers_from_its_own_server(name: str, tmp_path: P
     assert report["errors"] == {"failed": 0}
     assert report["latency_us"]["p50"] > 0
     assert begun == [True]
+
+
+def test_the_last_endpoint_is_late_and_says_so(tmp_path: Path) -> None:
+    (scenario,) = [s for s in load_all() if s.name == "tail"]
+    ports = free_ports(scenario.endpoints)
+    drive = drives.Drive(scenario, ports[1:])
+    work = Work(connections=4, mark=rounds.LATE)
+    origin = drive.origin(ports[0], tmp_path)
+    try:
+        # Who leaves while its answer waits is forgotten.
+        with socket.create_connection(("127.0.0.1", ports[-1])) as gone:
+            gone.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        reports = [drive.load(port, work, 0.1) for port in (ports[0], ports[-2], ports[-1])]
+    finally:
+        origin.stop()
+    assert [r["marked"] for r in reports] == [0, 0, reports[-1]["requests"]]
+    assert all(r["requests"] and not sum(r["errors"].values()) for r in reports)
+    assert reports[-1]["latency_us"]["p50"] >= scenario.late_ms * 1000
+
+
+def test_who_balances_is_told_all_endpoints(tmp_path: Path) -> None:
+    (scenario,) = [s for s in load_all() if s.name == "tail"]
+    for name in scenario.contenders:
+        setup = Setup(tmp_path, 1, 2001, flavour=scenario.flavour, others=(2002, 2003))
+        everyone()[name].command(setup)
+        (path,) = [p for p in tmp_path.iterdir() if p.stem == name]
+        text = path.read_text()
+        assert all(str(port) in text for port in setup.endpoints)
+        assert "least_request" in text.lower()
 
 
 def test_handshakes_and_requests_over_tls_are_counted(tmp_path: Path) -> None:

@@ -126,6 +126,14 @@ def test_a_constant_rate_offers_no_more_than_it_says(load, server) -> None:
     assert 0 < report["requests"] <= 20
 
 
+def test_answers_with_a_header_line_are_counted(load, server) -> None:
+    marked = server(b"HTTP/1.1 200 OK\r\nX-Late: 1\r\nContent-Length: 0\r\n\r\n")
+    report = run(load, marked.port, "--mark", "x-late: 1")
+    assert report["marked"] == report["requests"] > 0
+    others = server(b"HTTP/1.1 200 OK\r\nX-Late: 11\r\nContent-Length: 0\r\n\r\n")
+    assert run(load, others.port, "--mark", "x-late: 1")["marked"] == 0
+
+
 def test_uploads_are_sent_whole(load, server) -> None:
     one = server(OK)
     report = run(load, one.port, "--body", "700000", "--header", "x-a: b")

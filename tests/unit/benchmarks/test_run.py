@@ -29,6 +29,24 @@ def test_a_part_that_breaks_is_recorded_and_loses_no_other_figure() -> None:
     }
 
 
+def test_a_column_of_ours_that_is_missing_or_answers_wrongly_is_a_failure() -> None:
+    result: dict[str, Any] = {"scenarios": {}, "singles": {}, "failures": {}}
+    part = {
+        "left_out": {"pyproxy (jwt)": "jwt: 401 instead of 200", "nginx": "gone"},
+        "figures": {
+            "pyproxy": {"failed": {"median": 0, "low": 0, "high": 2, "n": 3}},
+            "nginx": {"failed": {"median": 9, "low": 9, "high": 9, "n": 3}},
+            "pyproxy (twenty)": {"failed": {"median": 0, "low": 0, "high": 0, "n": 3}},
+        },
+    }
+    run.measure([("filters", "scenarios", "x", lambda: part)], result)
+    assert result["failures"] == {
+        "filters": "pyproxy (jwt): jwt: 401 instead of 200; "
+        "pyproxy: 2 requests of a round were not answered well"
+    }
+    assert result["scenarios"]["filters"] is part
+
+
 def test_only_those_who_serve_in_the_clear_are_started_in_the_clear(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -111,10 +111,12 @@ routes: [{{upstream: app}}]
     assert [message in fault for fault in faults] == [True] * bool(message)
 
 
-def tunnel_faults(listener: str, upstream: str) -> list[str]:
+def tunnel_faults(listener: str, upstream: str, to: str = "app") -> list[str]:
     text = f"""
-listeners: {{db: {{bind: '127.0.0.1:0', protocol: tcp, upstream: app{listener}}}}}
-upstreams: {{app: {{endpoints: '127.0.0.1:1'{upstream}}}}}
+listeners: {{db: {{bind: '127.0.0.1:0', protocol: tcp, upstream: {to}{listener}}}}}
+upstreams:
+  app: {{endpoints: '127.0.0.1:1'{upstream}}}
+  plain: {{endpoints: '127.0.0.1:2'}}
 """
     return [str(fault) for fault in inspect_texts([("f.yaml", text)]).faults]
 
@@ -124,10 +126,18 @@ def test_a_tunnel_may_speak_tls_to_its_endpoints() -> None:
 
 
 def test_tls_that_is_passed_on_is_not_encrypted_again() -> None:
-    (fault,) = tunnel_faults(", sni: {a.example: app}", ", tls: {verify: off}")
+    (fault,) = tunnel_faults(", sni: {a.example: app}", ", tls: {verify: off}", "plain")
     assert 'listeners.db.sni."a.example": "app" has `tls`, and TLS connections go there' in fault
     opened = tunnel_faults(f", sni: {{a.example: app}}, tls: {{{PAIR}}}", ", tls: {verify: off}")
     assert not [fault for fault in opened if "sni" in fault]
+
+
+def test_nor_is_tls_for_names_that_no_one_lists() -> None:
+    """`upstream` of such a listener gets all other TLS connections as they are."""
+    (fault,) = tunnel_faults(", sni: {a.example: plain}", ", tls: {verify: off}")
+    assert "f.yaml:2:" in fault
+    assert 'listeners.db.upstream: "app" has `tls`, and TLS connections go there' in fault
+    assert "name an upstream without it, or give the listener `tls`" in fault
 
 
 def test_a_tunnel_may_speak_tls_to_clients_who_have_a_time_for_it() -> None:

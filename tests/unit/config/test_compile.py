@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pyproxy._counters import StatSegment, metric_words
 from pyproxy._engine import Snapshot, SnapshotBuilder
-from pyproxy._wire import StatSegment, metric_words
 from pyproxy.config.bindplan import bind_plan
 from pyproxy.config.compile import (
     UNLIMITED,
@@ -21,7 +21,6 @@ from pyproxy.config.load import inspect, load, loads
 from pyproxy.config.model import filter_refs
 from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.errors import ConfigError
-from pyproxy.supervise.worker import prepare_tls
 from pyproxy.tls.settings import Agreement, ClientSettings, ServerSettings
 from testenv.certificates import certificates
 
@@ -188,7 +187,6 @@ def with_certificates(file, folder):
 
 @pytest.mark.parametrize("file", unfiltered_examples(), ids=lambda file: file.name)
 def test_the_engine_takes_every_example(file, tmp_path):
-    prepare_tls()
     config = resolve_endpoints(
         load(with_certificates(file, tmp_path)),
         demo_address="127.0.0.1:1",

@@ -15,6 +15,7 @@ PAGES = [
         "configuration.md",
         "discovery.md",
         "health.md",
+        "overload.md",
         "resilience.md",
         "routing.md",
         "tls.md",

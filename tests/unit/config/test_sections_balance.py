@@ -65,7 +65,17 @@ def test_one_word_is_the_window_of_a_slow_start() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["host", "path", "client.address", "cookie.a b", "query.id", "param.x", "tls.sni", "header.X"],
+    [
+        "host",
+        "path",
+        "client.address",
+        "cookie.session",
+        "query.id",
+        "param.x",
+        "tls.sni",
+        "header.X",
+        "protocol",
+    ],
 )
 def test_keys_are_request_variables(key) -> None:
     balance = upstream(f"balance: {{policy: maglev, key: {key}}}").balance
@@ -77,6 +87,8 @@ def test_keys_are_request_variables(key) -> None:
     [
         ("balance: fair", "is not allowed here"),
         ("balance: {key: colour}", '"colour" is no request variable'),
+        ("balance: {key: cookie.a b}", '"cookie.a b" is no request variable'),
+        ("balance: {key: time}", '"time" is no request variable'),
         ("balance: {key: header.}", '"header." is no request variable'),
         ("balance: {bounded_load: 0.5}", "bounded_load must be more than 1"),
         ("balance: {panic_threshold: 101}", "out of range"),

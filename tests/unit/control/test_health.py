@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pyproxy._wire import StatSegment
+from pyproxy._counters import StatSegment
 from pyproxy.config.compile import define_stats
 from pyproxy.config.load import loads
 from pyproxy.config.resolve import resolve_endpoints

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 
 import pytest
 
+from pyproxy.config.filters import FILTER_KINDS
 from pyproxy.config.load import load
 from pyproxy.errors import ConfigError
 from pyproxy.filters.chain import bind, bind_filters
+from testenv import filter_example
 
 MODULE = """
 from pyproxy.filters.base import Filter
@@ -74,6 +77,18 @@ routes:
     )
     assert second.phases["request"].__self__.config.level == 7
     assert first.phases["request"].__self__ is not second.phases["request"].__self__
+
+
+@pytest.mark.parametrize("word", [w for w in FILTER_KINDS if w != "python"])
+def test_kinds_written_in_python_run_at_the_priority_that_is_published(bound, word: str) -> None:
+    config = {
+        "listeners": {"web": {"bind": "127.0.0.1:0"}},
+        "filters": filter_example(word),
+        "upstreams": {"app": {"endpoints": ["127.0.0.1:1"]}},  # which some examples name
+        "routes": [{"respond": {}}],
+    }
+    for found in bound(json.dumps(config)).values():
+        assert found.priority == FILTER_KINDS[word].default_priority
 
 
 def test_early_request_belongs_to_filters_of_all_routes(bound) -> None:

@@ -26,6 +26,9 @@ class Fields(dict):
     def get_all(self, name):
         return [self[name]] if name in self else []
 
+    def lookup(self, name, table):
+        return table.get(self[name]) if name in self else None
+
     def pop_all(self, name):
         return self.pop(name, None) is not None
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 
 import pytest
 
-from pyproxy.supervise.channel import MAX_FDS, Channel, ChannelError, Kind, Message, encode
+from pyproxy.supervise.channel import (
+    MAX_FDS,
+    Channel,
+    ChannelError,
+    Kind,
+    Message,
+    Voice,
+    encode,
+)
 
 
 @pytest.fixture
@@ -63,6 +72,24 @@ def test_what_the_kernel_does_not_take_waits_for_flush(pair) -> None:
         left.flush()
     received += len(right.receive())
     assert received >= 2
+
+
+def test_a_voice_says_what_must_wait_when_there_is_room(pair) -> None:
+    left, right = pair
+
+    async def listen() -> list[Message]:
+        voice = Voice(asyncio.get_running_loop(), left)
+        for number in range(20):
+            voice.say(Kind.STATE, {"n": number, "text": "x" * 100_000})
+        assert left.wants_write
+        heard: list[Message] = []
+        while len(heard) < 20:
+            await asyncio.sleep(0)
+            heard += right.receive()
+        return heard
+
+    assert [m.body["n"] for m in asyncio.run(listen())] == list(range(20))
+    assert not left.wants_write
 
 
 def test_an_end_that_is_never_read_is_given_up(pair) -> None:

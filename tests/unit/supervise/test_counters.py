@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pyproxy._wire import StatSegment
+from pyproxy._counters import StatSegment
 from pyproxy.config.load import loads
 from pyproxy.config.model import Config
 from pyproxy.supervise import counters as module

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyproxy._wire import StatSegment, metric_rows
+from pyproxy._counters import StatSegment, metric_rows
 from pyproxy.config.compile import define_stats
 from pyproxy.config.load import loads
 from pyproxy.supervise.pressure import Pressure

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pyproxy._counters import SharedTable
 from pyproxy._engine import Engine
-from pyproxy._wire import SharedTable, WireError
+from pyproxy._wire import WireError
 from pyproxy.supervise.memfile import reserve
 from pyproxy.supervise.shared import Shared, SharedError
 

@@ -181,6 +181,32 @@ def test_routes_capture_and_origins_compute() -> None:
     assert done.sent.target == "/users/7?a=b"
 
 
+def test_filters_can_ask_for_every_variable() -> None:
+    class Asks(Filter):
+        def request(self, exchange):
+            names = ("header.x-user", "query.q", "cookie.c", "method", "param.id", "header.none")
+            exchange.state["values"] = [exchange.value(name) for name in names]
+            with pytest.raises(ValueError, match="no such variable"):
+                exchange.value("client.adress")
+
+    done = drive(
+        Asks(),
+        path="/users/7?q=a%20b",
+        headers={"X-User": "ann", "Cookie": "c=1"},
+        route={"match": {"path": "/users/{id}"}},
+    )
+    assert done.state == {"values": ["ann", "a b", "1", "GET", "7", None]}
+
+
+def test_more_arguments_than_are_looked_at_are_told() -> None:
+    class Asks(Filter):
+        def request(self, exchange):
+            with pytest.raises(ValueError, match="arguments"):
+                exchange.value("query.q")
+
+    drive(Asks(), path="/?" + "&".join(f"a{i}=1" for i in range(1000)))
+
+
 def test_filters_of_the_proxys_own_can_stand_beside() -> None:
     done = drive({"headers": {"request": {"set": {"x-user": "bob"}}}}, Tag(), headers={"x-old": ""})
     assert done.sent is not None

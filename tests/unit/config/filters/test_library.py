@@ -83,5 +83,5 @@ NATIVE = [w for w in FILTER_KINDS if w != "python" and not FILTER_KINDS[w].pytho
 @pytest.mark.parametrize("word", NATIVE)
 def test_the_data_plane_takes_the_example(word):
     entries = "".join(f"  {line}\n" for line in FILTER_KINDS[word].example.splitlines())
-    text = BASE.removesuffix("  - ") + entries
+    text = "upstreams: {app: {endpoints: '127.0.0.1:1'}}\n" + BASE.removesuffix("  - ") + entries
     compile_snapshot(loads(text), SnapshotBuilder(), {})

@@ -4,8 +4,11 @@ import pytest
 
 from pyproxy._engine import SnapshotBuilder
 from pyproxy.config.compile import compile_snapshot
+from pyproxy.config.filters import packages
 from pyproxy.config.filters.limits import parse_rate
+from pyproxy.config.filters.redis_options import Redis
 from pyproxy.config.load import inspect_texts, loads
+from pyproxy.filters.chain import bind_filters
 
 BASE = "listeners: {w: {bind: '127.0.0.1:0'}}\nroutes: [{respond: {}}]\nfilters:\n  - "
 
@@ -74,6 +77,94 @@ def test_what_cannot_be_done_is_told_where_it_stands(options: str, fault: str) -
     _, faults = inspect_texts([("f.yaml", BASE + options)])
     assert faults
     assert str(faults[0]).removeprefix("f.yaml:")[: len(fault)] == fault
+
+
+@pytest.mark.parametrize(
+    ("redis", "fault"),
+    [
+        ("{}", '"url" is missing'),
+        ("localhost:6379", ": this is no address of Redis; write redis://HOST"),
+        ("http://a:1", ": this is no address of Redis"),
+        ("'redis://'", ": this is no address of Redis"),
+        ("redis://a:70000", ": this is no address of Redis"),
+        ("redis://a:0", ": this is no address of Redis"),
+        ("redis://a/b", ": this is no address of Redis"),
+        ("'redis://a?db=1'", ": this is no address of Redis"),
+        ("redis://a/10000000", ": this is no address of Redis"),
+        ("'redis://[a'", ": this is no address of Redis"),
+        ("unix://a/b", ": this is no address of Redis"),
+        ("'unix:///a?more=1'", ": this is no address of Redis"),
+        ("{url: redis://:a@b, password: c}", "password: there is a password in the url already"),
+        ("{url: redis://b, username: c}", "username: who logs in needs a password"),
+        ("{url: redis://b, ca: c.pem}", "ca: nothing is signed without TLS; write rediss://"),
+        ("{url: rediss://b, ca: /nowhere/c.pem}", "ca: /nowhere/c.pem cannot be read"),
+        ("{url: redis://b, timeout: 0}", "timeout: "),
+        ("{url: redis://b, timeout: 1h}", "timeout: "),
+        ("{url: redis://b, on_failure: pray}", "on_failure: "),
+        ("{url: redis://b, more: 1}", "more: unknown key"),
+    ],
+)
+def test_what_is_no_redis(redis: str, fault: str) -> None:
+    text = f"{BASE}rate_limit: {{rate: 1/s, redis: {redis}}}"
+    _, faults = inspect_texts([("f.yaml", text)])
+    assert len(faults) == 1
+    assert "filters[0].rate_limit.redis" in str(faults[0])
+    assert fault in str(faults[0])
+
+
+def test_redis_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda _name: None)
+    text = f"{BASE}rate_limit: {{rate: 1/s, redis: redis://a}}"
+    _, faults = inspect_texts([("f.yaml", text)])
+    cure = "this filter needs the package redis; pip install 'pyproxy[redis]'"
+    assert [str(fault).partition("redis: ")[2] for fault in faults] == [cure]
+    assert inspect_texts([("f.yaml", f"{BASE}rate_limit: {{rate: 1/s}}")])[1] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ({"url": "redis://a"}, {"tls": False, "host": "a", "port": 6379, "db": 0}),
+        ({"url": "rediss://[::1]:7/3"}, {"tls": True, "host": "::1", "port": 7, "db": 3}),
+        ({"url": "unix:///run/r.sock?db=2"}, {"path": "/run/r.sock", "db": 2}),
+        (
+            {"url": "redis://u:p%40@a", "prefix": "x"},
+            {
+                "tls": False,
+                "host": "a",
+                "port": 6379,
+                "db": 0,
+                "username": "u",
+                "password": "p@",
+            },
+        ),
+        (
+            {"url": "unix:///r", "username": "u", "password": "p"},
+            {"path": "/r", "db": 0, "username": "u", "password": "p"},
+        ),
+    ],
+)
+def test_how_a_redis_is_reached(given: dict[str, str], made: dict[str, object]) -> None:
+    assert Redis(**given).connection() == made
+
+
+def test_a_limit_in_redis_has_a_native_one_that_stands_in() -> None:
+    added: list[tuple[str, str]] = []
+
+    class Builder(SnapshotBuilder):
+        def add_filter(self, name, phases, **more):
+            added.append(("python", ",".join(phases)))
+            return super().add_filter(name, phases, **more)
+
+        def add_native_filter(self, kind, name, options):
+            added.append((kind, options["place"]))
+            return super().add_native_filter(kind, name, options)
+
+    for redis in ("redis://a", "{url: redis://a, on_failure: allow}"):
+        text = f"{BASE}rate_limit: {{rate: 1/s, redis: {redis}, headers: off}}"
+        config = loads(text)
+        compile_snapshot(config, Builder(), bind_filters(config))
+    assert added == [("python", "request"), ("rate_limit", "all 1"), ("python", "request")]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def test_the_first_line_is_a_sentence(word):
 @pytest.mark.parametrize("word", OWN)
 def test_the_example_is_sound_and_run_by_a_test(word):
     entries = "".join(f"  {line}\n" for line in FILTER_KINDS[word].example.splitlines())
-    text = "listeners: {w: {bind: '127.0.0.1:0'}}\nroutes: [{respond: {}}]\nfilters:\n" + entries
+    text = "listeners: {w: {bind: '127.0.0.1:0'}}\nupstreams: {app: {endpoints: '127.0.0.1:1'}}\n"
+    text += "routes: [{respond: {}}]\nfilters:\n" + entries
     config, faults = inspect_texts([("f.yaml", text)])
     assert faults == []
     assert [ref.kind for ref in config.filters][:1] == [word]
