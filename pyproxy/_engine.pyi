@@ -204,7 +204,16 @@ class SnapshotBuilder:
         """From what on keep-alive ends, and load is shed: bytes, microseconds; 0: never."""
     def exempt_route(self, route: int) -> None:
         """Serve its requests even while load is shed. ValueError: there is no such route."""
-    def set_limits(self, upstream: int, *, requests: int, pending: int, queue_ms: int) -> None:
+    def set_limits(
+        self,
+        upstream: int,
+        *,
+        requests: int,
+        pending: int,
+        queue_ms: int,
+        connections: int,
+        retries: int,
+    ) -> None:
         """How much the upstream takes at once (struct pp_admission_conf)."""
     def set_adaptive(
         self,
@@ -278,6 +287,8 @@ class SnapshotBuilder:
         server_name: str = "",
         tier: int = 0,
         drain: bool = False,
+        max_requests: int = 0,
+        max_connections: int = 0,
     ) -> int:
         """`address` is numeric: "127.0.0.1:80", "[::1]:80" or "unix:/path".
 

@@ -1178,11 +1178,12 @@ cdef class SnapshotBuilder:
         pp_builder_exempt_route(self._draft(), route)
 
     def set_limits(self, uint32_t upstream, *, uint32_t requests, uint32_t pending,
-                   uint32_t queue_ms):
+                   uint32_t queue_ms, uint32_t connections, uint32_t retries):
         cdef pp_admission_conf c
         self._check_upstream(upstream)
         memset(&c, 0, sizeof(c))
         c.requests, c.pending, c.queue_ms = requests, pending, queue_ms
+        c.connections, c.retries = connections, retries
         pp_builder_set_limits(self._draft(), upstream, &c)
 
     def set_adaptive(self, uint32_t upstream, *, uint32_t least, uint32_t most,
@@ -1228,7 +1229,7 @@ cdef class SnapshotBuilder:
 
     def add_endpoint(self, uint32_t upstream, str address not None, *, uint32_t weight=1,
                      str name not None="", str server_name not None="", uint8_t tier=0,
-                     bint drain=False):
+                     bint drain=False, uint32_t max_requests=0, uint32_t max_connections=0):
         cdef pp_span a, n, h
         cdef uint32_t id
         self._check_upstream(upstream)
@@ -1238,6 +1239,7 @@ cdef class SnapshotBuilder:
             keep = borrow(server_name, &h)
             self._check(pp_builder_set_host(self._draft(), upstream, h))
         pp_builder_set_role(self._draft(), upstream, tier, drain)
+        pp_builder_set_endpoint_limits(self._draft(), upstream, max_requests, max_connections)
         return id
 
     cdef int _check_upstream(self, uint32_t upstream) except -1:

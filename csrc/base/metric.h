@@ -204,6 +204,7 @@
       "(overflow) or it took too long (queue_timeout); retries that were not begun (retries).")    \
     X(UPSTREAM, QUEUE_TIMEOUT, "upstream_limited_total", COUNTER, "cause=\"queue_timeout\"", "")   \
     X(UPSTREAM, RETRY_OVERFLOW, "upstream_limited_total", COUNTER, "cause=\"retries\"", "")        \
+    X(UPSTREAM, BREAKER_LAST, "_upstream_breaker_last", GAUGE, "", "")                             \
     X(UPSTREAM, ADAPTIVE, "upstream_adaptive_workers", GAUGE, "",                                  \
       "Workers that have a limit for the upstream which follows its answers.")                     \
     X(UPSTREAM, ADAPTIVE_LIMIT, "upstream_adaptive_limit", GAUGE, "",                              \

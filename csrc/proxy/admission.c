@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "proxy/cluster.h"
+#include "proxy/affinity.h"
 #include "proxy/phase.h"
 
 /* How often a worker looks whether others have left it a place. Not all at the same moments. */
@@ -93,6 +93,65 @@ static bool has_share(const struct pp_admission *a)
     return a->held >= a->conf.requests / (others + 1);
 }
 
+/* ---- endpoints ---- */
+
+#define THERE_WORD PP_METRIC_WORD(ENDPOINT, SLOTS)
+
+static bool is_common(const struct pp_endpoint *ep)
+{
+    return ep->record != ep->cluster->core->metrics.fallback[PP_METRIC_ENDPOINT];
+}
+
+static uint64_t *there_word(const struct pp_endpoint *ep)
+{
+    return &ep->cluster->core->metrics.words[ep->record + THERE_WORD];
+}
+
+static bool take_there(struct pp_admitted *d, struct pp_endpoint *ep, uint32_t limit)
+{
+    if (is_common(ep)) {
+        if (!pp_metrics_claim(&ep->cluster->core->metrics, ep->record, THERE_WORD, limit))
+            return false;
+    } else {
+        if (ep->places >= limit)
+            return false;
+        ++*there_word(ep);
+    }
+    ep->places++;
+    d->there = ep;
+    return true;
+}
+
+static void leave_there(struct pp_admitted *d)
+{
+    struct pp_endpoint *ep = d->there;
+    if (ep == NULL)
+        return;
+    d->there = NULL;
+    ep->places--;
+    __atomic_store_n(there_word(ep), *there_word(ep) - 1, __ATOMIC_RELEASE);
+}
+
+struct pp_endpoint *pp_admission_pick(struct pp_exchange *x)
+{
+    struct pp_endpoint *ep = NULL;
+    /* Another worker may be faster; what it has taken is seen the next time. */
+    for (int i = 0; i < 4; i++) {
+        ep = pp_affinity_pick(x);
+        if (ep == NULL || ep->max_requests == 0 || take_there(x->admitted, ep, ep->max_requests))
+            return ep;
+    }
+    return NULL;
+}
+
+bool pp_admission_is_full(const struct pp_cluster *cl)
+{
+    for (uint32_t i = 0; i < cl->n; i++)
+        if (cl->view[i].usable && pp_cluster_is_full(&cl->endpoint[i]))
+            return true;
+    return false;
+}
+
 /* ---- the queue ---- */
 
 static void look_soon(struct pp_admission *a)
@@ -164,9 +223,12 @@ static void on_look(struct pp_timer *t)
         leave_queue(d);
         d->holds = true;
         pp_phase_resume(d->x, PP_PARK_PHASE, PP_NEXT, PP_SPAN_NONE);
+        if (a->waiting.next == &d->link) /* there was no endpoint or connection for it */
+            break;
     }
-    /* Those of this worker say themselves when they leave. */
-    if (!pp_list_is_empty(&a->waiting) && elsewhere(a, SLOTS_WORD) > 0)
+    /* Those of this worker say themselves when they leave. Connections come and go without. */
+    if (!pp_list_is_empty(&a->waiting) &&
+        (elsewhere(a, SLOTS_WORD) > 0 || a->conf.connections > 0 || a->conf.endpoints))
         look_soon(a);
     pp_admission_unref(a);
 }
@@ -196,12 +258,27 @@ static void wait(struct pp_admission *a, struct pp_admitted *d, bool front)
     else
         pp_list_attach_back(&a->waiting, &d->link);
     d->since_us = lp->now_us;
-    pp_loop_start(lp, &d->timer, lp->now_ms + a->conf.queue_ms);
-    PP_COUNT(&x->core->metrics, a->record, UPSTREAM, QUEUED_ALL, 1);
+    if (d->due_ms == 0) {
+        d->due_ms = lp->now_ms + a->conf.queue_ms;
+        PP_COUNT(&x->core->metrics, a->record, UPSTREAM, QUEUED_ALL, 1);
+    }
+    pp_loop_start(lp, &d->timer, d->due_ms);
     pp_exchange_enter(x, PP_EXCHANGE_QUEUE);
     x->task[PP_PARK_PHASE] = &d->task;
     x->parked = true;
     look_soon(a);
+}
+
+/* <again>: it was here before, so there are not many like it. */
+static int enter_queue(struct pp_admission *a, struct pp_admitted *d, bool again)
+{
+    if (!claim(a, QUEUED_WORD, &a->queued, again ? UINT32_MAX : a->conf.pending)) {
+        PP_COUNT(&a->core->metrics, a->record, UPSTREAM, OVERFLOW, 1);
+        return PP_ELIMIT;
+    }
+    d->from = ref(a);
+    wait(a, d, again);
+    return PP_EAGAIN;
 }
 
 int pp_admission_enter(struct pp_exchange *x)
@@ -211,36 +288,61 @@ int pp_admission_enter(struct pp_exchange *x)
     bool again = x->attempts > 0;
     if (d == NULL)
         return PP_ENOMEM;
-    if (d->holds && d->from == a) /* it was not connected, and tries again at once */
+    if (d->holds && d->from == a) { /* it was not connected, and tries again at once */
+        leave_there(d);
         return PP_OK;
+    }
     pp_admission_leave(x);
     /* With a place free, who must wait does so because others were there before. */
     bool must_wait =
         !again && (!pp_list_is_empty(&a->waiting) || (a->conf.pending > 0 && has_share(a)));
-    if (!must_wait && take_place(a)) {
-        d->from = ref(a);
-        d->holds = true;
-        return PP_OK;
-    }
-    /* A retry is one of those that had a place: there are not many. */
-    if (!claim(a, QUEUED_WORD, &a->queued, again ? UINT32_MAX : a->conf.pending)) {
-        PP_COUNT(&x->core->metrics, a->record, UPSTREAM, OVERFLOW, 1);
-        return PP_ELIMIT;
-    }
+    if (must_wait || !take_place(a))
+        return enter_queue(a, d, again);
     d->from = ref(a);
-    wait(a, d, again);
-    return PP_EAGAIN;
+    d->holds = true;
+    return PP_OK;
+}
+
+int pp_admission_hold(struct pp_exchange *x)
+{
+    struct pp_admission *a = x->cluster->admission;
+    struct pp_admitted *d = admitted_of(x);
+    if (d == NULL)
+        return PP_ENOMEM;
+    d->from = ref(a);
+    d->holds = claim(a, SLOTS_WORD, &a->held, UINT32_MAX);
+    if (x->endpoint->max_requests != 0)
+        (void)take_there(d, x->endpoint, UINT32_MAX);
+    return PP_OK;
+}
+
+/* Free its places; <silent>: it is nobody's turn for that. */
+static void leave_places(struct pp_admitted *d, bool silent)
+{
+    d->holds = false;
+    leave_there(d);
+    give_back(d->from, SLOTS_WORD, &d->from->held);
+    if (!silent)
+        look_now(d->from);
+    forget(d);
+}
+
+int pp_admission_again(struct pp_exchange *x)
+{
+    struct pp_admitted *d = x->admitted;
+    struct pp_admission *a = ref(d->from);
+    leave_places(d, true);
+    int rc = enter_queue(a, d, d->due_ms != 0 || x->attempts > 0);
+    pp_admission_unref(a);
+    return rc;
 }
 
 void pp_admission_leave(struct pp_exchange *x)
 {
-    struct pp_admitted *d = x->admitted;
-    if (!d->holds)
+    if (!x->admitted->holds)
         return;
-    d->holds = false;
-    give_back(d->from, SLOTS_WORD, &d->from->held);
-    look_now(d->from);
-    forget(d);
+    x->admitted->due_ms = 0;
+    leave_places(x->admitted, false);
 }
 
 bool pp_admission_waited(const struct pp_exchange *x, uint64_t *us)

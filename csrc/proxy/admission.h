@@ -8,6 +8,11 @@
  *      └──(no place)──► QUEUE ──(queue_ms)──► 503 queue_timeout
  *      └──(nor here)──► 503 upstream_overflow
  *
+ * ENDPOINTS may have limits of their own. One that is full is not chosen; when all are, the
+ * exchange goes back to the front of the queue. So it does when a connection is wanted beyond the
+ * limit on those, which is this worker's: who has a connection cannot be made to give it to another
+ * process.
+ *
  * ORDER  First come, first served in each worker: who comes waits behind those who wait, but for a
  * retry, which is older than they and goes to the front.
  *
@@ -27,15 +32,18 @@
 
 /* 0 everywhere: there are no limits. */
 struct pp_admission_conf {
-    uint32_t requests; /* in progress, over all workers; 0: no limit */
-    uint32_t pending;  /* waiting, over all workers; 0: nobody waits */
-    uint32_t queue_ms; /* how long one waits at most */
-    bool at_runtime;   /* pp_admission_set_limit will be called, whatever the others are */
+    uint32_t requests;    /* in progress, over all workers; 0: no limit */
+    uint32_t pending;     /* waiting, over all workers; 0: nobody waits */
+    uint32_t queue_ms;    /* how long one waits at most */
+    uint32_t connections; /* open at once, those of this worker; 0: no limit */
+    uint32_t retries;     /* in progress, over all workers; 0: no limit (proxy/retry.h) */
+    bool endpoints;       /* some endpoint has a limit of its own */
+    bool at_runtime;      /* pp_admission_set_limit will be called, whatever the others are */
 };
 
 static inline bool pp_admission_is_on(const struct pp_admission_conf *c)
 {
-    return c->requests != 0 || c->at_runtime;
+    return (c->requests | c->connections) != 0 || c->endpoints || c->at_runtime;
 }
 
 struct pp_admission {
@@ -59,11 +67,14 @@ struct pp_admitted {
     struct pp_task task;
     struct pp_timer timer; /* while it waits: for how long */
     bool holds;
-    uint64_t since_us;  /* when it began to wait; 0: it does not */
-    uint64_t queued_us; /* how long it has waited, all attempts together */
+    struct pp_endpoint *there; /* where it has a place as well; NULL: nowhere */
+    uint64_t due_ms;           /* how long this attempt may wait; 0: it has not begun to */
+    uint64_t since_us;         /* when it began to wait; 0: it does not */
+    uint64_t queued_us;        /* how long it has waited, all attempts together */
 };
 
 struct pp_cluster;
+struct pp_endpoint;
 
 /* With one reference, or NULL when memory is out. */
 struct pp_admission *pp_admission_new(const struct pp_admission_conf *conf);
@@ -84,6 +95,20 @@ uint32_t pp_admission_queued(const struct pp_cluster *cl);
  * PP_EAGAIN: it waits in PP_EXCHANGE_QUEUE; its step is run when it holds one. PP_ELIMIT: too many
  * wait. PP_ENOMEM. */
 int pp_admission_enter(struct pp_exchange *x) PP_MUST_USE;
+
+/* <x>, which has an endpoint of x->cluster, was admitted in another process and goes on here: it
+ * holds a place, whatever the limit. PP_OK or PP_ENOMEM. */
+int pp_admission_hold(struct pp_exchange *x) PP_MUST_USE;
+
+/* <x>, which holds a place, gets the endpoint of x->cluster that pp_affinity_pick chooses among
+ * those that have room, and a place there if that has a limit of its own. NULL: there is none;
+ * see pp_admission_again. */
+struct pp_endpoint *pp_admission_pick(struct pp_exchange *x);
+/* Are there endpoints that could be used if they had room? */
+bool pp_admission_is_full(const struct pp_cluster *cl);
+/* <x> holds a place, but there is no endpoint or no connection for it: back to the front of the
+ * queue, in the time that it had. PP_EAGAIN or PP_ELIMIT, as pp_admission_enter. */
+int pp_admission_again(struct pp_exchange *x) PP_MUST_USE;
 
 /* The attempt has ended, if <x> had begun one: its place is free. */
 void pp_admission_leave(struct pp_exchange *x);

@@ -51,6 +51,8 @@ struct pp_endpoint *pp_affinity_pick(struct pp_exchange *x)
     }
     if (pp_cluster_hashes(cl))
         hash = hash_of(x);
+    if (PP_UNLIKELY(cl->conf.admission.endpoints))
+        return pp_cluster_pick_with_room(cl, x->tried, hash);
     return pp_cluster_pick(cl, x->tried, hash);
 }
 

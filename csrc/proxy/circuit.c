@@ -11,6 +11,16 @@ static void show(const struct pp_cluster *cl)
     words[PP_METRIC_WORD(UPSTREAM, BREAKER_HALF_OPEN)] = cl->breaker.state == PP_BREAKER_HALF_OPEN;
 }
 
+/* Leave word for all of the last opening in any worker: { until (56 bits, ms), why (8) }. */
+static void tell(const struct pp_cluster *cl)
+{
+    const struct pp_metrics *m = &cl->core->metrics;
+    const uint32_t word = PP_METRIC_WORD(UPSTREAM, BREAKER_LAST);
+    if (cl->record != m->fallback[PP_METRIC_UPSTREAM]) /* that of another worker does as well */
+        (void)pp_metrics_swap(m, cl->record, word, pp_metrics_told(m, cl->record, word),
+                              cl->breaker.until_ms << 8 | cl->breaker.why);
+}
+
 bool pp_circuit_admit(struct pp_cluster *cl, uint32_t *after_s)
 {
     uint64_t now = cl->core->loop.now_ms;
@@ -28,8 +38,10 @@ bool pp_circuit_admit(struct pp_cluster *cl, uint32_t *after_s)
 void pp_circuit_note_slowly(struct pp_cluster *cl, bool failed)
 {
     uint8_t was = cl->breaker.state;
-    if (pp_breaker_note(&cl->breaker, &cl->conf.breaker, cl->core->loop.now_ms, failed))
+    if (pp_breaker_note(&cl->breaker, &cl->conf.breaker, cl->core->loop.now_ms, failed)) {
         PP_COUNT(&cl->core->metrics, cl->record, UPSTREAM, BREAKER_OPENS, 1);
+        tell(cl);
+    }
     if (cl->breaker.state != was)
         show(cl);
 }

@@ -112,6 +112,13 @@ void pp_cluster_set_role(struct pp_cluster *cl, uint32_t i, uint8_t tier, bool d
     cl->endpoint[i].out_conf = drain ? PP_CLUSTER_DRAIN : 0;
 }
 
+void pp_cluster_set_limits(struct pp_cluster *cl, uint32_t i, uint32_t max_requests,
+                           uint32_t max_connections)
+{
+    cl->endpoint[i].max_requests = max_requests;
+    cl->endpoint[i].max_connections = max_connections;
+}
+
 void pp_cluster_unref(struct pp_cluster *cl)
 {
     if (cl == NULL || --cl->refs > 0)
@@ -135,11 +142,19 @@ void pp_cluster_unref(struct pp_cluster *cl)
     pp_mem_free(cl);
 }
 
+void pp_cluster_count_open(struct pp_endpoint *ep, int n)
+{
+    struct pp_cluster *cl = ep->cluster;
+    ep->open += (uint32_t)n;
+    cl->open += (uint32_t)n;
+    PP_COUNT(&cl->core->metrics, cl->record, UPSTREAM, ACTIVE, n);
+}
+
 static void count_active(struct pp_endpoint *ep, int n)
 {
     struct pp_metrics *m = &ep->cluster->core->metrics;
     ep->active += (uint32_t)n;
-    PP_COUNT(m, ep->cluster->record, UPSTREAM, ACTIVE, n);
+    pp_cluster_count_open(ep, n);
     PP_COUNT(m, ep->record, ENDPOINT, ACTIVE, n);
 }
 

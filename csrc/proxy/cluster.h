@@ -95,6 +95,10 @@ struct pp_endpoint {
     struct ssl_session_st *ticket; /* to resume the last TLS session with; NULL: none */
     uint32_t weight, index;
     uint32_t active;            /* exchanges in progress */
+    uint32_t max_requests;      /* in progress, over all workers; 0: no limit */
+    uint32_t max_connections;   /* open at once, of this worker; 0: no limit */
+    uint32_t places;            /* exchanges of this worker that count against max_requests */
+    uint32_t open;              /* connections */
     uint32_t told_weight;       /* given at run time, instead of <weight>; 0: none */
     uint8_t tier;               /* the lower, the earlier it is used */
     uint8_t out;                /* enum pp_cluster_out, from all places: 0 is usable */
@@ -121,6 +125,7 @@ struct pp_cluster {
     struct pp_balance_view *view; /* what the policy sees; up to date but for live numbers */
     const uint64_t *told;         /* counts what all workers are told (proxy/metrics.h) */
     uint64_t told_seen;
+    uint32_t open;                      /* connections of this worker */
     uint64_t due_ms;                    /* when a weight changes by itself */
     uint64_t total;                     /* exchanges in progress, for bounded load */
     uint64_t total_ms;                  /* when they were counted */
@@ -154,6 +159,11 @@ int pp_cluster_set_host(struct pp_cluster *cl, uint32_t i, struct pp_span host) 
  * <drain>: not before somebody says so at run time. Before attach. */
 void pp_cluster_set_role(struct pp_cluster *cl, uint32_t i, uint8_t tier, bool drain);
 
+/* So much at once and no more (0: no limit), which is looked at when conf.admission.endpoints.
+ * Before attach. */
+void pp_cluster_set_limits(struct pp_cluster *cl, uint32_t i, uint32_t max_requests,
+                           uint32_t max_connections);
+
 /* Make it a part of this worker: finds its counters, and takes over what was known of the same
  * endpoints from the cluster of the same name in core->snapshot, which is about to be replaced.
  * Before the first pick. */
@@ -179,6 +189,12 @@ void pp_cluster_use(struct pp_endpoint **at, struct pp_endpoint *ep);
  * for a last line in the log, and is the caller's to give back. */
 void pp_cluster_unuse(struct pp_endpoint *ep);
 
+/* <n> more (or less) connections to <ep> are open. */
+void pp_cluster_count_open(struct pp_endpoint *ep, int n);
+
+/* Does <ep> have as many requests as it may? */
+bool pp_cluster_is_full(const struct pp_endpoint *ep);
+
 /* Choose an endpoint; those whose bit is in <tried> are left out as long as another is there.
  * <hash> matters where pp_cluster_hashes(). NULL: none is usable.
  *
@@ -186,6 +202,8 @@ void pp_cluster_unuse(struct pp_endpoint *ep);
  * usable. When there is no such tier, all endpoints of all tiers are used but those that an
  * operator has taken out (panic): that is better than to break the few that are left. */
 struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint64_t hash);
+/* The same without those that are full. */
+struct pp_endpoint *pp_cluster_pick_with_room(struct pp_cluster *cl, uint64_t tried, uint64_t hash);
 /* The endpoint that a client sticks to: it has that <key> (pp_balance_view), was not tried, and is
  * usable or drains. Else NULL. */
 struct pp_endpoint *pp_cluster_find(struct pp_cluster *cl, uint64_t tried, uint64_t key);

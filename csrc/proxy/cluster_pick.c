@@ -319,6 +319,45 @@ static struct pp_endpoint *pick_among(struct pp_cluster *cl, uint64_t tried, uin
     return &cl->endpoint[i];
 }
 
+bool pp_cluster_is_full(const struct pp_endpoint *ep)
+{
+    uint32_t word = PP_METRIC_WORD(ENDPOINT, SLOTS);
+    const struct pp_metrics *m = &ep->cluster->core->metrics;
+    if (ep->max_requests == 0)
+        return false;
+    uint64_t here = has_record(ep) ? m->words[ep->record + word] : ep->places;
+    if (here < ep->max_requests && has_record(ep))
+        here += pp_metrics_elsewhere(m, ep->record, word);
+    return here >= ep->max_requests;
+}
+
+/* Any endpoint that is usable and has room; one that was not <tried> first. */
+static struct pp_endpoint *any_with_room(struct pp_cluster *cl, uint64_t tried)
+{
+    struct pp_endpoint *found = NULL;
+    for (uint32_t i = 0; i < cl->n; i++) {
+        struct pp_endpoint *ep = &cl->endpoint[i];
+        if (!cl->view[i].usable || pp_cluster_is_full(ep))
+            continue;
+        if (!was_tried(tried, i))
+            return ep;
+        found = ep;
+    }
+    return found;
+}
+
+struct pp_endpoint *pp_cluster_pick_with_room(struct pp_cluster *cl, uint64_t tried, uint64_t hash)
+{
+    uint64_t full = 0;
+    catch_up(cl);
+    for (uint32_t i = 0; i < PP_MIN(cl->n, 64u); i++)
+        if (pp_cluster_is_full(&cl->endpoint[i]))
+            full |= UINT64_C(1) << i;
+    struct pp_endpoint *ep = pp_cluster_pick(cl, tried | full, hash);
+    /* Bits are but a wish, and there are none from the 65th on. */
+    return ep == NULL || !pp_cluster_is_full(ep) ? ep : any_with_room(cl, tried);
+}
+
 struct pp_endpoint *pp_cluster_pick(struct pp_cluster *cl, uint64_t tried, uint64_t hash)
 {
     catch_up(cl);
@@ -337,7 +376,8 @@ struct pp_endpoint *pp_cluster_find(struct pp_cluster *cl, uint64_t tried, uint6
     catch_up(cl);
     for (uint32_t i = 0; i < cl->n; i++)
         if (cl->view[i].key == key)
-            return (cl->endpoint[i].out & ~(unsigned)PP_CLUSTER_DRAIN) != 0 || was_tried(tried, i)
+            return (cl->endpoint[i].out & ~(unsigned)PP_CLUSTER_DRAIN) != 0 ||
+                           was_tried(tried, i) || pp_cluster_is_full(&cl->endpoint[i])
                        ? NULL
                        : &cl->endpoint[i];
     return NULL;

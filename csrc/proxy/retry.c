@@ -194,6 +194,22 @@ static bool has_budget(const struct pp_cluster *cl, const struct pp_retry_policy
     return pp_retry_policy_has_budget(p, retrying, active);
 }
 
+/* <r> counts among the retries of <cl> from now on, if that does not have too many. */
+static int take_one(struct pp_retrying *r, struct pp_cluster *cl)
+{
+    const struct pp_metrics *m = &cl->core->metrics;
+    uint32_t most = cl->conf.admission.retries;
+    if (most == 0) {
+        count(cl, 1);
+    } else if (!pp_metrics_claim(m, cl->record, PP_METRIC_WORD(UPSTREAM, RETRIES_ACTIVE), most)) {
+        PP_COUNT(m, cl->record, UPSTREAM, RETRY_OVERFLOW, 1);
+        return PP_ELIMIT;
+    }
+    pp_cluster_ref(cl);
+    r->cluster = cl;
+    return PP_OK;
+}
+
 /* Count <x> among the retries of its upstream, if there is room for it. */
 static int take_budget(struct pp_exchange *x, struct pp_retrying *r)
 {
@@ -204,10 +220,17 @@ static int take_budget(struct pp_exchange *x, struct pp_retrying *r)
         PP_COUNT(&cl->core->metrics, cl->record, UPSTREAM, RETRIES_REFUSED, 1);
         return PP_ELIMIT;
     }
-    pp_cluster_ref(cl);
-    r->cluster = cl;
-    count(cl, 1);
-    return PP_OK;
+    return take_one(r, cl);
+}
+
+int pp_retry_count(struct pp_exchange *x)
+{
+    if (PP_LIKELY(x->cluster->conf.admission.retries == 0))
+        return PP_OK;
+    struct pp_retrying *r = retrying_of(x);
+    if (r == NULL)
+        return PP_ENOMEM;
+    return r->cluster != NULL ? PP_OK : take_one(r, x->cluster);
 }
 
 int pp_retry_plan(struct pp_exchange *x, uint64_t after_ms, uint64_t *due_ms)

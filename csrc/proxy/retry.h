@@ -51,6 +51,9 @@ static inline bool pp_retry_keeps_body(const struct pp_exchange *x)
  * now. It counts among the retries of its upstream from now on to its end. PP_OK. PP_ELIMIT: the
  * budget is used up. PP_ETIMEDOUT: the total timeout comes first. PP_ENOMEM. */
 int pp_retry_plan(struct pp_exchange *x, uint64_t after_ms, uint64_t *due_ms) PP_MUST_USE;
+/* The same for one that begins at once, which has no budget: only conf.admission.retries of the
+ * upstream limits those. PP_OK, PP_ELIMIT or PP_ENOMEM. */
+int pp_retry_count(struct pp_exchange *x) PP_MUST_USE;
 /* Let <x>, for which that was planned, wait in PP_EXCHANGE_PAUSE until then: it is parked. */
 void pp_retry_pause(struct pp_exchange *x, uint64_t due_ms);
 

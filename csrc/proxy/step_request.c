@@ -246,13 +246,36 @@ static int settle_cluster(struct pp_exchange *x)
     return PP_OK;
 }
 
+static bool begin_attempt(struct pp_exchange *x, int rc);
+
+/* What follows from its admission. */
+static bool admitted(struct pp_exchange *x, int rc)
+{
+    if (rc == PP_OK)
+        return begin_attempt(x, PP_OK);
+    if (rc == PP_EAGAIN)
+        return false;
+    return pp_step_to_error(
+        x, rc == PP_ELIMIT ? pp_fault_make(PP_FAULT_UPSTREAM_OVERFLOW, PP_SIDE_UP, false, rc)
+                           : pp_step_fault(PP_FAULT_NO_MEMORY, rc));
+}
+
+static struct pp_endpoint *pick(struct pp_exchange *x)
+{
+    return PP_UNLIKELY(x->cluster->conf.admission.endpoints) ? pp_admission_pick(x)
+                                                             : pp_affinity_pick(x);
+}
+
 /* Choose an endpoint and get a connection to it. <rc>: what is known of the cluster. */
 static bool begin_attempt(struct pp_exchange *x, int rc)
 {
     if (rc == PP_OK && PP_UNLIKELY(pp_breaker_is_on(&x->cluster->conf.breaker)) &&
         !pp_circuit_admit(x->cluster, &x->retry_after_s))
         return pp_step_to_error(x, pp_fault_make(PP_FAULT_BREAKER_OPEN, PP_SIDE_UP, false, PP_OK));
-    struct pp_endpoint *ep = rc == PP_OK ? pp_affinity_pick(x) : NULL;
+    struct pp_endpoint *ep = rc == PP_OK ? pick(x) : NULL;
+    if (PP_UNLIKELY(ep == NULL && rc == PP_OK && x->cluster->admission != NULL) &&
+        pp_admission_is_full(x->cluster))
+        return admitted(x, pp_admission_again(x));
     if (ep == NULL) {
         if (x->cluster != NULL)
             PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, NO_ENDPOINT, 1);
@@ -269,6 +292,10 @@ static bool begin_attempt(struct pp_exchange *x, int rc)
     /* After a failure a fresh connection is the surer way: its siblings in the pool may be as dead.
      * One that becomes a tunnel never comes back, and its request is not sent twice. */
     rc = pp_up_acquire(x, ep, x->attempts > 1 || x->wants_tunnel);
+    if (PP_UNLIKELY(rc == PP_ELIMIT)) {
+        x->attempts--;
+        return admitted(x, pp_admission_again(x));
+    }
     bool timed = pp_retry_policy_of(x)->per_try_ms > 0 && (rc == PP_OK || rc == PP_EAGAIN);
     if (PP_UNLIKELY(timed) && pp_retry_time(x) != PP_OK)
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, PP_ENOMEM));
@@ -293,15 +320,7 @@ bool pp_step_peer(struct pp_exchange *x)
     int rc = settle_cluster(x);
     if (PP_LIKELY(rc != PP_OK || x->cluster->admission == NULL) || pp_circuit_is_open(x->cluster))
         return begin_attempt(x, rc);
-    rc = pp_admission_enter(x);
-    if (rc == PP_EAGAIN)
-        return false;
-    if (rc == PP_ELIMIT)
-        return pp_step_to_error(
-            x, pp_fault_make(PP_FAULT_UPSTREAM_OVERFLOW, PP_SIDE_UP, false, PP_ELIMIT));
-    if (rc != PP_OK)
-        return pp_step_to_error(x, pp_step_fault(PP_FAULT_NO_MEMORY, rc));
-    return begin_attempt(x, PP_OK);
+    return admitted(x, pp_admission_enter(x));
 }
 
 /* It has waited, and holds a place now. */

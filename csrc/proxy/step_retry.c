@@ -49,7 +49,8 @@ bool pp_step_retry(struct pp_exchange *x)
     }
     uint64_t due_ms = 0;
     bool pauses = pauses_after(x, &f);
-    if (!pp_retry_may(x, &f) || (pauses && pp_retry_plan(x, 0, &due_ms) != PP_OK))
+    if (!pp_retry_may(x, &f) || (pauses && pp_retry_plan(x, 0, &due_ms) != PP_OK) ||
+        (!pauses && !pp_retry_is_replay(&f) && pp_retry_count(x) != PP_OK))
         return pp_step_to_error(x, f);
     x->replays += pp_retry_is_replay(&f);
     if (pauses) {

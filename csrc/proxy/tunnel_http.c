@@ -249,11 +249,14 @@ int pp_tunnel_restore_http(struct pp_tunnel *t, const struct pp_tunnel_record *r
         rc = read_head(x, &x->request, PP_HTTP1_REQUEST, r->request);
     if (rc == PP_OK)
         rc = read_head(x, &x->response, PP_HTTP1_RESPONSE, r->response);
+    if (rc == PP_OK)
+        give_facts(t, r, x);
+    if (rc == PP_OK && x->cluster->admission != NULL)
+        rc = pp_admission_hold(x);
     if (rc != PP_OK) {
         pp_exchange_free(x);
         return rc;
     }
-    give_facts(t, r, x);
     pp_exchange_enter(x, PP_EXCHANGE_TUNNEL);
     x->side[PP_SIDE_DOWN] = t;
     x->ops[PP_SIDE_DOWN] = &tunnel_side;

@@ -8,11 +8,6 @@
 #include "proxy/up_carry.h"
 #include "proxy/up_h2.h"
 
-static void count(struct pp_up *up, int n)
-{
-    PP_COUNT(&up->h.core->metrics, up->ep->cluster->record, UPSTREAM, ACTIVE, n);
-}
-
 static void free_now(struct pp_deferred *deferred)
 {
     struct pp_up *up = PP_CONTAINER_OF(deferred, struct pp_up, deferred);
@@ -31,7 +26,7 @@ void pp_up_close(struct pp_up *up)
     up->proto->on_close(up);
     pp_up_tls_keep_ticket(&up->h.ch, up->ep, &up->ticket_kept);
     up->state = PP_UP_CLOSED;
-    count(up, -1);
+    pp_cluster_count_open(up->ep, -1);
     pp_loop_stop(&up->h.core->loop, &up->timer);
     pp_h1_close(&up->h, false);
     up->deferred.fn = free_now;
@@ -242,6 +237,54 @@ bool pp_up_can_tunnel(const struct pp_cluster *cl)
     return cl == NULL || !must_speak_h2(cl);
 }
 
+/* Close the connection to <ep> that has been idle longest. False: there is none. */
+static bool close_one(struct pp_endpoint *ep)
+{
+    struct pp_up *up = pp_up_h2_idle(ep);
+    if (up == NULL && !pp_list_is_empty(&ep->idle))
+        up = PP_CONTAINER_OF(PP_CONTAINER_OF(ep->idle.prev, struct pp_pooled, link), struct pp_up,
+                             pooled);
+    if (up != NULL)
+        pp_up_close(up);
+    return up != NULL;
+}
+
+static bool close_any(struct pp_cluster *cl)
+{
+    for (uint32_t i = 0; i < cl->n; i++)
+        if (close_one(&cl->endpoint[i]))
+            return true;
+    return false;
+}
+
+static bool has_all(const struct pp_endpoint *ep)
+{
+    return ep->max_connections != 0 && ep->open >= ep->max_connections;
+}
+
+static bool have_all(const struct pp_cluster *cl)
+{
+    uint32_t most = cl->conf.admission.connections;
+    return most != 0 && cl->open >= most;
+}
+
+bool pp_up_is_full(const struct pp_endpoint *ep)
+{
+    return has_all(ep) || have_all(ep->cluster);
+}
+
+/* May one more connection to <ep> be opened? Those that are idle make room. */
+static bool make_room(struct pp_endpoint *ep)
+{
+    while (has_all(ep))
+        if (!close_one(ep))
+            return false;
+    while (have_all(ep->cluster))
+        if (!close_any(ep->cluster))
+            return false;
+    return true;
+}
+
 int pp_up_dial(struct pp_endpoint *ep, const struct pp_exchange *x, bool only_h1,
                struct pp_up **out)
 {
@@ -280,7 +323,7 @@ int pp_up_dial(struct pp_endpoint *ep, const struct pp_exchange *x, bool only_h1
     pp_timer_init(&up->timer, on_timer);
     pp_pool_init(&up->pooled, core->loop.now_ms);
     pp_cluster_ref(ep->cluster);
-    count(up, 1);
+    pp_cluster_count_open(ep, 1);
     PP_COUNT(&core->metrics, ep->cluster->record, UPSTREAM, CONNECTS, 1);
     pp_up_expect(up, PP_FAULT_CONNECT_TIMEOUT, done ? 0 : ep->cluster->conf.connect_timeout_ms);
     return done ? PP_OK : PP_EAGAIN;
@@ -297,7 +340,7 @@ static bool may_share(const struct pp_exchange *x, const struct pp_endpoint *ep)
     return ep->speaks != PP_CLUSTER_H1 && ep->extended && pp_extended_can_ask(x);
 }
 
-int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
+static int acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh, bool limited)
 {
     bool shared = may_share(x, ep);
     x->reused = false;
@@ -309,6 +352,8 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
     }
     if (!fresh && reuse(x, ep))
         return PP_OK;
+    if (PP_UNLIKELY(limited && ep->cluster->admission != NULL) && !make_room(ep))
+        return PP_ELIMIT;
     struct pp_up *up;
     int rc = pp_up_dial(ep, x, !shared, &up);
     if (rc != PP_OK && rc != PP_EAGAIN)
@@ -322,6 +367,16 @@ int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
         return PP_EAGAIN;
     }
     return rc;
+}
+
+int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
+{
+    return acquire(x, ep, fresh, true);
+}
+
+int pp_up_acquire_another(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh)
+{
+    return acquire(x, ep, fresh, false);
 }
 
 bool pp_up_is_quiet(struct pp_up *up)

@@ -64,8 +64,16 @@ struct pp_up {
 
 /* Lend a connection to <ep> to <x>: a pooled one (unless <fresh>) or a new one. PP_OK: ready;
  * PP_EAGAIN: connecting, event `connected` or `failed` follows; otherwise the connect error,
- * nothing attached. PP_EHTTP_SWITCH: <x> wants a tunnel that the endpoint does not take. */
+ * nothing attached. PP_EHTTP_SWITCH: <x> wants a tunnel that the endpoint does not take. PP_ELIMIT:
+ * as many connections are open as may be, and all are busy. */
 int pp_up_acquire(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh) PP_MUST_USE;
+
+/* The same for <x> that had waited for a connection which is not for it after all: limits on
+ * connections are passed over. */
+int pp_up_acquire_another(struct pp_exchange *x, struct pp_endpoint *ep, bool fresh) PP_MUST_USE;
+
+/* Are as many connections to <ep> open as may be, idle ones included? */
+bool pp_up_is_full(const struct pp_endpoint *ep);
 
 /* Can its endpoints' connections be had as they are, for CONNECT? Not those that must speak HTTP/2.
  */

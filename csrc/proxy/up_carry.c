@@ -31,9 +31,8 @@ static struct pp_endpoint *heir_of(struct pp_cluster *cl, const struct pp_endpoi
 static void move(struct pp_up *up, struct pp_endpoint *to)
 {
     struct pp_cluster *from = up->ep->cluster;
-    struct pp_metrics *m = &up->h.core->metrics;
-    PP_COUNT(m, from->record, UPSTREAM, ACTIVE, -1);
-    PP_COUNT(m, to->cluster->record, UPSTREAM, ACTIVE, 1);
+    pp_cluster_count_open(up->ep, -1);
+    pp_cluster_count_open(to, 1);
     pp_cluster_ref(to->cluster);
     up->ep = to;
     pp_cluster_unref(from);

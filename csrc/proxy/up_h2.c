@@ -200,6 +200,14 @@ void pp_up_h2_retire(struct pp_endpoint *ep)
     }
 }
 
+struct pp_up *pp_up_h2_idle(const struct pp_endpoint *ep)
+{
+    for (const struct pp_list *l = ep->multi.prev; l != &ep->multi; l = l->prev)
+        if (of_link((struct pp_list *)(uintptr_t)l)->up->state == PP_UP_IDLE)
+            return of_link((struct pp_list *)(uintptr_t)l)->up;
+    return NULL;
+}
+
 bool pp_up_h2_give_way(struct pp_up_h2 *h2)
 {
     struct pp_endpoint *ep = h2->up->ep;
@@ -469,7 +477,7 @@ static void go_on_with_h1(struct pp_up *up)
             pp_up_h1_lend(up, x, false);
             continue;
         }
-        int rc = pp_up_acquire(x, ep, x->wants_tunnel);
+        int rc = pp_up_acquire_another(x, ep, x->wants_tunnel);
         if (rc == PP_OK)
             x->events->connected(x);
         else if (rc != PP_EAGAIN)

@@ -54,6 +54,9 @@ int pp_up_h2_begin(struct pp_up *up, struct pp_exchange *x) PP_MUST_USE;
 /* Close the connections of <ep> that are idle; the others end with their last stream. */
 void pp_up_h2_retire(struct pp_endpoint *ep);
 
+/* The connection of <ep> that is idle, the one that is used last; NULL: none. */
+struct pp_up *pp_up_h2_idle(const struct pp_endpoint *ep);
+
 /* ---- for the streams ---- */
 
 /* There is something to write: at the end of the turn. */

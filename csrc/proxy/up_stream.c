@@ -248,7 +248,7 @@ static void go_elsewhere(struct pp_up_stream *s)
         return;
     }
     struct pp_exchange *x = pp_up_stream_take(s);
-    int rc = pp_up_acquire(x, ep, true);
+    int rc = pp_up_acquire_another(x, ep, true);
     if (rc == PP_OK)
         x->events->connected(x);
     else if (rc != PP_EAGAIN)

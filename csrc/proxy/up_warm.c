@@ -76,7 +76,8 @@ static void open_some(struct pp_cluster *cl, uint32_t *left)
     for (uint32_t i = 0; *left > 0 && i < cl->n; i++) {
         struct pp_endpoint *ep = &cl->endpoint[i];
         bool shared = pp_up_may_speak_h2(cl) && !ep->wants_h1 && ep->speaks != PP_CLUSTER_H1;
-        if (is_served(ep, shared) || cl->core->warming.n >= PP_UP_WARM_CONNECTING)
+        if (is_served(ep, shared) || cl->core->warming.n >= PP_UP_WARM_CONNECTING ||
+            pp_up_is_full(ep))
             continue;
         open_one(ep, shared);
         --*left;

@@ -24,9 +24,11 @@ static bool has_share(const struct pp_breaker *b, const struct pp_breaker_conf *
     return c->percent != 0 && all >= c->least && bad * 100 >= all * c->percent;
 }
 
-static bool open_it(struct pp_breaker *b, const struct pp_breaker_conf *c, uint64_t now_ms)
+static bool open_it(struct pp_breaker *b, const struct pp_breaker_conf *c, uint64_t now_ms,
+                    enum pp_breaker_why why)
 {
-    *b = (struct pp_breaker){.state = PP_BREAKER_OPEN, .until_ms = now_ms + c->open_ms};
+    *b = (struct pp_breaker){
+        .state = PP_BREAKER_OPEN, .why = (uint8_t)why, .until_ms = now_ms + c->open_ms};
     return true;
 }
 
@@ -52,9 +54,9 @@ static bool note_closed(struct pp_breaker *b, const struct pp_breaker_conf *c, u
     s->all++;
     s->bad += failed;
     b->in_a_row = failed ? b->in_a_row + 1 : 0;
-    if (!failed || !((c->in_a_row != 0 && b->in_a_row >= c->in_a_row) || has_share(b, c)))
-        return false;
-    return open_it(b, c, now_ms);
+    if (failed && c->in_a_row != 0 && b->in_a_row >= c->in_a_row)
+        return open_it(b, c, now_ms, PP_BREAKER_IN_A_ROW);
+    return failed && has_share(b, c) && open_it(b, c, now_ms, PP_BREAKER_SHARE);
 }
 
 bool pp_breaker_note(struct pp_breaker *b, const struct pp_breaker_conf *c, uint64_t now_ms,
@@ -65,7 +67,7 @@ bool pp_breaker_note(struct pp_breaker *b, const struct pp_breaker_conf *c, uint
     if (b->state == PP_BREAKER_OPEN) /* one that began before */
         return false;
     if (failed)
-        return open_it(b, c, now_ms);
+        return open_it(b, c, now_ms, PP_BREAKER_PROBE);
     if (++b->good >= c->probes)
         *b = (struct pp_breaker){.state = PP_BREAKER_CLOSED};
     return false;

@@ -18,6 +18,13 @@
 
 enum pp_breaker_state { PP_BREAKER_CLOSED = 0, PP_BREAKER_OPEN = 1, PP_BREAKER_HALF_OPEN = 2 };
 
+/* Why it has opened. Stands in shared memory: never renumbered. */
+enum pp_breaker_why {
+    PP_BREAKER_IN_A_ROW = 1,
+    PP_BREAKER_SHARE = 2,
+    PP_BREAKER_PROBE = 3 /* one that was let through has failed */
+};
+
 /* All zero: there is no breaker. */
 struct pp_breaker_conf {
     uint32_t in_a_row;  /* failures that open it; 0: they do not */
@@ -31,6 +38,7 @@ struct pp_breaker_conf {
 /* Zeroed: closed. */
 struct pp_breaker {
     uint8_t state;      /* enum pp_breaker_state */
+    uint8_t why;        /* enum pp_breaker_why, unless it is closed */
     uint32_t in_a_row;  /* failures since the last success */
     uint32_t let, good; /* HALF_OPEN: let through and succeeded */
     uint64_t until_ms;  /* OPEN: when it becomes HALF_OPEN; HALF_OPEN: when more are let through */

@@ -17,7 +17,7 @@ struct draft_filter {
 struct draft_endpoint {
     struct draft_endpoint *next;
     struct pp_span address, name, host;
-    uint32_t weight;
+    uint32_t weight, max_requests, max_connections;
     uint8_t tier;
     bool drain;
 };
@@ -368,6 +368,17 @@ void pp_builder_set_role(struct pp_builder *b, uint32_t upstream, uint8_t tier, 
     last->drain = drain;
 }
 
+void pp_builder_set_endpoint_limits(struct pp_builder *b, uint32_t upstream, uint32_t max_requests,
+                                    uint32_t max_connections)
+{
+    struct draft_upstream *u = b->upstreams.at[upstream];
+    struct draft_endpoint *last = PP_CONTAINER_OF(u->end, struct draft_endpoint, next);
+    last->max_requests = max_requests;
+    last->max_connections = max_connections;
+    if ((max_requests | max_connections) != 0)
+        u->conf.admission.endpoints = true;
+}
+
 int pp_builder_add_filter(struct pp_builder *b, struct pp_span name, uint32_t timeout_ms,
                           uint32_t buffer_request, uint32_t buffer_response, uint32_t *id)
 {
@@ -570,6 +581,7 @@ static int build_cluster(struct pp_builder *b, struct draft_upstream *u)
         if (rc == PP_OK && ep->host.n > 0)
             rc = pp_cluster_set_host(cl, i, ep->host);
         pp_cluster_set_role(cl, i, ep->tier, ep->drain);
+        pp_cluster_set_limits(cl, i, ep->max_requests, ep->max_connections);
         i++;
     }
     return rc;

@@ -143,7 +143,8 @@ int pp_builder_set_balance(struct pp_builder *b, uint32_t upstream,
 /* When <upstream> is left alone for a while (route/breaker.h). */
 void pp_builder_set_breaker(struct pp_builder *b, uint32_t upstream,
                             const struct pp_breaker_conf *conf);
-/* How much <upstream> takes at once (proxy/admission.h); without it as much as comes. */
+/* How much <upstream> takes at once (proxy/admission.h; <endpoints> is set by itself); without it
+ * as much as comes. */
 void pp_builder_set_limits(struct pp_builder *b, uint32_t upstream,
                            const struct pp_admission_conf *conf);
 /* What is tried again at <upstream>, or of <route> whatever its upstream says (builder_retry.c):
@@ -171,6 +172,9 @@ void pp_builder_set_overload(struct pp_builder *b, const struct pp_pressure_conf
 void pp_builder_exempt_route(struct pp_builder *b, uint32_t route);
 /* The endpoint that was added last to <upstream> is of <tier>, and (<drain>) gets nothing new. */
 void pp_builder_set_role(struct pp_builder *b, uint32_t upstream, uint8_t tier, bool drain);
+/* The endpoint that was added last to <upstream> takes so much at once and no more; 0: no limit. */
+void pp_builder_set_endpoint_limits(struct pp_builder *b, uint32_t upstream, uint32_t max_requests,
+                                    uint32_t max_connections);
 /* The host name by which the endpoint that was added last to <upstream> was found. */
 int pp_builder_set_host(struct pp_builder *b, uint32_t upstream, struct pp_span host);
 

@@ -30,7 +30,10 @@ int pp_builder_set_route_retry(struct pp_builder *b, uint32_t route,
 void pp_builder_set_limits(struct pp_builder *b, uint32_t upstream,
                            const struct pp_admission_conf *conf)
 {
-    pp_builder_upstream(b, upstream)->admission = *conf;
+    struct pp_admission_conf *c = &pp_builder_upstream(b, upstream)->admission;
+    bool endpoints = c->endpoints;
+    *c = *conf;
+    c->endpoints = endpoints;
 }
 
 void pp_builder_set_adaptive(struct pp_builder *b, uint32_t upstream,

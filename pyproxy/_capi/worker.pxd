@@ -115,6 +115,8 @@ cdef extern from "proxy/admission.h" nogil:
         uint32_t requests
         uint32_t pending
         uint32_t queue_ms
+        uint32_t connections
+        uint32_t retries
 
 
 cdef extern from "route/gradient.h" nogil:
@@ -205,6 +207,8 @@ cdef extern from "worker/builder.h" nogil:
         uint32_t stdev_factor
         uint32_t max_percent
     void pp_builder_set_outlier(pp_builder *b, uint32_t upstream, const pp_outlier_conf *conf)
+    void pp_builder_set_endpoint_limits(pp_builder *b, uint32_t upstream, uint32_t max_requests,
+                                        uint32_t max_connections)
     void pp_builder_set_role(pp_builder *b, uint32_t upstream, uint8_t tier, pp_bool drain)
     int pp_builder_set_host(pp_builder *b, uint32_t upstream, pp_span host)
     int pp_builder_set_upstream_tls(pp_builder *b, uint32_t upstream, pp_tls_client *tls)

@@ -30,6 +30,7 @@ from starlette.routing import Route
 from pyproxy._version import __version__
 from pyproxy.config import model
 from pyproxy.supervise.endpoints import Endpoints, OrderError, UnknownEndpoint
+from pyproxy.supervise.pressure import Pressure
 from pyproxy.tls.held import certificates_of, rows_of
 
 from . import discovery_metrics, metrics, page
@@ -64,6 +65,7 @@ class Overview:
     listeners: list[dict[str, Any]]
     start_time: float
     endpoints: Endpoints | None = None
+    pressure: Pressure | None = None
     state: dict[str, Any] = field(
         default_factory=lambda: {"phase": "starting", "pid": 0, "workers": []}
     )
@@ -83,10 +85,14 @@ class Overview:
         ]
         return reasons
 
+    def groups(self) -> dict[str, dict[str, Any]]:
+        """What is going on at each upstream as a whole."""
+        return self.pressure.rows(self.config) if self.pressure else {}
+
     def page(self) -> str:
         """The overview for people."""
-        summary = config_summary(self.config)
-        return page.render(self.not_ready(), summary, self.listeners, self.state["workers"])
+        summary, groups = config_summary(self.config), self.groups()
+        return page.render(self.not_ready(), summary, self.listeners, self.state["workers"], groups)
 
     def metrics_page(self) -> str:
         """The Prometheus text."""
@@ -129,7 +135,11 @@ def application(overview: Overview) -> Starlette:
 
     async def upstreams(request: Request) -> Response:
         rows = overview.endpoints.rows(overview.config) if overview.endpoints else {}
-        return JSONResponse({"upstreams": rows, "discovery": overview.discovery()}, headers=_FRESH)
+        groups = overview.groups()
+        found = overview.discovery()
+        return JSONResponse(
+            {"upstreams": rows, "groups": groups, "discovery": found}, headers=_FRESH
+        )
 
     async def endpoint(request: Request) -> Response:
         status, body = await change_endpoint(overview, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pyproxy._version import __version__
@@ -42,8 +43,12 @@ def render(
     summary: Mapping[str, Any],
     listeners: Iterable[Mapping[str, Any]],
     workers: Iterable[Mapping[str, Any]],
+    groups: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> str:
-    """The page: <not_ready> are the reasons, <summary> is that of `/config/summary`."""
+    """The page: <not_ready> are the reasons, <summary> is that of `/config/summary`.
+
+    <groups> is that of `/upstreams`.
+    """
     verdict = '<p class="ok">ready</p>'
     if not_ready:
         verdict = f'<p class="bad">not ready: {html.escape("; ".join(not_ready))}</p>'
@@ -57,9 +62,14 @@ def render(
         ),
         _table(
             "Upstreams",
-            ("name", "balance", "endpoints"),
+            ("name", "balance", "endpoints", "in progress", "waiting", "breaker"),
             [
-                (name, row["balance"], ", ".join(e["address"] for e in row["endpoints"]))
+                (
+                    name,
+                    row["balance"],
+                    ", ".join(e["address"] for e in row["endpoints"]),
+                    *_pressure(groups.get(name, {})),
+                )
                 for name, row in summary["upstreams"].items()
             ],
         ),
@@ -74,6 +84,17 @@ def render(
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
         f"<body><h1>pyproxy {__version__}</h1>{verdict}<p>{links}</p>"
         f"{''.join(tables)}</body></html>\n"
+    )
+
+
+def _pressure(row: Mapping[str, Any]) -> Row:
+    """Of an upstream without limits or without a breaker there is less to say."""
+    breaker = row.get("breaker")
+    reason = f" ({breaker['reason']})" if breaker and breaker["reason"] else ""
+    return (
+        row.get("active", ""),
+        row.get("queued", ""),
+        f"{breaker['state'].replace('_', ' ')}{reason}" if breaker else "",
     )
 
 

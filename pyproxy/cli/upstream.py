@@ -47,15 +47,46 @@ def main(args: argparse.Namespace) -> int:
         return 0
     done = caller.ask(args, "upstreams")
     groups, discovery = done["upstreams"], done.get("discovery", {})
+    pressure = done.get("groups", {})
     if args.upstream and args.upstream not in groups:
         raise StartError(f'there is no upstream "{args.upstream}"')
     for name, rows in groups.items():
         for row in rows:
             if args.upstream in ("", name) and args.endpoint in ("", row["address"]):
                 print(_line(name, row))
-        if args.upstream in ("", name) and not args.endpoint and name in discovery:
-            print(_source(name, discovery[name], time.time()))
+        if args.upstream in ("", name) and not args.endpoint:
+            for text in _notes(name, pressure.get(name, {})):
+                print(text)
+            if name in discovery:
+                print(_source(name, discovery[name], time.time()))
     return 0
+
+
+def _notes(upstream: str, row: dict[str, Any]) -> list[str]:
+    """Lines about the upstream as a whole: what its limits and its breaker do."""
+    lines = []
+    if "limits" in row:
+        most = row["limits"]["requests"]
+        lines.append(
+            f"{upstream}  {row['active']}{f' of {most}' if most else ''} in progress  "
+            f"{row['queued']} of {row['limits']['pending']} waiting  "
+            f"refused: {row['overflows']} at once, {row['timeouts']} too late"
+        )
+    if "breaker" in row:
+        lines.append(f"{upstream}  breaker {_breaker(row['breaker'])}")
+    return lines
+
+
+def _breaker(row: dict[str, Any]) -> str:
+    if row["state"] == "closed":
+        return "closed"
+    where = ", ".join(
+        f"{state.replace('_', ' ')} in {n} worker{'' if n == 1 else 's'}"
+        for state, n in row["workers"].items()
+        if n
+    )
+    left = row["seconds_left"]
+    return f"{where}: {row['reason']}" + ("" if left is None else f", {left:.0f} s left")
 
 
 def _source(upstream: str, row: dict[str, Any], now: float) -> str:

@@ -266,7 +266,7 @@ class _Compiler:
         if upstream.breaker is not None:
             self.builder.set_breaker(number, **upstream.breaker.numbers())
         adaptive = upstream.adaptive_concurrency
-        if upstream.limits.admits or adaptive is not None:
+        if upstream.is_limited or adaptive is not None:
             self.builder.set_limits(number, **upstream.limits.admission())
         if adaptive is not None:
             self.builder.set_adaptive(number, **adaptive.numbers())

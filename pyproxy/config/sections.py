@@ -375,6 +375,11 @@ class Upstream(Section, frozen=True, kw_only=True):
     ] = "off"
 
     @property
+    def is_limited(self) -> bool:
+        """Has it, or an endpoint, limits to what is in progress at once?"""
+        return self.limits.admits or any(e.is_limited for e in self.endpoints)
+
+    @property
     def spoken(self) -> str:
         """`protocol`, but a connection that begins with a client's address is of that client.
 

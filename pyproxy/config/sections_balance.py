@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from pyproxy.config.section import HIDDEN, Section
+from pyproxy.config.section import HIDDEN, Count, Section
 from pyproxy.config.units import Duration
 
 # Steps of a slow start, and a whole weight in them (csrc/proxy/cluster.h).
@@ -209,6 +209,17 @@ class Endpoint(Section, frozen=True, kw_only=True):
     drain: Annotated[
         bool, Meta(description="It gets nothing new, but clients that stick to it come back.")
     ] = False
+    max_requests: Annotated[
+        Count,
+        Meta(
+            description="Requests in progress at once, in all workers together, and at all "
+            "addresses of a host name; a full endpoint is not chosen. 0: no limit."
+        ),
+    ] = 0
+    max_connections: Annotated[
+        Count,
+        Meta(description="Connections open at once, in each worker, to each address. 0: no limit."),
+    ] = 0
     resolved: Annotated[tuple[str, ...], HIDDEN] = ()
     # It was found while the service runs, by the name <host> if it has one (config/found.py).
     found: Annotated[bool, HIDDEN] = False
@@ -221,7 +232,18 @@ class Endpoint(Section, frozen=True, kw_only=True):
     @property
     def role(self) -> dict[str, Any]:
         """What is not usual about it, as the engine calls it."""
-        return {"tier": self.tier, "drain": self.drain} if self.tier or self.drain else {}
+        named = {
+            "tier": self.tier,
+            "drain": self.drain,
+            "max_requests": self.max_requests,
+            "max_connections": self.max_connections,
+        }
+        return {name: value for name, value in named.items() if value}
+
+    @property
+    def is_limited(self) -> bool:
+        """Has it limits of its own?"""
+        return bool(self.max_requests or self.max_connections)
 
     @property
     def tier(self) -> int:

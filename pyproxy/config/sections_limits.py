@@ -35,6 +35,20 @@ class UpstreamLimits(Section, frozen=True, kw_only=True):
         Duration,
         Meta(ge=1, le=_MAX_MS, description="How long one waits; 503 (`queue_timeout`) then."),
     ] = field(name="queue_timeout", default=5_000)
+    connections: Annotated[
+        Count,
+        Meta(
+            description="Connections open at once to all endpoints together, in each worker; a "
+            "request that would need one more waits. 0: no limit."
+        ),
+    ] = 0
+    retries: Annotated[
+        Count,
+        Meta(
+            description="Requests in progress at once that are being tried again, in all workers "
+            "together, besides the budget of `retry`. 0: no limit."
+        ),
+    ] = 0
     max_head_bytes: Annotated[
         HeadSize, Meta(description="Bytes of a response head; 502 beyond.")
     ] = field(name="max_head", default=61_440)
@@ -45,7 +59,7 @@ class UpstreamLimits(Section, frozen=True, kw_only=True):
     @property
     def admits(self) -> bool:
         """Is there a limit to what it takes at once?"""
-        return self.requests > 0
+        return bool(self.requests or self.connections or self.retries)
 
     def numbers(self) -> dict[str, int]:
         """The limits of response heads, as the engine calls them."""
@@ -57,4 +71,6 @@ class UpstreamLimits(Section, frozen=True, kw_only=True):
             "requests": self.requests,
             "pending": self.pending,
             "queue_ms": self.queue_timeout_ms,
+            "connections": self.connections,
+            "retries": self.retries,
         }

@@ -22,6 +22,7 @@ from pyproxy.control.care import Care
 from pyproxy.supervise import blob, privileges
 from pyproxy.supervise.channel import Channel, ChannelError, Kind, Voice
 from pyproxy.supervise.endpoints import Endpoints
+from pyproxy.supervise.pressure import Pressure
 from pyproxy.tls.held import with_part, without_keys
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def run(plan: ControlPlan, channel: Channel) -> int:
         plan.listeners,
         plan.start_time,
         Endpoints(segment),
+        Pressure(segment),
         shared=SharedTable.open(plan.shared),
     )
     server = None

@@ -25,6 +25,7 @@ from pyproxy.tls.held import rows_of
 from .bindpoint import bind_file, file_id
 from .channel import Channel, ChannelError, Kind, Message
 from .endpoints import Endpoints, OrderError
+from .pressure import Pressure
 from .reactor import READ, WRITE
 
 if TYPE_CHECKING:
@@ -297,8 +298,9 @@ def _take_over(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
 
 
 def _upstreams(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:
-    rows = Endpoints(up.service.counters.segment).rows(up.service.config)
-    caller.done(True, upstreams=rows, discovery=up.discovery.rows())
+    segment, config = up.service.counters.segment, up.service.config
+    rows, groups = Endpoints(segment).rows(config), Pressure(segment).rows(config)
+    caller.done(True, upstreams=rows, groups=groups, discovery=up.discovery.rows())
 
 
 def _endpoint(up: Supervisor, caller: Caller, body: dict[str, Any]) -> None:

@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from testenv import Proxy, origin, running, wait_until
+from testenv import Proxy, free_port, origin, running, wait_until
 from testenv.h2 import h2_dial
 from testenv.origin import Origin, OriginRequest, Reply
-from testenv.raw import Wire, dial, request
+from testenv.raw import RawOrigin, Wire, dial, request
 
 
 class Slow:
@@ -49,6 +49,8 @@ def slow_origin() -> Iterator[tuple[Origin, Slow]]:
 
 
 def config(app: Origin, limits: str, *, workers: int = 1) -> str:
+    if "queue_timeout" not in limits:
+        limits += ", queue_timeout: 1m"
     return f"""
         workers: {workers}
         admin: "127.0.0.1:0"
@@ -220,3 +222,148 @@ def test_those_who_wait_outlast_a_reload() -> None:
                 slow.let(f"/hold{n}")
                 assert client.read_head().startswith(b"HTTP/1.1 200 ")
         assert asked(app) == ["/hold0", "/hold1", "/hold2"]
+
+
+def endpoints_config(*endpoints: str, limits: str = "{queue_timeout: 1m}", workers: int = 1) -> str:
+    return f"""
+        workers: {workers}
+        admin: "127.0.0.1:0"
+        listeners: {{web: {{bind: "127.0.0.1:0"}}}}
+        upstreams:
+          app: {{endpoints: [{", ".join(endpoints)}], limits: {limits}}}
+        routes: [{{upstream: app}}]
+    """
+
+
+def test_a_full_endpoint_is_left_out_and_when_all_are_requests_wait() -> None:
+    with slow_origin() as (one, slow_one), slow_origin() as (two, slow_two), ExitStack() as stack:
+        endpoints = [f"{{address: '{app.address}', max_requests: 1}}" for app in (one, two)]
+        with running(endpoints_config(*endpoints)) as proxy:
+            clients = [ask(stack, proxy, "/hold0"), ask(stack, proxy, "/hold1")]
+            wait_until(lambda: len(one.requests) == len(two.requests) == 1, "both have one")
+            clients.append(ask(stack, proxy, "/hold2"))
+            wait_until(lambda: queued(proxy) == 1, "one waits")
+            for path in ("/hold0", "/hold1"):
+                slow_two.let(path)
+            wait_until(lambda: len(two.requests) == 2, "it goes where there is room")
+            assert len(one.requests) == 1
+            for slow in (slow_one, slow_two):
+                for n in range(3):
+                    slow.let(f"/hold{n}")
+            for client in clients:
+                assert client.read_head().startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_limit_of_an_endpoint_is_that_of_all_workers() -> None:
+    most, now, lock = 0, 0, threading.Lock()
+
+    def answer(asked: OriginRequest) -> Reply:
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        threading.Event().wait(0.005)
+        with lock:
+            now -= 1
+        return Reply(body=b"x")
+
+    with origin(answer) as app, ExitStack() as stack:
+        endpoint = f"{{address: '{app.address}', max_requests: 2}}"
+        with running(endpoints_config(endpoint, workers=2)) as proxy:
+            for client in [ask(stack, proxy, f"/{n}") for n in range(60)]:
+                assert client.read_head().startswith(b"HTTP/1.1 200 ")
+    assert most == 2
+
+
+def test_connections_are_limited_and_requests_wait_for_them() -> None:
+    with slow_origin() as (app, slow), ExitStack() as stack:
+        with running(
+            endpoints_config(app.address, limits="{connections: 1, queue_timeout: 1m}")
+        ) as proxy:
+            clients = [ask(stack, proxy, "/hold0")]
+            wait_until(lambda: len(app.requests) == 1, "one is in progress")
+            clients.append(ask(stack, proxy, "/hold1"))
+            wait_until(lambda: queued(proxy) == 1, "the other waits")
+            for n, client in enumerate(clients):
+                slow.let(f"/hold{n}")
+                assert client.read_head().startswith(b"HTTP/1.1 200 ")
+        assert {one.connection for one in app.requests} == {0}
+
+
+def test_a_websocket_holds_its_place_as_long_as_it_lasts() -> None:
+    text = """
+        workers: 1
+        admin: "127.0.0.1:0"
+        listeners: {web: {bind: "127.0.0.1:0"}}
+        upstreams: {app: {endpoints: "%s", limits: {requests: 1, queue_timeout: 1m}}}
+        routes: [{upstream: app, upgrade: websocket}]
+    """
+    with RawOrigin() as app, ExitStack() as stack, running(text % app.address) as proxy:
+        tunnel = stack.enter_context(dial(proxy.port()))
+        fields = (
+            "Connection: upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        )
+        tunnel.send(request("/", *fields))
+        there = stack.enter_context(app.accept())
+        there.read_head()
+        there.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
+            b"Upgrade: websocket\r\n"
+            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+        )
+        assert tunnel.read_head().startswith(b"HTTP/1.1 101 ")
+        waits = ask(stack, proxy, "/x")
+        wait_until(lambda: queued(proxy) == 1, "it waits")
+        assert active(proxy) == 1
+        tunnel.send(b"hello")
+        assert there.take(5) == b"hello"
+        tunnel.end()
+        there.end()
+        later = stack.enter_context(app.accept())
+        later.read_head()
+        later.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert waits.read_head().startswith(b"HTTP/1.1 200 ")
+
+
+def test_what_limits_and_breakers_do_is_shown() -> None:
+    gone = f"127.0.0.1:{free_port()}"
+    with slow_origin() as (app, slow):
+        text = f"""
+            workers: 2
+            admin: "127.0.0.1:0"
+            listeners: {{web: {{bind: "127.0.0.1:0"}}}}
+            upstreams:
+              app:
+                endpoints: "{app.address}"
+                limits: {{requests: 1, queue_timeout: 1m}}
+                breaker: {{failures: 9}}
+              bad: {{endpoints: "{gone}", breaker: {{failures: 1, open: 10m}}, retries: 0}}
+            routes:
+              - {{upstream: app, match: {{path: "/hold*"}}}}
+              - {{upstream: bad}}
+        """
+        with running(text) as proxy, ExitStack() as stack:
+            ask(stack, proxy, "/hold0")
+            wait_until(lambda: len(app.requests) == 1, "one is in progress")
+            ask(stack, proxy, "/hold1")
+            wait_until(lambda: queued(proxy) == 1, "one waits")
+            assert proxy.get("/x").status == 502
+            groups = json.loads(proxy.admin("/upstreams").body)["groups"]
+            assert (groups["app"]["active"], groups["app"]["queued"]) == (1, 1)
+            assert groups["app"]["breaker"]["state"] == "closed"
+            breaker = groups["bad"]["breaker"]
+            assert breaker["state"] == "open"
+            assert breaker["workers"] == {"open": 1, "half_open": 0}
+            assert breaker["reason"] == "failures in a row"
+            assert 500 < breaker["seconds_left"] <= 600
+            shown = proxy.ask("upstream").stdout
+            assert "app  1 of 1 in progress  1 of 1024 waiting" in shown
+            assert "app  breaker closed" in shown
+            assert "bad  breaker open in 1 worker: failures in a row, " in shown
+            page = proxy.admin("/").text
+            assert "open (failures in a row)" in page
+            slow.let("/hold0")
+            slow.let("/hold1")

@@ -9,7 +9,7 @@ static struct rig r;
 struct scenario {
     const char *name, *sent, *answer;
     uint32_t phases, hold, first;
-    bool close_origin;
+    bool close_origin, limited;
     const char *wanted;           /* NULL: a 200 */
     const char *native, *options; /* a native filter of the route */
 };
@@ -48,6 +48,7 @@ static const struct scenario scenarios[] = {
                "Upgrade: websocket\r\n\r\ngreeting",
      .phases = (1u << PP_PHASE_COUNT) - 1,
      .wanted = "HTTP/1.1 101"},
+    {.name = "limited", .sent = RIG_GET, .answer = RIG_HI, .limited = true},
     {.name = "two at once", .sent = RIG_GET RIG_GET, .answer = RIG_HI},
     {.name = "mirror",
      .sent = "POST /a/../b HTTP/1.1\r\nHost: A\r\nContent-Length: 3\r\n\r\nabc",
@@ -93,7 +94,15 @@ static bool run_once(const struct scenario *s, long n)
     PP_CHECK_EQ(r.w.core.n_exchange, 0);
     PP_CHECK_EQ(r.w.core.n_down, 0);
     PP_CHECK_EQ(r.w.core.n_tunnel, 0);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, SLOTS), 0);
     return strncmp(got, s->wanted != NULL ? s->wanted : "HTTP/1.1 200", 12) == 0;
+}
+
+static void limit(struct rig_conf *conf)
+{
+    conf->cluster.admission = (struct pp_admission_conf){
+        .requests = 1, .connections = 1, .retries = 1, .pending = 1, .queue_ms = 100};
+    conf->max_requests = conf->max_connections = 1;
 }
 
 PP_TEST_CASE(every_allocation_of_an_exchange_may_fail)
@@ -111,6 +120,8 @@ PP_TEST_CASE(every_allocation_of_an_exchange_may_fail)
         conf.route.upgrade = PP_SPAN("websocket");
         conf.log = "{time} {request.header.host} {response.header.date} {fault}";
         conf.log_fd = null;
+        if (s->limited)
+            limit(&conf);
         conf.native[0].kind = s->native;
         conf.native[0].options = s->options;
         conf.origins = s->native != NULL ? 2 : 1;
@@ -155,6 +166,7 @@ PP_TEST_CASE(every_allocation_of_a_configuration_may_fail)
     conf.log = "{time} {fault}";
     conf.log_fd = null;
     conf.origins = 3;
+    limit(&conf);
     PP_REQUIRE(rig_start(&r, &conf));
     bool done = false;
     for (long n = 0; n < 5000 && !done; n++) {

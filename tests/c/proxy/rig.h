@@ -92,6 +92,7 @@ struct rig_conf {
     uint32_t phases;      /* bit per phase that filter[0] is bound to */
     uint32_t more_phases; /* the same for filter[1] */
     uint32_t buffer_request, buffer_response, body_first;
+    uint32_t max_requests, max_connections; /* of each endpoint */
     struct {
         const char *kind, *options; /* JSON */
     } native[RIG_NATIVES];          /* native filters, behind those of the test; also early ones */
@@ -347,6 +348,8 @@ static inline struct pp_snapshot *rig_snapshot(struct rig *r)
         if (rc == PP_OK)
             rc = pp_builder_add_endpoint(b, upstream, rig_address(&r->origin_at[i], text),
                                          PP_SPAN_NONE, 1, &id);
+        if (rc == PP_OK)
+            pp_builder_set_endpoint_limits(b, upstream, c->max_requests, c->max_connections);
     }
     if (rc == PP_OK && (c->tcp || c->udp))
         rc = pp_builder_set_tunnel(b, 0, 0);

@@ -314,6 +314,189 @@ PP_TEST_CASE(an_open_breaker_keeps_nobody_waiting)
     stop_clients(c, 4, -1);
 }
 
+/* ---- endpoints and connections ---- */
+
+static struct rig_conf conf_of_two(uint32_t max_requests, uint32_t max_connections)
+{
+    struct rig_conf conf = conf_of(0, 8);
+    conf.origins = 2;
+    conf.max_requests = max_requests;
+    conf.max_connections = max_connections;
+    return conf;
+}
+
+PP_TEST_CASE(an_endpoint_that_is_full_is_not_chosen)
+{
+    struct rig_conf conf = conf_of_two(1, 0);
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c[5] = {ask(0), ask(1), ask(2), ask(3)}, o[2] = {rig_accept(&r, 0), rig_accept(&r, 1)};
+    expect_asked(o[0], 0);
+    expect_asked(o[1], 1);
+    expect_counts(2, 2);
+    answer(o[1], c[1]);
+    expect_asked(o[1], 2); /* whoever's turn it were */
+    answer(o[1], c[2]);
+    expect_asked(o[1], 3);
+    answer(o[0], c[0]);
+    c[4] = ask(4);
+    expect_asked(o[0], 4);
+    answer(o[0], c[4]);
+    answer(o[1], c[3]);
+    PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, SLOTS), 0);
+    close(o[0]);
+    stop_clients(c, 5, o[1]);
+}
+
+PP_TEST_CASE(who_finds_all_endpoints_full_keeps_its_time)
+{
+    struct rig_conf conf = conf_of_two(1, 0);
+    conf.cluster.admission.pending = 2;
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c[5] = {ask(0), ask(1), ask(2), ask(3), ask(4)};
+    int o[2] = {rig_accept(&r, 0), rig_accept(&r, 1)};
+    rig_expect_fault(&r, c[4], "503", "upstream_overflow", false);
+    expect_asked(o[0], 0);
+    expect_asked(o[1], 1);
+    rig_sleep(&r, 3000);
+    pp_admission_set_limit(r.w.core.snapshot->cluster[0], 9); /* it is looked at */
+    rig_sleep(&r, 2001);
+    rig_expect_fault(&r, c[2], "503", "queue_timeout", false);
+    rig_expect_fault(&r, c[3], "503", "queue_timeout", false);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, QUEUED_ALL), 2);
+    answer(o[0], c[0]);
+    answer(o[1], c[1]);
+    close(o[0]);
+    stop_clients(c, 5, o[1]);
+}
+
+PP_TEST_CASE(a_place_at_an_endpoint_comes_back_when_it_fails)
+{
+    struct rig_conf conf = conf_of_two(1, 0);
+    conf.cluster.retries = 1;
+    PP_REQUIRE(rig_start(&r, &conf));
+    close(r.origin[0]);
+    r.origin[0] = -1;
+    int c[2] = {ask(0)}, o = rig_accept(&r, 1); /* the first one refuses */
+    expect_asked(o, 0);
+    c[1] = ask(1); /* no room at the second: both attempts are at the first */
+    rig_expect_fault(&r, c[1], "502", "connect_refused", false);
+    PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, SLOTS), 1);
+    expect_counts(1, 0);
+    answer(o, c[0]);
+    PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, SLOTS), 0);
+    stop_clients(c, 2, o);
+}
+
+PP_TEST_CASE(a_request_waits_for_a_connection)
+{
+    struct rig_conf conf = conf_of(0, 8);
+    conf.cluster.admission.connections = 1;
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c[3] = {ask(0), ask(1), ask(2)}, o = rig_accept(&r, 0);
+    expect_asked(o, 0);
+    expect_counts(1, 2);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, ACTIVE), 1);
+    for (int i = 0; i < 3; i++) {
+        answer(o, c[i]);
+        if (i < 2)
+            expect_asked(o, i + 1);
+    }
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, CONNECTS), 1);
+    stop_clients(c, 3, o);
+}
+
+PP_TEST_CASE(an_idle_connection_makes_room_for_one_to_another_endpoint)
+{
+    struct rig_conf conf = conf_of_two(0, 0);
+    conf.cluster.admission.connections = 1;
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c[2] = {ask(0)}, o = rig_accept(&r, 0);
+    expect_asked(o, 0);
+    answer(o, c[0]);
+    c[1] = ask(1);
+    rig_expect_eof(&r, o);
+    int o2 = rig_accept(&r, 1);
+    expect_asked(o2, 1);
+    answer(o2, c[1]);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, ACTIVE), 1);
+    close(o);
+    stop_clients(c, 2, o2);
+}
+
+PP_TEST_CASE(an_endpoint_has_so_many_connections)
+{
+    struct rig_conf conf = conf_of_two(0, 1);
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c[3] = {ask(0), ask(1), ask(2)}, o[2] = {rig_accept(&r, 0), rig_accept(&r, 1)};
+    expect_asked(o[0], 0);
+    expect_asked(o[1], 1);
+    expect_counts(2, 1);
+    close(o[0]); /* a connection that breaks is room as well */
+    rig_expect_fault(&r, c[0], "502", "upstream_reset", false);
+    o[0] = rig_try_accept(&r, 0, 200);
+    if (o[0] < 0) { /* it was the other one's turn */
+        answer(o[1], c[1]);
+        expect_asked(o[1], 2);
+        answer(o[1], c[2]);
+    } else {
+        expect_asked(o[0], 2);
+        answer(o[0], c[2]);
+        close(o[0]);
+        answer(o[1], c[1]);
+    }
+    stop_clients(c, 3, o[1]);
+}
+
+/* ---- retries ---- */
+
+PP_TEST_CASE(only_so_many_retries_are_in_progress)
+{
+    struct rig_conf conf = conf_of(0, 0);
+    conf.cluster.retries = 1;
+    conf.cluster.retry = (struct pp_retry_policy){.budget_percent = 100, .budget_least = 9};
+    conf.cluster.admission.retries = 1;
+    PP_CHECK_EQ(pp_retry_policy_add(&conf.cluster.retry, PP_SPAN("reset")), PP_OK);
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c[2], o[2];
+    for (int i = 0; i < 2; i++) {
+        c[i] = ask(i);
+        o[i] = rig_accept(&r, 0);
+        expect_asked(o[i], i);
+    }
+    close(o[0]);
+    rig_settle(&r);
+    o[0] = rig_accept(&r, 0);
+    expect_asked(o[0], 0);
+    close(o[1]);
+    rig_expect_fault(&r, c[1], "502", "upstream_reset", false);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, RETRY_OVERFLOW), 1);
+    answer(o[0], c[0]);
+    rig_settle(&r);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, RETRIES_ACTIVE), 0);
+    stop_clients(c, 2, o[0]);
+}
+
+PP_TEST_CASE(retries_that_need_no_policy_count_as_well)
+{
+    struct rig_conf conf = conf_of(0, 0);
+    conf.cluster.retries = 1;
+    conf.cluster.admission.retries = 1;
+    PP_REQUIRE(rig_start(&r, &conf));
+    int c = rig_connect(&r), o = rig_simple(&r, c, -1);
+    rig_settle(&r);
+    rig_send(&r, c, RIG_GET);
+    rig_expect(&r, o, RIG_GOT);
+    rig_reset(o); /* the connection was used before */
+    o = rig_accept(&r, 0);
+    rig_expect(&r, o, RIG_GOT);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, RETRIES_ACTIVE), 1);
+    rig_send(&r, o, RIG_HI);
+    rig_expect(&r, c, RIG_HI);
+    rig_settle(&r);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, RETRIES_ACTIVE), 0);
+    stop_all(c, o);
+}
+
 PP_TEST_CASE(the_log_says_how_long_it_waited)
 {
     struct rig_conf conf = conf_of(1, 8);

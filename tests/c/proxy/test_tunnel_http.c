@@ -444,6 +444,34 @@ PP_TEST_CASE(a_tunnel_that_moves_is_logged_once_where_it_ends)
     move("other", "101 101 GET /chat /chat a k websocket y 6 5 main up idle_timeout\n");
 }
 
+PP_TEST_CASE(a_tunnel_that_moves_takes_its_place_along)
+{
+    struct rig_conf conf = defaults();
+    conf.cluster.admission = (struct pp_admission_conf){.requests = 1};
+    conf.max_requests = 1;
+    int c, o;
+    PP_REQUIRE(join(&conf, &c, &o));
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, SLOTS), 1);
+    PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, SLOTS), 1);
+    pp_worker_hand_over_tunnels(&r.w, take_parcel, NULL);
+    rig_settle(&r);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, SLOTS), 0);
+    PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, SLOTS), 0);
+    pp_worker_hand_over_tunnels(&r.w, NULL, NULL);
+    PP_CHECK_EQ(pp_worker_take_tunnel(&r.w, parcel_fd, pp_span(parcel, parcel_n)), PP_OK);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, SLOTS), 1);
+    PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, SLOTS), 1);
+    int c2 = rig_connect(&r);
+    rig_send(&r, c2, RIG_GET);
+    rig_expect_fault(&r, c2, "503", "upstream_overflow", false);
+    close(c);
+    close(o);
+    rig_settle(&r);
+    PP_CHECK_EQ(RIG_COUNT(&r, UPSTREAM, SLOTS), 0);
+    PP_CHECK_EQ(RIG_COUNT(&r, ENDPOINT, SLOTS), 0);
+    stop_all(c2, -1);
+}
+
 /* What a PROXY protocol header told is the client here as there. */
 PP_TEST_CASE(a_client_that_was_announced_is_the_one_in_the_log_after_a_move)
 {

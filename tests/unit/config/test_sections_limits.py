@@ -24,9 +24,28 @@ def test_without_a_word_there_is_no_limit() -> None:
 def test_a_limit_has_a_queue_unless_told_otherwise() -> None:
     few = limits("limits: {requests: 5}")
     assert few.admits
-    assert few.admission() == {"requests": 5, "pending": 1024, "queue_ms": 5000}
+    others = {"connections": 0, "retries": 0}
+    assert few.admission() == {"requests": 5, "pending": 1024, "queue_ms": 5000, **others}
     none = limits("limits: {requests: 5, pending: 0, queue_timeout: 200ms}")
-    assert none.admission() == {"requests": 5, "pending": 0, "queue_ms": 200}
+    assert none.admission() == {"requests": 5, "pending": 0, "queue_ms": 200, **others}
+
+
+def test_each_limit_stands_alone() -> None:
+    for name in ("requests", "connections", "retries"):
+        one = limits(f"limits: {{{name}: 3}}")
+        assert one.admits
+        assert one.admission()[name] == 3
+
+
+def test_endpoints_have_limits_of_their_own() -> None:
+    text = FILE.replace(
+        '"127.0.0.1:1"', '"127.0.0.1:1", {{address: "127.0.0.1:2", max_requests: 4}}'
+    )
+    upstream = loads(text.format(more="retries: 1")).upstreams["app"]
+    assert upstream.is_limited
+    assert not upstream.limits.admits
+    assert upstream.endpoints[0].role == {}
+    assert upstream.endpoints[1].role == {"max_requests": 4}
 
 
 @pytest.mark.parametrize(
