@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "proxy/pace.h"
 #include "proxy/retry.h"
 
 /* Shorter bodies are copied: two splices and their pipe cost more than moving so few bytes. */
@@ -257,7 +258,10 @@ static bool take(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src, char
     struct pp_span batch;
     size_t used = 0;
     bool refused = false;
+    uint64_t before = flow->received;
     int rc = decode(x, dir, p, n, &used, &batch, &refused);
+    if (flow->pace != NULL)
+        pp_pace_took(x, dir, (size_t)(flow->received - before));
     bool ended = rc == PP_EEND;
     if (rc == PP_OK || ended) {
         if (!bulk)
@@ -312,19 +316,26 @@ static struct pp_chan *splice_target(const struct pp_exchange *x, enum pp_dir di
     const struct pp_flow *flow = &x->flow[dir];
     if (flow->pipe == NULL &&
         (flow->decoder.kind != PP_HTTP_BODY_LENGTH || flow->decoder.left < SPLICE_MIN ||
-         flow->filtered || flow->hold > 0 || flow->framing.body != PP_HTTP_BODY_LENGTH ||
-         src->ch.ops != &pp_chan_tcp_ops))
+         flow->filtered || flow->pace != NULL || flow->hold > 0 ||
+         flow->framing.body != PP_HTTP_BODY_LENGTH || src->ch.ops != &pp_chan_tcp_ops))
         return NULL;
     return x->ops[pp_body_sink(dir)]->plain_channel(x);
 }
 
 /* Bytes for which there is room in the sink; any number when no sink is needed. */
-static size_t room_for(const struct pp_exchange *x, enum pp_dir dir)
+static size_t sink_room(const struct pp_exchange *x, enum pp_dir dir)
 {
     if (x->flow[dir].hold > 0)
         return SIZE_MAX;
     const struct pp_side_ops *sink = x->ops[pp_body_sink(dir)];
     return sink != NULL ? sink->room(x) : 0;
+}
+
+/* The same, of what may be read now. */
+static size_t room_for(struct pp_exchange *x, enum pp_dir dir)
+{
+    size_t room = sink_room(x, dir);
+    return room == 0 ? 0 : PP_MIN(room, pp_pace_room(x, dir));
 }
 
 /* Move bytes inside the kernel to <out>. True: go on pumping (copying what is left); false: wait or
@@ -420,7 +431,7 @@ static void pump(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src)
             return;
         }
         if (pp_h1_unread(src) > 0)
-            more = take(x, dir, src, src->mem + src->rd, pp_h1_unread(src), false);
+            more = take(x, dir, src, src->mem + src->rd, PP_MIN(pp_h1_unread(src), room), false);
         else if (!src->ch.readable && !pp_body_is_piped(x, dir))
             return;
         else if ((out = splice_target(x, dir, src)) != NULL)
@@ -457,7 +468,8 @@ static int push_end(struct pp_exchange *x, enum pp_dir dir, bool last, bool more
 int pp_body_push(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, bool last, bool more)
 {
     struct pp_flow *flow = &x->flow[dir];
-    if (flow->source_ended || flow->parked || room_for(x, dir) == 0)
+    if (flow->source_ended || flow->parked || sink_room(x, dir) == 0 ||
+        (piece.n > 0 && piece.n > pp_pace_room(x, dir)))
         return PP_EAGAIN;
     int rc = piece.n > flow->decoder.limit - flow->received ? PP_EHTTP_BODY_BYTES : PP_OK;
     if (rc == PP_OK && flow->hold > 0 && piece.n > 0)
@@ -468,6 +480,8 @@ int pp_body_push(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, b
         return PP_EEND;
     }
     flow->received += piece.n;
+    if (flow->pace != NULL)
+        pp_pace_took(x, dir, piece.n);
     if (flow->hold == 0) {
         if (!flow->filtered && piece.n > 0) {
             rc = pp_body_deliver(x, dir, piece, false);

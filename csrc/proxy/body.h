@@ -40,7 +40,8 @@ void pp_body_pump(struct pp_exchange *x, enum pp_dir dir, struct pp_h1 *src);
  *
  * PP_OK: taken, and the source may go on. PP_EAGAIN: not now, and nothing was taken (the sink has
  * no room, a filter is at work on the piece before): the source is asked to pump when that has
- * changed. PP_EEND: taken, and nothing more is wanted at present: the body has ended, was refused
+ * changed; or the piece is larger than a limit lets pass (pp_pace_room): the source offers a part.
+ * PP_EEND: taken, and nothing more is wanted at present: the body has ended, was refused
  * or parked, or the exchange is over. */
 int pp_body_push(struct pp_exchange *x, enum pp_dir dir, struct pp_span piece, bool last, bool more)
     PP_MUST_USE;

@@ -5,6 +5,7 @@
 #include "proxy/accesslog.h"
 #include "proxy/down_h2.h"
 #include "proxy/move.h"
+#include "proxy/pace.h"
 #include "wire/http_rules.h"
 
 /* Requests of one connection handled in a row before others get their turn. */
@@ -143,7 +144,7 @@ static void pump(struct pp_exchange *x)
             end_wait(d);
         return;
     }
-    bool stalled = x->flow[PP_DIR_REQUEST].parked ||
+    bool stalled = x->flow[PP_DIR_REQUEST].parked || pp_pace_holds(x, PP_DIR_REQUEST) ||
                    (x->flow[PP_DIR_REQUEST].hold == 0 && pp_exchange_is_attached(x, PP_SIDE_UP) &&
                     x->ops[PP_SIDE_UP]->room(x) == 0);
     if (stalled) { /* not the client's fault: its clock stands still */

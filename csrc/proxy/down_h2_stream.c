@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "proxy/down_h2.h"
 #include "proxy/extended.h"
+#include "proxy/pace.h"
 
 static struct pp_down_stream *stream_of(const struct pp_exchange *x)
 {
@@ -48,7 +49,7 @@ static void settle_body(struct pp_down_stream *st, uint64_t came)
         return;
     /* Bytes that wait here wait for the sink: that is not the client's fault. */
     if (!pp_body_is_awaited(x) || !pp_buf_is_empty(&st->in) || st->in_ended ||
-        x->flow[PP_DIR_REQUEST].parked) {
+        x->flow[PP_DIR_REQUEST].parked || pp_pace_holds(x, PP_DIR_REQUEST)) {
         if (st->wait == PP_DOWN_WAIT_BODY)
             expect(st, PP_DOWN_WAIT_NONE, 0);
         return;
@@ -298,7 +299,10 @@ static void push_waiting(struct pp_down_stream *st)
     int rc = PP_OK;
     pp_down_h2_plan(st->d); /* windows that open here are told */
     while (rc == PP_OK && pp_body_is_awaited(x) && pp_buf_peek(&st->in, &iov, 1) > 0) {
-        struct pp_span piece = pp_span(iov.iov_base, iov.iov_len);
+        struct pp_span piece =
+            pp_span(iov.iov_base, PP_MIN(iov.iov_len, pp_pace_room(x, PP_DIR_REQUEST)));
+        if (piece.n == 0)
+            return;
         bool last = st->in_ended && st->in.n == piece.n;
         rc = last ? push_end(st, piece) : pp_body_push(x, PP_DIR_REQUEST, piece, false, false);
         if (st->x != x) /* over, and <in> with it */
@@ -354,6 +358,8 @@ void pp_down_h2_stream_data(struct pp_http2_stream *s, struct pp_span data, bool
     }
     if (data.n > 0)
         keep_piece(st, data);
+    if (st->x == x && x->flow[PP_DIR_REQUEST].pace != NULL)
+        push_waiting(st); /* as much as may pass now */
     if (st->x == x)
         settle_body(st, data.n);
 }

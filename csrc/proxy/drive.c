@@ -116,7 +116,8 @@ static void on_drained(struct pp_exchange *x, enum pp_dir dir)
         return;
     }
     enum pp_side source = pp_body_source(dir);
-    bool flows = dir == PP_DIR_REQUEST ? x->flow[dir].head_sent : x->state == PP_EXCHANGE_BODY;
+    bool flows = dir == PP_DIR_REQUEST ? x->flow[dir].head_sent || x->state == PP_EXCHANGE_COLLECT
+                                       : x->state == PP_EXCHANGE_BODY;
     if (flows && pp_exchange_is_attached(x, source) && !x->flow[dir].source_ended)
         x->ops[source]->pump(x);
 }

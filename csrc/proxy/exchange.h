@@ -78,6 +78,7 @@ enum pp_park {
 
 struct pp_exchange;
 struct pp_filter_state; /* proxy/filter.h */
+struct pp_pace;         /* proxy/pace.h */
 struct pp_retrying;     /* proxy/retry.c */
 struct pp_admitted;     /* proxy/admission.h */
 struct pp_grpc_web;
@@ -151,7 +152,7 @@ struct pp_exchange_events {
     void (*response)(struct pp_exchange *x);
     /* A source: the body of <dir> has ended in order and was given to the sink. */
     void (*source_ended)(struct pp_exchange *x, enum pp_dir dir);
-    /* A sink: everything written; more may be sent. */
+    /* A sink: everything written, more may be sent; or a limit: more may be read. */
     void (*drained)(struct pp_exchange *x, enum pp_dir dir);
     /* Any side: broken or too slow. The side is still attached. */
     void (*failed)(struct pp_exchange *x, struct pp_fault f);
@@ -184,6 +185,7 @@ struct pp_flow {
     bool sink_broken;            /* it takes no more, but may have answered before */
     bool torn;                   /* a piece is lost: the filter that had it was cancelled */
     struct pp_splice_pipe *pipe; /* bytes on their way inside the kernel */
+    struct pp_pace *pace;        /* limits of bytes per second (proxy/pace.h); NULL: none */
     /* buffering filters: the body so far; streaming: what an endpoint that may refuse the request
      * was sent of it, all of it if these are as many as <bytes> */
     char *held;

@@ -1,5 +1,6 @@
 #include "proxy/filters.h"
 
+#include "proxy/filter_bandwidth_limit.h"
 #include "proxy/filter_body_limit.h"
 #include "proxy/filter_compression.h"
 #include "proxy/filter_concurrency_limit.h"
@@ -22,6 +23,7 @@
 /* By name, one a line. */
 /* clang-format off */
 static const struct pp_filter_kind *const kinds[] = {
+    &pp_filter_bandwidth_limit_kind,
     &pp_filter_body_limit_kind,
     &pp_filter_compression_kind,
     &pp_filter_concurrency_limit_kind,

@@ -5,6 +5,7 @@
 #include "io/fd.h"
 #include "io/sock.h"
 #include "proxy/extended.h"
+#include "proxy/pace.h"
 #include "proxy/up_carry.h"
 #include "proxy/up_h2.h"
 
@@ -33,12 +34,14 @@ void pp_up_close(struct pp_up *up)
     pp_loop_defer_free(&up->h.core->loop, &up->deferred);
 }
 
-/* Does the response wait for somebody else: a filter, the client, or has all of it come? */
+/* Does the response wait for somebody else: a filter, a limit, the client, or has all of it come?
+ */
 static bool is_held_up(const struct pp_exchange *x)
 {
     const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
     const struct pp_side_ops *down = x->ops[PP_SIDE_DOWN];
-    return flow->parked || flow->source_ended || (down != NULL && down->room(x) == 0);
+    return flow->parked || flow->source_ended || (down != NULL && down->room(x) == 0) ||
+           pp_pace_holds(x, PP_DIR_RESPONSE);
 }
 
 /* What an endpoint owes that takes what it is sent. */

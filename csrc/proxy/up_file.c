@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "io/fd.h"
 #include "io/file.h"
+#include "proxy/pace.h"
 
 static struct pp_exchange_file *file_of(const struct pp_exchange *x)
 {
@@ -36,8 +37,9 @@ static bool push(struct pp_exchange *x, const struct pp_exchange_file *f, struct
 static struct pp_chan *send_target(const struct pp_exchange *x, const struct pp_exchange_file *f)
 {
     const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
-    if (f->end - f->at < PP_UP_FILE_PIECE || flow->filtered || flow->hold > 0 ||
-        flow->framing.body != PP_HTTP_BODY_LENGTH || x->core->gather.owner != NULL)
+    if (f->end - f->at < PP_UP_FILE_PIECE || flow->filtered || flow->pace != NULL ||
+        flow->hold > 0 || flow->framing.body != PP_HTTP_BODY_LENGTH ||
+        x->core->gather.owner != NULL)
         return NULL; /* a head that waits leaves with the first piece */
     return x->ops[PP_SIDE_DOWN]->plain_channel(x);
 }
@@ -83,6 +85,14 @@ static bool go_on(struct pp_exchange *x, struct pp_exchange_file *f, size_t most
     return push_piece(x, f, PP_UP_FILE_REST);
 }
 
+/* Bytes that may be read now. */
+static size_t room_for(struct pp_exchange *x)
+{
+    bool held = x->flow[PP_DIR_RESPONSE].hold > 0;
+    size_t room = held ? SIZE_MAX : x->ops[PP_SIDE_DOWN]->room(x);
+    return room == 0 ? 0 : PP_MIN(room, pp_pace_room(x, PP_DIR_RESPONSE));
+}
+
 static void pump(struct pp_exchange *x)
 {
     const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
@@ -90,8 +100,8 @@ static void pump(struct pp_exchange *x)
     if (x->state != PP_EXCHANGE_BODY)
         return;
     for (int round = 0; x->side[PP_SIDE_UP] == f; round++) {
-        size_t room = flow->hold > 0 ? SIZE_MAX : x->ops[PP_SIDE_DOWN]->room(x);
-        if (flow->source_ended || flow->parked || room == 0)
+        size_t room = flow->source_ended || flow->parked ? 0 : room_for(x);
+        if (room == 0)
             return;
         if (round == PP_BODY_ROUNDS) {
             yield(x);

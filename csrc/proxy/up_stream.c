@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "io/chan_tls.h"
 #include "proxy/extended.h"
+#include "proxy/pace.h"
 
 /* Shorter pieces of a body wait for the end of the turn: they leave in one frame, and the end of
  * the body in the same. */
@@ -224,9 +225,11 @@ static void give_body(struct pp_up_stream *s)
     for (int rc = PP_OK; rc == PP_OK && s->x == x && !flow->source_ended;) {
         struct iovec iov;
         bool any = pp_buf_peek(&s->in, &iov, 1) > 0;
-        struct pp_span piece = any ? pp_span(iov.iov_base, iov.iov_len) : PP_SPAN_NONE;
+        struct pp_span piece = PP_SPAN_NONE;
+        if (any)
+            piece = pp_span(iov.iov_base, PP_MIN(iov.iov_len, pp_pace_room(x, PP_DIR_RESPONSE)));
         bool last = s->ended && piece.n == s->in.n;
-        if (!any && !last)
+        if (piece.n == 0 && !last)
             break;
         if (last && s->trailers != NULL)
             flow->trailers = s->trailers;

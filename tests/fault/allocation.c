@@ -50,6 +50,12 @@ static const struct scenario scenarios[] = {
      .wanted = "HTTP/1.1 101"},
     {.name = "limited", .sent = RIG_GET, .answer = RIG_HI, .limited = true},
     {.name = "two at once", .sent = RIG_GET RIG_GET, .answer = RIG_HI},
+    {.name = "bandwidth limit",
+     .sent = "POST / HTTP/1.1\r\nHost: A\r\nContent-Length: 3\r\n\r\nabc",
+     .answer = RIG_HI,
+     .native = "bandwidth_limit",
+     .options = "{\"upload\": {\"rate\": 1000}, \"download\": {\"rate\": 1000},"
+                " \"key\": \"{client.address}\"}"},
     {.name = "mirror",
      .sent = "POST /a/../b HTTP/1.1\r\nHost: A\r\nContent-Length: 3\r\n\r\nabc",
      .answer = RIG_HI,

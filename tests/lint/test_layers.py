@@ -27,7 +27,7 @@ PROXY_ORDER = (
     ("core",),
     ("h1", "h2_chan"),
     ("exchange",),
-    ("extended", "forward", "grpc", "reply", "upgrade", "variable"),
+    ("extended", "forward", "grpc", "pace", "reply", "upgrade", "variable"),
     ("phase", "shadow", "filter", "filters", "filter_*", "hook", "condition", "split"),
     (
         *(

@@ -17,6 +17,7 @@ ENTRY_POINTS = "pyproxy.filters"
 
 # Word -> module and class of its section, by word.
 _KINDS = {
+    "bandwidth_limit": "pyproxy.config.filters.bandwidth_limit:BandwidthLimitFilter",
     "basic_auth": "pyproxy.config.filters.basic_auth:BasicAuthFilter",
     "body_limit": "pyproxy.config.filters.body_limit:BodyLimitFilter",
     "compression": "pyproxy.config.filters.compression:CompressionFilter",

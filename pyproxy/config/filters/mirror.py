@@ -25,9 +25,9 @@ class MirrorFilter(FilterKind, frozen=True, kw_only=True):
     does not wait for it and hears nothing of it, whatever becomes of it.
 
     A body is copied as it passes, and the copy goes when all of it has passed: a request whose body
-    is not taken whole has no copy. Requests that open tunnels (WebSocket, CONNECT) have none
-    either. With `when` only some requests are copied. A worker that drains lets the copies that are
-    on their way end, within the time for requests.
+    is not taken whole has no copy. Nor have requests that open tunnels (WebSocket, CONNECT) or that
+    the proxy answers itself; with `when`, only those for which it holds. A worker that drains lets
+    the copies that are on their way end, within the time for requests.
     """
 
     default_priority: ClassVar[int] = 1100
