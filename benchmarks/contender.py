@@ -23,7 +23,7 @@ from benchmarks.machine import PROXY_CPU
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 GZIP_LEVEL = 4
-STATIC_BYTES = 32768
+STATIC_BYTES = (32768, 1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,11 @@ class Setup:
         return path
 
     def static_files(self) -> Path:
-        """A folder with one file of `STATIC_BYTES`, called as the generator asks for it."""
+        """A folder with files of `STATIC_BYTES`, called as the generator asks for them."""
         root = self.folder / "www"
         (root / "bytes").mkdir(parents=True)
-        (root / "bytes" / str(STATIC_BYTES)).write_bytes(b"x" * STATIC_BYTES)
+        for size in STATIC_BYTES:
+            (root / "bytes" / str(size)).write_bytes(b"x" * size)
         return root
 
 

@@ -161,8 +161,10 @@ static void begin_body(struct pp_exchange *x, bool first)
     const struct pp_route *route = x->route;
     pp_body_begin(x, PP_DIR_REQUEST, (enum pp_http_body)m->body, m->content_length,
                   PP_MIN(route->max_body, x->body_limit), route->chain.buffer_request);
-    bool collect = x->flow[PP_DIR_REQUEST].hold > 0;
     x->body_first = first;
+    if (first) /* whoever stands by later */
+        x->flow[PP_DIR_REQUEST].hold = route->chain.buffer_request;
+    bool collect = x->flow[PP_DIR_REQUEST].hold > 0;
     pp_exchange_enter(x, collect ? PP_EXCHANGE_COLLECT : PP_EXCHANGE_PEER);
     if (collect && !x->flow[PP_DIR_REQUEST].source_ended)
         x->ops[PP_SIDE_DOWN]->pump(x);

@@ -38,9 +38,8 @@ static struct pp_chan *send_target(const struct pp_exchange *x, const struct pp_
 {
     const struct pp_flow *flow = &x->flow[PP_DIR_RESPONSE];
     if (f->end - f->at < PP_UP_FILE_PIECE || flow->filtered || flow->pace != NULL ||
-        flow->hold > 0 || flow->framing.body != PP_HTTP_BODY_LENGTH ||
-        x->core->gather.owner != NULL)
-        return NULL; /* a head that waits leaves with the first piece */
+        flow->hold > 0 || flow->framing.body != PP_HTTP_BODY_LENGTH)
+        return NULL;
     return x->ops[PP_SIDE_DOWN]->plain_channel(x);
 }
 
@@ -79,9 +78,10 @@ static bool go_on(struct pp_exchange *x, struct pp_exchange_file *f, size_t most
     struct pp_chan *out = send_target(x, f);
     if (out == NULL)
         return push_piece(x, f, most);
-    if (send_some(x, f, out))
+    if (x->core->gather.owner == NULL && send_some(x, f, out))
         return f->at < f->end || push(x, f, PP_SPAN_NONE);
-    /* What the socket does not take waits behind it, and its deadline and its room are watched. */
+    /* A head that waits leaves with a few bytes behind it. What the socket does not take waits,
+     * too, and its deadline and its room are watched. */
     return push_piece(x, f, PP_UP_FILE_REST);
 }
 

@@ -17,7 +17,8 @@
 #define PP_UP_FILE_PIECE 65536
 /* Most bytes of one sendfile. */
 #define PP_UP_FILE_SEND (256 * 1024)
-/* What is read, and waits in memory, when the socket has no more room. */
+/* What is read although a sendfile could move it: with the head, and to wait when the socket is
+ * full. */
 #define PP_UP_FILE_REST 16384
 
 /* Make x->file, which is not NULL, the side UP of <x>, to which nothing is attached. */
