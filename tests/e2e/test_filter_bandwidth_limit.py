@@ -10,6 +10,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -168,3 +169,21 @@ def test_the_time_of_a_limit_is_not_the_origins(proxy: Proxy) -> None:
             return len(heard.partition(b"\r\n\r\n")[2]) >= 4
 
         wait_until(has_more, "four bytes, one a second")
+
+
+def test_files_are_held_back_as_bodies_of_origins_are(tmp_path: Path) -> None:
+    """Without a filter that looks at them, the kernel would move them to the socket by itself."""
+    (tmp_path / "file").write_bytes(BODY)
+    text = f"""
+    workers: 1
+    listeners: {{web: {{bind: "127.0.0.1:0"}}}}
+    routes:
+      - respond: {{status: 404}}
+        filters:
+          - bandwidth_limit: {{download: {{rate: {RATE}, burst: {BURST}}}}}
+          - static: {{root: {tmp_path}}}
+    """
+    with running(text) as proxy:
+        meter = Meter()
+        assert proxy.get("/file").body == BODY
+        meter.add(len(BODY))
