@@ -262,10 +262,23 @@ static bool admitted(struct pp_exchange *x, int rc)
                            : pp_step_fault(PP_FAULT_NO_MEMORY, rc));
 }
 
-static struct pp_endpoint *pick(struct pp_exchange *x)
+/* The endpoint of the attempt. NULL: what follows is *goes_on, as a step says it. */
+static struct pp_endpoint *choose(struct pp_exchange *x, int rc, bool *goes_on)
 {
-    return PP_UNLIKELY(x->cluster->conf.admission.endpoints) ? pp_admission_pick(x)
-                                                             : pp_affinity_pick(x);
+    const struct pp_cluster *cl = x->cluster;
+    struct pp_endpoint *ep = NULL;
+    if (rc == PP_OK)
+        ep = PP_UNLIKELY(cl->conf.admission.endpoints) ? pp_admission_pick(x) : pp_affinity_pick(x);
+    if (PP_LIKELY(ep != NULL))
+        return ep;
+    if (rc == PP_OK && cl->admission != NULL && pp_admission_is_full(cl)) {
+        *goes_on = admitted(x, pp_admission_again(x));
+        return NULL;
+    }
+    if (cl != NULL)
+        PP_COUNT(&x->core->metrics, cl->record, UPSTREAM, NO_ENDPOINT, 1);
+    *goes_on = pp_step_to_error(x, pp_fault_make(PP_FAULT_NO_ENDPOINT, PP_SIDE_UP, false, rc));
+    return NULL;
 }
 
 /* Choose an endpoint and get a connection to it. <rc>: what is known of the cluster. */
@@ -274,15 +287,10 @@ static bool begin_attempt(struct pp_exchange *x, int rc)
     if (rc == PP_OK && PP_UNLIKELY(pp_breaker_is_on(&x->cluster->conf.breaker)) &&
         !pp_circuit_admit(x->cluster, &x->retry_after_s))
         return pp_step_to_error(x, pp_fault_make(PP_FAULT_BREAKER_OPEN, PP_SIDE_UP, false, PP_OK));
-    struct pp_endpoint *ep = rc == PP_OK ? pick(x) : NULL;
-    if (PP_UNLIKELY(ep == NULL && rc == PP_OK && x->cluster->admission != NULL) &&
-        pp_admission_is_full(x->cluster))
-        return admitted(x, pp_admission_again(x));
-    if (ep == NULL) {
-        if (x->cluster != NULL)
-            PP_COUNT(&x->core->metrics, x->cluster->record, UPSTREAM, NO_ENDPOINT, 1);
-        return pp_step_to_error(x, pp_fault_make(PP_FAULT_NO_ENDPOINT, PP_SIDE_UP, false, rc));
-    }
+    bool goes_on;
+    struct pp_endpoint *ep = choose(x, rc, &goes_on);
+    if (ep == NULL)
+        return goes_on;
     if (x->request.method_id == PP_HTTP_CONNECT && !pp_up_can_tunnel(x->cluster))
         return pp_step_to_error(x, pp_step_fault(PP_FAULT_NOT_IMPLEMENTED, PP_OK));
     if (pp_forward_request(x) != PP_OK)
