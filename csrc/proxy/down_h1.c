@@ -290,15 +290,20 @@ static bool begin(struct pp_down *d)
     return true;
 }
 
-static void refuse(struct pp_down *d, int rc)
+/* Its head is as complete as it will ever be: no more is read of it, and a filter may take longer
+ * over the answer than the client had for its head. */
+static void give_up_head(struct pp_down *d, enum pp_fault_code code, int rc)
 {
-    enum pp_fault_code code = rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY : PP_FAULT_BAD_REQUEST;
-    PP_COUNT(&d->h.core->metrics, d->door->conf->record, LISTENER, BAD_REQUESTS, 1);
     d->state = PP_DOWN_EXCHANGE;
     d->unread = true;
-    /* Its head is as complete as it will ever be: a filter may take longer over the answer. */
     pp_down_expect(d, PP_DOWN_WAIT_NONE, 0);
     d->x->events->bad_request(d->x, pp_fault_make(code, PP_SIDE_DOWN, false, rc));
+}
+
+static void refuse(struct pp_down *d, int rc)
+{
+    PP_COUNT(&d->h.core->metrics, d->door->conf->record, LISTENER, BAD_REQUESTS, 1);
+    give_up_head(d, rc == PP_ENOMEM ? PP_FAULT_NO_MEMORY : PP_FAULT_BAD_REQUEST, rc);
 }
 
 /* Parse what is buffered of the head. PP_OK: the exchange has begun (and may be over). PP_EMORE, or
@@ -475,15 +480,14 @@ static void on_late(struct pp_down *d)
         pp_down_close(d, d->wait == PP_DOWN_WAIT_SEND);
         return;
     }
-    enum pp_fault_code code = d->wait == PP_DOWN_WAIT_HEAD   ? PP_FAULT_HEADER_TIMEOUT
-                              : d->wait == PP_DOWN_WAIT_BODY ? PP_FAULT_BODY_TIMEOUT
-                                                             : PP_FAULT_SEND_TIMEOUT;
-    struct pp_fault f = pp_fault_make(code, PP_SIDE_DOWN, false, PP_ETIMEDOUT);
+    if (d->wait == PP_DOWN_WAIT_HEAD) {
+        give_up_head(d, PP_FAULT_HEADER_TIMEOUT, PP_ETIMEDOUT);
+        return;
+    }
+    enum pp_fault_code code =
+        d->wait == PP_DOWN_WAIT_BODY ? PP_FAULT_BODY_TIMEOUT : PP_FAULT_SEND_TIMEOUT;
     d->unread = true;
-    if (d->wait == PP_DOWN_WAIT_HEAD)
-        x->events->bad_request(x, f);
-    else
-        x->events->failed(x, f);
+    x->events->failed(x, pp_fault_make(code, PP_SIDE_DOWN, false, PP_ETIMEDOUT));
 }
 
 static bool fail(struct pp_down *d, struct pp_fault f)

@@ -326,6 +326,32 @@ static void refused(const char *sent, const char *status, const char *word)
     stop_all(c, -1);
 }
 
+static int park(struct rig_filter *f, struct pp_exchange *x, enum pp_phase phase)
+{
+    return PP_PARK;
+}
+
+PP_TEST_CASE(a_late_head_is_refused_once_however_long_the_answer_takes)
+{
+    struct rig_conf conf = rig_defaults();
+    conf.phases = 1u << PP_PHASE_PROXY_ERROR;
+    conf.listener.header_timeout_ms = 100;
+    if (!rig_start(&r, &conf))
+        return;
+    r.filter[0].run = park;
+    int c = rig_connect(&r);
+    rig_send(&r, c, "GET / HTTP/1.1\r\nHost:");
+    rig_sleep(&r, 101);
+    PP_CHECK_EQ(r.filter[0].runs[PP_PHASE_PROXY_ERROR], 1);
+    rig_send(&r, c, " a\r\n\r\n"); /* nobody reads it any more */
+    rig_sleep(&r, 101);
+    PP_CHECK_EQ(r.filter[0].runs[PP_PHASE_PROXY_ERROR], 1);
+    rig_resume(&r, PP_PARK_PHASE, PP_NEXT, PP_SPAN_NONE);
+    rig_expect_fault(&r, c, "408", "header_timeout", true);
+    rig_expect_eof(&r, c);
+    stop_all(c, -1);
+}
+
 PP_TEST_CASE(malformed_heads_are_refused)
 {
     char text[2000];
