@@ -418,6 +418,9 @@ class Request:
     @property
     def scheme(self) -> str: ...
     @property
+    def has_body(self) -> bool:
+        """Whether a body comes behind the head. Over HTTP/2 no field may tell of it."""
+    @property
     def body(self) -> bytes | None:
         """The whole body, where a filter has it collected before the request phase, or before its
         body phase; else None.

@@ -21,8 +21,9 @@ from pyproxy._capi.proxy cimport *
 from pyproxy._capi.route cimport (PP_PRESSURE_SHED, PP_PRESSURE_STOP_KEEP_ALIVE,
                                   PP_ROUTER_ANY_METHOD, pp_pressure_conf, pp_pressure_level,
                                   pp_router_capture_name, pp_router_methods)
-from pyproxy._capi.wire cimport (PP_PROXYPROTO_IP4, PP_PROXYPROTO_NONE, PP_PROXYPROTO_UNIX,
-                                 pp_http_tok_method, pp_proxyproto, pp_proxyproto_end)
+from pyproxy._capi.wire cimport (PP_HTTP_BODY_LENGTH, PP_HTTP_BODY_NONE, PP_PROXYPROTO_IP4,
+                                 PP_PROXYPROTO_NONE, PP_PROXYPROTO_UNIX, pp_http_tok_method,
+                                 pp_proxyproto, pp_proxyproto_end)
 from pyproxy._capi.worker cimport *
 
 from pyproxy.filters.base import Reply
@@ -436,6 +437,13 @@ cdef class Request(_Part):
     @property
     def scheme(self):
         return text_of(pp_exchange_scheme(self._live()))
+
+    @property
+    def has_body(self):
+        """Whether a body comes behind the head; over HTTP/2 no field may tell of it."""
+        m = &self._live().request
+        return m.body != PP_HTTP_BODY_NONE and (m.body != PP_HTTP_BODY_LENGTH or
+                                                m.content_length > 0)
 
     @property
     def body(self):

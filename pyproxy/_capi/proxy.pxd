@@ -23,6 +23,8 @@ cdef extern from "wire/http_msg.h" nogil:
         pp_span reason
         uint16_t status
         uint8_t major, minor
+        uint8_t body
+        uint64_t content_length
     pp_http_field *pp_http_msg_find(const pp_http_msg *m, pp_span name)
     pp_http_field *pp_http_msg_find_next(const pp_http_msg *m, const pp_http_field *f)
     unsigned pp_http_msg_remove(pp_http_msg *m, pp_span name, int id)

@@ -58,7 +58,7 @@ class RequestValidation(Filter):
                 return refused
         if self._body is None:
             return None
-        if not _has_body(exchange):
+        if not request.has_body:
             if self.config.required and request.method in _WITH_BODY:
                 return self._refuse("there is no body", "$", "body")
             return None
@@ -104,11 +104,6 @@ class RequestValidation(Filter):
 def _reply(status: int, error: str, detail: str, more: dict[str, str]) -> Reply:
     body = json.dumps({"status": status, "error": error, "detail": detail, **more}) + "\n"
     return Reply(status, {"content-type": "application/json"}, body)
-
-
-def _has_body(exchange: Exchange) -> bool:
-    headers = exchange.request.headers
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _is_json(media: str | None) -> bool:

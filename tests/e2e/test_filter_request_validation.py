@@ -7,6 +7,7 @@ import json
 import pytest
 
 from testenv import Proxy, filter_example, origin, running
+from testenv.h2 import h2_dial
 
 JSON = {"Content-Type": "application/json", "X-Tenant": "acme"}
 
@@ -62,6 +63,25 @@ def test_a_body_is_json_and_there(proxy: Proxy) -> None:
     assert post(proxy, "/example", b"{}", **{"Content-Type": "text/plain"})[0] == 415
     assert proxy.get("/example", headers=JSON).status == 200
     assert post(proxy, "/list", b"")[0] == 200
+
+
+def test_bodies_that_no_field_tells_of_are_looked_at(proxy: Proxy) -> None:
+    """A stream of HTTP/2 says by its end alone whether it has one."""
+
+    def ask(body: bytes | None, kind: str = "application/json") -> tuple[int, bytes]:
+        fields = (("content-type", kind), ("x-tenant", "acme"))
+        with h2_dial(proxy.port()) as client:
+            number = client.request("POST", "/example", *fields, end=body is None)
+            if body is not None:
+                client.send(number, body, end=True)
+            answer = client.response(number)
+            return answer.status, bytes(answer.body)
+
+    assert ask(b'{"name": "a", "tags": ["b"]}')[0] == 200
+    assert ask(b'{"name": "a", "tags": [7]}')[0] == 400
+    assert ask(b'{"name": "a"}', "text/plain")[0] == 415
+    status, said = ask(None)
+    assert (status, json.loads(said)["detail"]) == (400, "there is no body")
 
 
 def test_long_bodies_are_looked_at_too(proxy: Proxy) -> None:
