@@ -79,7 +79,10 @@ def _of_value(path: str, old: Any, new: Any) -> list[str]:
 
 
 # What most endpoints have, and nobody wants to read.
-_USUAL = (("priority", 0), ("backup", False), ("drain", False))
+_USUAL = (
+    *(("priority", 0), ("backup", False), ("drain", False)),
+    *(("max_requests", 0), ("max_connections", 0)),
+)
 
 
 def _are_certificates(value: Any) -> bool:

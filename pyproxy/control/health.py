@@ -167,9 +167,10 @@ class Checker:
         now = int(self._clock())
         if changed:
             watched.since = now
-            self._tell(watched, before, max(now - since, 0))
         if changed or why != watched.reason:
             self._verdicts.report(found, watched.health, watched.reason, watched.since)
+        if changed:  # who reads it may count on it
+            self._tell(watched, before, max(now - since, 0))
 
     def _tell(self, watched: Watched, before: Health, seconds: int) -> None:
         """A line for each endpoint whose health has changed."""

@@ -76,8 +76,9 @@ def bind_kinds(config: Config) -> dict[str, BoundFilter]:
 
     bound, places = {}, Places(config)
     for key, ref in refs:
-        options = ref.options
-        place = places.of(key, ref) if ref.enabled else ""
+        if not ref.enabled:  # it may have no options at all
+            continue
+        options, place = ref.options, places.of(key, ref)
         if not isinstance(options, PythonFilter) and options.filter_class():
             bound[key] = _bind_kind(options, ref.label, place)
     return bound

@@ -599,7 +599,8 @@ PP_TEST_CASE(the_json_line_has_the_same_keys_as_a_request)
         "\"client_address\":\"127.0.0.1\",\"method\":null,\"host\":null,\"target\":null,",
         "\"protocol\":\"TCP\",\"request_bytes\":0,\"status\":null,\"response_bytes\":0,",
         "\"listener\":\"door\",\"route\":null,\"upstream\":\"up\",",
-        "\"upstream_attempts\":1,\"upstream_connect_ms\":", "\"fault\":null,\"id\":1}\n"};
+        "\"upstream_attempts\":1,\"upstream_connect_ms\":",
+        "\"fault\":null,\"id\":1,\"upstream_queue_ms\":null}\n"};
     for (size_t i = 0; i < PP_COUNT_OF(parts); i++) {
         if (strstr(logged, parts[i]) == NULL) {
             printf("%s not in %s\n", parts[i], logged);

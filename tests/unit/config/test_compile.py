@@ -3,7 +3,6 @@
 import shutil
 import socket
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +20,7 @@ from pyproxy.config.load import inspect, load, loads
 from pyproxy.config.model import filter_refs
 from pyproxy.config.resolve import resolve_endpoints
 from pyproxy.errors import ConfigError
+from pyproxy.filters.chain import BoundFilter
 from pyproxy.tls.settings import Agreement, ClientSettings, ServerSettings
 from testenv.certificates import certificates
 
@@ -75,13 +75,12 @@ class Recorder:
 
 
 def bound(name):
-    return SimpleNamespace(
-        name=name,
-        phases={"request": print},
+    return BoundFilter(
+        name,
+        {"request": print},
         timeout_ms=7,
         buffer_request_body=1,
         buffer_response_body=2,
-        priority=0,
     )
 
 
