@@ -48,7 +48,8 @@ class BandwidthLimitFilter(FilterKind, frozen=True, kw_only=True):
     What is held back is not read: the origin, or the client that uploads, is made to wait as by a
     slow network, nothing is collected, and no timeout runs meanwhile. Bytes count as they come in,
     before filters such as `compression` have changed the body, and without heads and framing. Of
-    the proxy's own answers only files (`static`) are held back; tunnels (WebSocket, CONNECT) are not.
+    the proxy's own answers only files (`static`) are held back; tunnels (WebSocket,
+    CONNECT) are not.
     """
 
     default_priority: ClassVar[int] = 3800
